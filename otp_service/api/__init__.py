@@ -1,0 +1,1 @@
+"""Starlette: turns requests into service calls and results into answers."""

@@ -1,0 +1,52 @@
+"""The errors of the project.
+
+OtpError
+├── SettingsError       the service cannot start: every problem at once
+├── Refusal             a request that is answered with a problem document; `code` is stable
+└── Unavailable         the database cannot be reached or will not answer in time
+"""
+
+from dataclasses import dataclass, field
+
+
+class OtpError(Exception):
+    """Base of everything the project raises on purpose."""
+
+
+class SettingsError(OtpError):
+    """Settings or policy are missing or unsafe. `problems`: one sentence each, without secret values."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """A wrong field of a request: its name and what is wrong, never its value."""
+
+    field: str
+    detail: str
+
+
+@dataclass
+class Refusal(OtpError):
+    """A refused request. `code`: of the contract's refusal table; `detail`: what the caller should do next.
+
+    `retry_after`: seconds until it makes sense to try again; `limit`: the name of the limit that refused;
+    `verification_id`: of the verification that a failed start leaves behind.
+    """
+
+    code: str
+    detail: str
+    retry_after: float | None = None
+    limit: str | None = None
+    errors: list[FieldError] = field(default_factory=list)
+    verification_id: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.code)
+
+
+class Unavailable(OtpError):
+    """The database is away. Carries no text of the driver: it can hold values."""

@@ -1,0 +1,1 @@
+"""The vendors that messages are sent through, behind one interface."""

@@ -1,0 +1,1 @@
+"""OGANGI (Messangi) Campaign Manager API."""

@@ -1,0 +1,1 @@
+"""One verb per function; the services own the transactions."""

@@ -1,0 +1,1 @@
+"""The Campaign Manager, simulated over real HTTP."""

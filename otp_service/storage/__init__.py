@@ -1,0 +1,1 @@
+"""SQL: functions take an open transaction and never commit."""
