@@ -27,7 +27,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How a send went. `reason`: one stable word for events, logs and metrics. `pin`: only what the route `pin` returned."""
+    """How a send went.
+
+    `reason`: one stable word for events, logs and metrics; `pin`: only what the route `pin` returned.
+    """
 
     outcome: Outcome
     reason: str

@@ -1,1 +1,1 @@
-"""OGANGI (Messangi) Campaign Manager API."""
+"""The OGANGI / Messangi Campaign Manager: signing, replies, statuses, and the gateway over them."""

@@ -1,0 +1,88 @@
+"""Request bodies: strict JSON of at most 16 KiB, checked by the same models that OpenAPI shows."""
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from otp_service.errors import FieldError, Refusal
+
+MOST_BYTES = 16 * 1024
+_MEDIA_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+
+async def read(request: Request, model: type[BodyT]) -> BodyT:
+    """The body of a request. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
+    _check_media_type(request)
+    return _validated(model, parse(await _bytes(request)))
+
+
+async def read_empty(request: Request) -> None:
+    """For calls without a body: nothing, or an empty object."""
+    raw = await _bytes(request)
+    if not raw:
+        return
+    _check_media_type(request)
+    value = parse(raw)
+    if value != {}:
+        raise Refusal("invalid", "This call takes no body.", errors=[FieldError("body", "It should be empty.")])
+
+
+def _check_media_type(request: Request) -> None:
+    if not _MEDIA_TYPE.fullmatch(request.headers.get("content-type", "")) or "content-encoding" in request.headers:
+        raise Refusal("unsupported_media_type", "Send plain JSON as application/json in UTF-8.")
+
+
+async def _bytes(request: Request) -> bytes:
+    too_large = Refusal("too_large", f"A body has at most {MOST_BYTES} bytes.")
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced[:12]) > MOST_BYTES:
+        raise too_large
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MOST_BYTES:
+            raise too_large
+    return bytes(raw)
+
+
+def parse(raw: bytes) -> Any:
+    """The JSON value (RFC 8259), refusing what parsers disagree on: duplicate keys, NaN, lone surrogates."""
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        # Not chained: the parser's error holds the body.
+        raise Refusal("malformed", "The body is not JSON, or has a key twice.") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _validated(model: type[BodyT], value: Any) -> BodyT:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = [FieldError(_field(each["loc"]), each["msg"].removeprefix("Value error, ")) for each in details]
+        raise Refusal("invalid", "Fields are wrong; `errors` names each.", errors=wrong) from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "body"
+    # A key can be anything, also what should not be repeated.
+    return name if _NAME.fullmatch(name) else "(a key with an odd name)"

@@ -1,0 +1,99 @@
+"""What calls share: who asks, and `Idempotency-Key` around what changes something."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from otp_service.errors import FieldError, Refusal, Unavailable
+from otp_service.services import idempotency, verifications
+from otp_service.services.clients import Client, Directory
+from otp_service.services.context import Context
+from otp_service.services.idempotency import Claim, Lost, Saved
+
+from .models import verification_answer
+
+log = structlog.get_logger("otp_service.api")
+
+_ID = re.compile(r"ver_[A-Za-z0-9_-]{22}")
+_KEY = re.compile(r"[ -~]{1,255}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """An authenticated request."""
+
+    ctx: Context
+    client: Client
+    request: Request
+
+    @property
+    def verification_id(self) -> str:
+        """The id in the path. Refusal: `not_found` where it cannot be one."""
+        verification_id = str(self.request.path_params["id"])
+        if not _ID.fullmatch(verification_id):
+            raise Refusal("not_found", "There is no such verification.")
+        return verification_id
+
+
+async def authenticated(request: Request) -> Call:
+    """The call of a client. Refusal: `unauthorized`."""
+    directory: Directory = request.app.state.clients
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    client = await directory.client_of(key.strip()) if scheme.lower() == "bearer" else None
+    if client is None:
+        raise Refusal("unauthorized", "Send a valid API key as `Authorization: Bearer ...`.")
+    structlog.contextvars.bind_contextvars(client=client.name)
+    return Call(request.app.state.context, client, request)
+
+
+async def once(
+    call: Call, body: BaseModel | None, status_if_lost: int, run: Callable[[Claim | None], Awaitable[Response]]
+) -> Response:
+    """Runs a call under its `Idempotency-Key`, if it has one: once, however often it is sent.
+
+    `status_if_lost`: of the answer where the first request died after it counted a send.
+    """
+    key = _key(call.request)
+    if key is None:
+        return await run(None)
+    claim = await idempotency.claim(call.ctx, call.client.id, key, _canonical(call.request, body))
+    if isinstance(claim, Saved):
+        return Response(claim.body, claim.status, media_type="application/json")
+    if isinstance(claim, Lost):
+        verification = await verifications.read(call.ctx, call.client.id, claim.verification_id)
+        return JSONResponse(verification_answer(verification), status_if_lost)
+    try:
+        response = await run(claim)
+    except Refusal:
+        await idempotency.release(call.ctx, claim)
+        raise
+    try:
+        await idempotency.keep(call.ctx, claim, response.status_code, bytes(response.body))
+    except Unavailable:
+        # What was done is done, and the answer is true; a repetition finds it by the row of the send.
+        log.warning("answer_not_kept")
+    return response
+
+
+def _key(request: Request) -> str | None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    key = keys[0][1:-1] if re.fullmatch(r'".*"', keys[0]) else keys[0]
+    if len(keys) > 1 or not _KEY.fullmatch(key):
+        wrong = FieldError("Idempotency-Key", "It should be one header of 1 to 255 printable ASCII characters.")
+        raise Refusal("invalid", "A header is wrong.", errors=[wrong])
+    return key
+
+
+def _canonical(request: Request, body: BaseModel | None) -> bytes:
+    """The request in one form, without the PIN: a fingerprint of few digits could be guessed."""
+    fields: dict[str, Any] = body.model_dump(exclude={"pin"}, exclude_none=True) if body is not None else {}
+    return json.dumps([request.method, request.url.path, fields], sort_keys=True).encode()

@@ -1,0 +1,80 @@
+"""Around every request: an id, one log line, metrics, and an answer also where something broke."""
+
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from otp_service.metrics import REQUEST_SECONDS, REQUESTS
+
+from .problems import internal
+
+log = structlog.get_logger("otp_service.api")
+
+_NOT_STORED = ("/v1/", "/v2/")
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class Observed:
+    """Pure ASGI; `routes` tells which template a path belongs to, so that no path with values is logged or counted."""
+
+    def __init__(self, app: ASGIApp, routes: list[Route]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_urlsafe(12)}"
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(scope, send, request_id)
+        begun = time.perf_counter()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            log.exception("request_broke")
+            if not answer.status:
+                await internal()(scope, receive, answer.send)
+        self._note(scope, answer.status, time.perf_counter() - begun)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        template = self._template(scope)
+        method = scope["method"] if template else "other"
+        REQUESTS.labels(template or "other", method, str(status)).inc()
+        REQUEST_SECONDS.labels(template or "other").observe(seconds)
+        level = "debug" if template in _QUIET else "info"
+        peer = scope["client"][0] if scope.get("client") else None
+        getattr(log, level)(
+            "request", method=method, route=template, status=status, ms=round(seconds * 1000, 1), peer=peer
+        )
+
+    def _template(self, scope: Scope) -> str | None:
+        matches = ((route.matches(scope)[0], route.path) for route in self._routes)
+        return next((path for match, path in matches if match is not Match.NONE), None)
+
+
+class _Answer:
+    """Adds the headers that every answer has, and remembers the status."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._not_stored = scope["path"].startswith(_NOT_STORED)
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Passes a message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            if self._not_stored:
+                headers["Cache-Control"] = "no-store"
+        await self._send(message)

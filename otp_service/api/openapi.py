@@ -1,0 +1,110 @@
+"""The OpenAPI 3.1 document, made from the table of routes and the models that validate."""
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from otp_service import __version__
+
+from .models import Problem
+from .problems import MEDIA_TYPE, STATUS
+
+if TYPE_CHECKING:
+    from .routes import Operation
+
+_REF = "#/components/schemas/{model}"
+_OF_EVERY_CALL = ("unauthorized", "unavailable")
+_OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
+_OF_A_KEY = ("idempotency_mismatch", "idempotency_in_progress")
+
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The id of the verification.",
+    "schema": {"type": "string", "pattern": "^ver_[A-Za-z0-9_-]{22}$"},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "For 24 hours the same key with the same body gives the same answer and does nothing twice.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,253}$"},
+}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+
+
+def document(operations: "Sequence[Operation]") -> dict[str, Any]:
+    """The whole document."""
+    bodies = {(each.body, "validation") for each in operations if each.body is not None}
+    answers = {(model, "serialization") for each in operations for model in each.answers.values()}
+    _, schemas = models_json_schema(
+        sorted(bodies | answers | {(Problem, "serialization")}, key=lambda each: each[0].__name__),  # type: ignore[arg-type]
+        ref_template=_REF,
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "otp_service",
+            "version": __version__,
+            "description": "Verifies phone numbers: sends a PIN, checks what the person types back.",
+        },
+        "security": [{"apiKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "otp_..."}},
+        },
+    }
+
+
+def _operation(operation: "Operation") -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": f"{operation.handler.__module__.rpartition('.')[2]}.{operation.handler.__name__}",
+        "summary": inspect.getdoc(operation.handler),
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+    return described
+
+
+def _parameters(operation: "Operation") -> list[dict[str, Any]]:
+    of_path = [_ID] if "{id}" in operation.path else []
+    return of_path + ([_IDEMPOTENCY_KEY] if operation.changes_something else [])
+
+
+def _responses(operation: "Operation") -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        str(status): {"description": "Done.", "content": _content("application/json", model)}
+        for status, model in operation.answers.items()
+    }
+    for status, codes in sorted(_codes_by_status(operation).items()):
+        responses[str(status)] = {
+            "description": ", ".join(f"`{code}`" for code in codes),
+            "content": _content(MEDIA_TYPE, Problem),
+        }
+        if status in (429, 503):
+            responses[str(status)]["headers"] = _RETRY_AFTER
+    return responses
+
+
+def _codes_by_status(operation: "Operation") -> dict[int, list[str]]:
+    codes = [*_OF_EVERY_CALL, *operation.refusals]
+    if operation.changes_something:
+        codes += [*_OF_A_BODY, *_OF_A_KEY]
+    found: dict[int, list[str]] = {}
+    for code in codes:
+        found.setdefault(STATUS[code], []).append(code)
+    return found
+
+
+def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}}

@@ -1,0 +1,68 @@
+"""The calls without a key: whether the service lives, is ready, what it counts and how it is called."""
+
+import hmac
+import ipaddress
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from otp_service import metrics
+from otp_service.errors import Refusal
+from otp_service.pages import docs
+from otp_service.services import health
+
+from . import openapi
+
+_FORWARDING = ("x-forwarded-for", "x-real-ip", "forwarded")
+
+
+async def livez(_: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """503 only for the database or the schema; trouble with the gateway shows in the body."""
+    ctx = request.app.state.context
+    found = await health.database_and_schema(ctx.database)
+    ready = found["database"] == "ok" and found["schema"] == "ok"
+    gateway = {"status": "trouble" if ctx.gateway_health.trouble else "ok", "last": ctx.gateway_health.reason}
+    return JSONResponse(
+        {"status": "ok" if ready else "unavailable", **found, "gateway": gateway}, 200 if ready else 503
+    )
+
+
+async def show_metrics(request: Request) -> Response:
+    """Prometheus metrics, for loopback or with the metrics token."""
+    if not _is_local(request) and not _has_token(request):
+        raise Refusal("unauthorized", "Ask from loopback, or send OTP_METRICS_TOKEN as bearer token.")
+    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+def _is_local(request: Request) -> bool:
+    # A proxy on this machine that is not told to be trusted would make everybody local.
+    if request.client is None or any(name in request.headers for name in _FORWARDING):
+        return False
+    return ipaddress.ip_address(request.client.host).is_loopback
+
+
+def _has_token(request: Request) -> bool:
+    expected = request.app.state.metrics_token
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return expected is not None and hmac.compare_digest(expected.encode(), given.encode())
+
+
+async def show_openapi(request: Request) -> Response:
+    """The OpenAPI document."""
+    return JSONResponse(openapi.document(request.app.state.operations))
+
+
+async def show_docs(request: Request) -> Response:
+    """The OpenAPI document as a page."""
+    html = docs.render(openapi.document(request.app.state.operations))
+    return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
+
+
+async def jwks(_: Request) -> Response:
+    """The keys that sign proofs (RFC 7517): none, as none is issued yet."""
+    return JSONResponse({"keys": []})

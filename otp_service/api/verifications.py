@@ -1,0 +1,81 @@
+"""The calls under /v1/verifications."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from otp_service.services import checks, resends, starts, verifications
+from otp_service.services.idempotency import Claim
+
+from . import bodies
+from .calls import authenticated, once
+from .models import CheckBody, StartBody, check_answer, events_answer, verification_answer
+
+
+async def create(request: Request) -> Response:
+    """Sends a PIN to a number; the same one again while it is pending."""
+    call = await authenticated(request)
+    body = await bodies.read(request, StartBody)
+    asked = starts.StartRequest(client_id=call.client.id, **body.model_dump())
+
+    async def run(claim: Claim | None) -> Response:
+        verification, created = await starts.start(call.ctx, asked, claim)
+        return JSONResponse(verification_answer(verification), 201 if created else 200)
+
+    return await once(call, body, 201, run)
+
+
+async def check(request: Request) -> Response:
+    """Compares a PIN; spends an attempt."""
+    call = await authenticated(request)
+    body = await bodies.read(request, CheckBody)
+    asked = checks.CheckRequest(
+        client_id=call.client.id,
+        verification_id=call.verification_id,
+        pin=body.pin.get_secret_value(),
+        session=body.session,
+        to=body.to,
+        purpose=body.purpose,
+    )
+
+    async def run(_: Claim | None) -> Response:
+        return JSONResponse(check_answer(await checks.check(call.ctx, asked)))
+
+    return await once(call, body, 200, run)
+
+
+async def resend(request: Request) -> Response:
+    """Sends a new PIN of the same verification; the attempts stay spent."""
+    call = await authenticated(request)
+    await bodies.read_empty(request)
+
+    async def run(claim: Claim | None) -> Response:
+        verification = await resends.resend(call.ctx, call.client.id, call.verification_id, claim)
+        return JSONResponse(verification_answer(verification))
+
+    return await once(call, None, 200, run)
+
+
+async def cancel(request: Request) -> Response:
+    """Ends a pending verification."""
+    call = await authenticated(request)
+    await bodies.read_empty(request)
+
+    async def run(_: Claim | None) -> Response:
+        verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id)
+        return JSONResponse(verification_answer(verification))
+
+    return await once(call, None, 200, run)
+
+
+async def read(request: Request) -> Response:
+    """A verification as it is now."""
+    call = await authenticated(request)
+    verification = await verifications.read(call.ctx, call.client.id, call.verification_id)
+    return JSONResponse(verification_answer(verification))
+
+
+async def events(request: Request) -> Response:
+    """Everything that happened to a verification, oldest first, never a PIN."""
+    call = await authenticated(request)
+    story = await verifications.story(call.ctx, call.client.id, call.verification_id)
+    return JSONResponse(events_answer(story))

@@ -1,0 +1,44 @@
+"""`budgets show` and `clear`."""
+
+import click
+
+from otp_service import phone
+from otp_service.cli.running import with_database
+from otp_service.clock import rfc3339
+from otp_service.services import budgets as service
+from otp_service.settings import StorageSettings, load
+from otp_service.vault import Vault
+
+
+@click.group()
+def budgets() -> None:
+    """The limits and waits of a number."""
+
+
+@budgets.command()
+@click.argument("number")
+def show(number: str) -> None:
+    """Show what NUMBER (E.164) has used up and until when it waits."""
+    settings = load(StorageSettings)
+    e164 = phone.parse(number).e164
+    policy = settings.policy.limits.failures_per_number
+    vault = Vault(settings.keys)
+    found = with_database(
+        settings.database_url, lambda database, clock: service.show(database, vault, clock, policy, e164)
+    )
+    for budget in found:
+        wrong = f"{budget.checks} wrong in a row, " if budget.checks is not None else ""
+        click.echo(f"{budget.limit}\t{budget.scope}\t{wrong}{budget.left} left\tfree at {rfc3339(budget.free_at)}")
+    if not found:
+        click.echo(f"Nothing is counted at {phone.mask(e164)}.")
+
+
+@budgets.command()
+@click.argument("number")
+def clear(number: str) -> None:
+    """Lift every limit and wait of NUMBER (E.164), for all clients and purposes."""
+    settings = load(StorageSettings)
+    e164 = phone.parse(number).e164
+    vault = Vault(settings.keys)
+    count = with_database(settings.database_url, lambda database, _: service.clear(database, vault, e164))
+    click.echo(f"Lifted {count} limits and waits of {phone.mask(e164)}.")

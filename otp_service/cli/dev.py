@@ -1,0 +1,168 @@
+"""`dev`: everything on one machine with nothing to set up. Loopback only."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import uvicorn
+from starlette.types import ASGIApp
+
+from otp_service import logs
+from otp_service.app import create_app
+from otp_service.cli.running import Problems, with_database
+from otp_service.cli.serve import server_options
+from otp_service.clock import Clock
+from otp_service.services import clients as service
+from otp_service.services.clients import ClientError
+from otp_service.settings import ServiceSettings
+from otp_service.simulator.app import create_simulator
+from otp_service.storage import migrate
+from otp_service.storage.engine import Database
+from otp_service.vault import generate_key_entry
+
+LOOPBACK = "127.0.0.1"
+CLIENT = "dev"
+SAMPLE_NUMBER = "+573001234567"
+
+
+@dataclass(frozen=True)
+class _Port:
+    """A bound socket; binding before anything is printed makes the printed addresses true."""
+
+    socket: socket.socket
+
+    @property
+    def address(self) -> str:
+        return f"http://{LOOPBACK}:{self.socket.getsockname()[1]}"
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Of the API; 8000, or a free one where that is taken.")
+@click.option("--simulator-port", type=click.IntRange(0, 65535), help="Of the simulator; 8001, or a free one.")
+@click.option("--folder", default=".otp-dev", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
+    """Serve everything on this machine: SQLite, own keys, the simulated Campaign Manager, a client."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    api, vendor = _bind(port, 8000), _bind(simulator_port, 8001)
+    account = {
+        "instance_id": "43",
+        "public_key": _kept(folder / "public-key"),
+        "private_key": _kept(folder / "private-key"),
+    }
+    settings = _settings(folder, account, vendor.address)
+    logs.configure(settings.log_level, settings.log_format)
+    click.echo("Preparing the database ...")
+    migrate.upgrade(settings.database_url)
+    api_key = _api_key(folder / "api-key", settings.database_url)
+    click.echo(_welcome(api.address, vendor.address, api_key, folder))
+    simulator = create_simulator(account["instance_id"], account["public_key"], account["private_key"])
+    asyncio.run(_serve([(create_app(settings), api), (simulator, vendor)], settings))
+
+
+def _bind(port: int | None, usual: int) -> _Port:
+    wanted = [port] if port is not None else [usual, 0]
+    for candidate in wanted:
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((LOOPBACK, candidate))
+        except OSError:
+            bound.close()
+        else:
+            return _Port(bound)
+    raise Problems([f"Port {port} is taken; choose another one."])
+
+
+def _settings(folder: Path, account: dict[str, str], vendor: str) -> ServiceSettings:
+    """The gateway, the database and the keys are always dev's own: a production .env must not send real messages."""
+    config_file = os.environ.get("OTP_CONFIG_FILE")
+    return ServiceSettings.of(
+        database_url=f"sqlite:///{folder.resolve() / 'otp.db'}",
+        secret_keys=_kept(folder / "secret-keys", generate_key_entry),
+        config_file=Path(config_file) if config_file else None,
+        ogangi_base_url=f"{vendor}/mmc",
+        ogangi_sender="12345",
+        ogangi_carrier="Simulated",
+        countries=os.environ.get("OTP_COUNTRIES", "*"),
+        log_level=os.environ.get("OTP_LOG_LEVEL", "info"),
+        log_format=os.environ.get("OTP_LOG_FORMAT", "console"),
+        **{f"ogangi_{name}": value for name, value in account.items()},
+    )
+
+
+def _kept(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(16)) -> str:
+    """A secret of the folder, made at the first start."""
+    if not path.exists():
+        _write(path, make())
+    return path.read_text().strip()
+
+
+def _api_key(path: Path, url: str) -> str:
+    """The key of the client `dev`: kept beside the database, made anew where either is gone."""
+
+    async def ready(database: Database, clock: Clock) -> str:
+        if path.exists() and await service.Directory(database, clock).client_of(path.read_text().strip()):
+            return path.read_text().strip()
+        try:
+            key = await service.create(database, clock, CLIENT)
+        except ClientError:
+            key = await service.rotate(database, clock, CLIENT, 0)
+        _write(path, key.api_key)
+        return key.api_key
+
+    return with_database(url, ready)
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text + "\n")
+
+
+def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
+    headers = f"-H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json'"
+    started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
+    return f"""
+  API        {api}        documentation {api}/docs
+  SMS        {vendor}/       what the simulated gateway "delivered"; as JSON: {vendor}/messages
+  API key    {api_key}
+  folder     {folder.resolve()}       delete it to begin anew
+
+Request a PIN:
+
+  curl -s {api}/v1/verifications {headers} -d '{started}'
+
+Read the SMS at {vendor}/ and verify, with the id of the answer in place of ID and the PIN of the SMS in place of PIN:
+
+  curl -s {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}'
+
+Ctrl-C stops.
+"""
+
+
+async def _serve(apps: list[tuple[ASGIApp, _Port]], settings: ServiceSettings) -> None:
+    servers = [
+        _Quiet(uvicorn.Config(app, **server_options(settings)))
+        for app, _ in apps  # type: ignore[arg-type]
+    ]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: [setattr(server, "should_exit", True) for server in servers])
+    await asyncio.gather(
+        *(server.serve(sockets=[port.socket]) for server, (_, port) in zip(servers, apps, strict=True))
+    )
+
+
+class _Quiet(uvicorn.Server):
+    """Two servers in one process: the signals are handled above, once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield

@@ -1,0 +1,151 @@
+"""`doctor`: what is wrong here, and what to do about it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from otp_service.app import make_context
+from otp_service.cli.running import unavailable
+from otp_service.errors import SettingsError, Unavailable
+from otp_service.hashing import PinHasher
+from otp_service.services import health, rotation
+from otp_service.services.context import Context
+from otp_service.settings import ServiceSettings, load
+
+MOST_SKEW_SECONDS = 2.0
+SLOW_HASH_SECONDS = 0.25
+HASHED_FOR_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `ok` None: works, but worth a look."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, database, schema, clock, gateway and the speed of hashing; exit 1 if something is wrong."""
+    try:
+        settings = load(ServiceSettings)
+    except SettingsError as error:
+        for problem in error.problems:
+            _print(Finding("settings", False, problem))
+        raise SystemExit(1) from None
+    _print(Finding("settings", True, "complete"))
+    findings = asyncio.run(_examine(settings))
+    if any(finding.ok is False for finding in findings):
+        raise SystemExit(1)
+
+
+async def _examine(settings: ServiceSettings) -> list[Finding]:
+    ctx = make_context(settings)
+    looks: list[Callable[[Context, ServiceSettings], Coroutine[Any, Any, list[Finding]]]] = [
+        _policy, _database, _secret_keys, _clock, _gateway, _hashing,
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    try:
+        for look in looks:
+            for finding in await look(ctx, settings):
+                _print(finding)
+                findings.append(finding)
+    finally:
+        await ctx.gateway.aclose()
+        ctx.hasher.close()
+        ctx.database.close()
+    return findings
+
+
+def _print(finding: Finding) -> None:
+    mark = {True: "ok   ", False: "WRONG", None: "look "}[finding.ok]
+    click.echo(f"{mark}  {finding.subject:<10} {finding.detail}")
+
+
+async def _policy(_: Context, settings: ServiceSettings) -> list[Finding]:
+    return list(_about_policy(settings)) or [Finding("policy", True, "complete")]
+
+
+def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
+    unnamed = [name for name, purpose in settings.policy.purposes.items() if purpose.brand == "Example"]
+    if unnamed:
+        detail = f"messages of {', '.join(unnamed)} say 'Example': set brand in OTP_CONFIG_FILE"
+        yield Finding("policy", None, detail)
+    if settings.ogangi_carrier is None and not settings.policy.carriers:
+        detail = "no carrier is known: set OTP_OGANGI_CARRIER or [carriers], or name one in each request"
+        yield Finding("policy", None, detail)
+
+
+async def _database(ctx: Context, _: ServiceSettings) -> list[Finding]:
+    try:
+        await ctx.database.read(lambda tx: None)
+    except Unavailable as error:
+        return [Finding("database", False, unavailable(error))]
+    found = await health.database_and_schema(ctx.database)
+    kind = "SQLite" if ctx.database.is_sqlite else "PostgreSQL"
+    schema = Finding("schema", True, "current")
+    if found["schema"] != "ok":
+        schema = Finding("schema", False, "older than this release needs; run `otp-service migrate`")
+    return [Finding("database", True, f"{kind} answers"), schema]
+
+
+async def _secret_keys(ctx: Context, _: ServiceSettings) -> list[Finding]:
+    try:
+        uses = await rotation.status(ctx.database, ctx.vault)
+    except Unavailable:
+        return []
+    gone = [use.key_id for use in uses if use.needed and not use.configured]
+    if gone:
+        detail = f"{', '.join(gone)} is still needed but not in OTP_SECRET_KEYS: put it back, then `secrets rewrap`"
+        return [Finding("keys", False, detail)]
+    return [Finding("keys", True, "every key that is needed is there")]
+
+
+async def _clock(ctx: Context, _: ServiceSettings) -> list[Finding]:
+    try:
+        await ctx.database.anchor(ctx.clock)
+    except Unavailable:
+        return []
+    ahead = ctx.clock.wall_difference()
+    if abs(ahead) > MOST_SKEW_SECONDS:
+        detail = f"{ahead:+.1f} s from the database's; harmless for PINs, but logs will confuse: run NTP"
+        return [Finding("clock", None, detail)]
+    return [Finding("clock", True, f"{ahead:+.3f} s from the database's")]
+
+
+async def _gateway(ctx: Context, settings: ServiceSettings) -> list[Finding]:
+    probe = await ctx.gateway.probe(settings.ogangi_timeout)
+    return [Finding("gateway", probe.ok, probe.detail)]
+
+
+async def _hashing(ctx: Context, settings: ServiceSettings) -> list[Finding]:
+    rate, alone = await _rate(ctx.hasher)
+    cost = settings.argon2
+    detail = (
+        f"{rate:.0f} hashes/s on {ctx.hasher.threads} cores, {alone * 1000:.0f} ms each "
+        f"(m={cost.memory_kib},t={cost.iterations},p={cost.lanes})"
+    )
+    if alone > SLOW_HASH_SECONDS:
+        return [
+            Finding("argon2", None, f"{detail}: slow; a build for this processor doubles it, see docs/operations.md")
+        ]
+    return [Finding("argon2", True, detail)]
+
+
+async def _rate(hasher: PinHasher) -> tuple[float, float]:
+    """(hashes per second on all threads, seconds of one alone)."""
+    begun = time.perf_counter()
+    await hasher.compare_nothing()
+    alone = time.perf_counter() - begun
+    done = 0
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < HASHED_FOR_SECONDS:
+        await asyncio.gather(*(hasher.compare_nothing() for _ in range(hasher.threads * 4)))
+        done += hasher.threads * 4
+    return done / (time.perf_counter() - begun), alone

@@ -1,0 +1,56 @@
+"""`secrets generate`, `rewrap`, `status`."""
+
+import click
+
+from otp_service.cli.running import with_database
+from otp_service.services import rotation
+from otp_service.settings import StorageSettings, load
+from otp_service.vault import Vault, generate_key_entry
+
+
+@click.group("secrets")
+def secret_keys() -> None:
+    """The secret keys of OTP_SECRET_KEYS."""
+
+
+@secret_keys.command()
+def generate() -> None:
+    """Print a new entry for OTP_SECRET_KEYS."""
+    click.echo(generate_key_entry())
+
+
+@secret_keys.command()
+def rewrap() -> None:
+    """Re-index and re-encrypt under the first key what older keys wrote."""
+    settings = load(StorageSettings)
+    vault = Vault(settings.keys)
+
+    def progress(done: int) -> None:
+        click.echo(f"\r{done} values rewritten", err=True, nl=False)
+
+    done = with_database(settings.database_url, lambda database, _: rotation.rewrap(database, vault, progress))
+    click.echo("", err=True)
+    click.echo(f"{done} values are now under key {vault.first}; `otp-service secrets status` says what is left.")
+
+
+@secret_keys.command()
+def status() -> None:
+    """Say which keys are still needed."""
+    settings = load(StorageSettings)
+    vault = Vault(settings.keys)
+    uses = with_database(settings.database_url, lambda database, _: rotation.status(database, vault))
+    for use in uses:
+        where = ", ".join(
+            text
+            for text, count in (
+                ("writes", use.key_id == vault.first),
+                ("the number index", use.indexes),
+                (f"{use.numbers} numbers", use.numbers),
+                (f"{use.live_pins} live PINs", use.live_pins),
+                (f"{use.answers} saved answers", use.answers),
+            )
+            if count
+        )
+        verdict = "needed" if use.needed or use.key_id == vault.first else "can be taken away"
+        missing = "" if use.configured else "  MISSING in OTP_SECRET_KEYS: put it back"
+        click.echo(f"{use.key_id}\t{verdict}\t{where}{missing}")

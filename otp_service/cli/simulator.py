@@ -1,0 +1,35 @@
+"""`simulator`: the simulated Campaign Manager alone."""
+
+import os
+
+import click
+import uvicorn
+
+from otp_service import logs
+from otp_service.simulator.app import create_simulator
+
+SAMPLE_ACCOUNT = {
+    "OTP_OGANGI_INSTANCE_ID": "43",
+    "OTP_OGANGI_PUBLIC_KEY": "4BFB-4943-9546-9BB8964254F2",
+    "OTP_OGANGI_PRIVATE_KEY": "FBF3-4310-909C-C4BBC26F886F",
+}
+"""The account that the provider's documentation uses in its samples; no real one."""
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(1, 65535))
+def simulator(host: str, port: int) -> None:
+    """Run the simulated Campaign Manager: nothing is sent, GET /messages lists what it "delivered".
+
+    It takes the account of the OTP_OGANGI_... variables, else that of the provider's samples.
+    """
+    account = {name: os.environ.get(name, sample) for name, sample in SAMPLE_ACCOUNT.items()}
+    address = f"http://{host}:{port}"
+    click.echo(f"messages   {address}/\nsettings   OTP_OGANGI_BASE_URL={address}/mmc")
+    if account == SAMPLE_ACCOUNT:
+        for name, value in account.items():
+            click.echo(f"           {name}={value}")
+    logs.configure("warning", "console")
+    app = create_simulator(*account.values())
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)

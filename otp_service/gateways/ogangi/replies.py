@@ -1,0 +1,88 @@
+"""Reading the vendor's XML replies, which may be ill or hostile."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, cast
+from xml.etree.ElementTree import Element
+
+from defusedxml.ElementTree import fromstring
+
+Status = Literal["OK", "ERROR", "BAD_SIGNATURE"]
+
+_DECLARATION = re.compile(r"\ufeff?\s*(<\?xml\b[^>]*\?>)?")
+_MESSAGE_ID_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that could be read. `root` holds `<status>` and, where there is one, `<result>`; it can hold a PIN."""
+
+    status: Status
+    root: Element = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """One `<message>` of a sendSMS reply: its id, opaque text, and its own status (section 3)."""
+
+    id: str | None
+    status: str | None
+
+
+def parse(body: bytes) -> Reply | None:
+    """The reply in `body`, or None if it is not one (section 3, "Replies"): rootless or in `<response>`."""
+    root = _root(body)
+    if root is None:
+        return None
+    found = root.findall("status")
+    status = (found[0].text or "").strip() if len(found) == 1 else ""
+    if status not in ("OK", "ERROR", "BAD_SIGNATURE"):
+        return None
+    return Reply(cast(Status, status), root)
+
+
+def _root(body: bytes) -> Element | None:
+    text = _DECLARATION.sub("", body.decode("utf-8", errors="replace"), count=1)
+    try:
+        # The rootless form of the documentation is no XML document; inside an element of ours both forms are.
+        wrapped = fromstring(f"<r>{text}</r>", forbid_dtd=True)
+    except Exception:  # noqa: BLE001 - a hostile body must not get through as an exception, whatever the parser raises
+        return None
+    if wrapped.find("response") is None:
+        return wrapped
+    return wrapped[0] if len(wrapped) == 1 else None
+
+
+def usable_pin(reply: Reply, length: int) -> str | None:
+    """The PIN of the PIN method (section 3): `result/PinSMSConfirmation/pin`, ASCII digits, the length asked for.
+
+    A second `pin` element anywhere makes none usable: nobody can tell which one is in the message.
+    """
+    anywhere = [element for element in reply.root.iter() if _name(element) == "pin"]
+    at = reply.root
+    for name in ("result", "PinSMSConfirmation", "pin"):
+        children = at.findall(name)
+        if len(children) != 1:
+            return None
+        at = children[0]
+    pin = at.text or ""
+    usable = len(anywhere) == 1 and len(at) == 0 and re.fullmatch(rf"[0-9]{{{length}}}", pin)
+    return pin if usable else None
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2].lower()
+
+
+def sent_messages(reply: Reply) -> list[SentMessage]:
+    """The messages that sendSMS says it made (section 3): `result/messages/message`."""
+    return [
+        SentMessage(_only_text(message, "id"), _only_text(message, "status"))
+        for message in reply.root.findall("result/messages/message")
+    ]
+
+
+def _only_text(parent: Element, name: str) -> str | None:
+    found = parent.findall(name)
+    text = (found[0].text or "").strip() if len(found) == 1 else ""
+    return text[:_MESSAGE_ID_LENGTH] or None

@@ -1,0 +1,54 @@
+"""The vendor's message statuses in our words for a delivery."""
+
+import re
+from typing import Literal
+
+Delivery = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
+
+# Section 4, "Message statuses", in its spellings after `normalised`. The vendor repeats a send by itself after
+# CARRIER_GATEWAY_ERROR and INTERNAL_ERROR: calling these a failure would have us send a second message beside its own.
+_DELIVERIES: dict[str, Delivery] = {
+    "SENT": "sent",
+    "SENDING": "sent",
+    "PENDING": "sent",
+    "ACCEPTD": "sent",
+    "BUFFRED": "sent",
+    "SENT_TO_CARRIER": "sent",
+    "SENT_TO_DEVICE": "sent",
+    "DELIVERED_TO_CARRIER": "sent",
+    "DELIVERED_TO_DEVICE": "delivered",
+    "DELIVRD": "delivered",
+    "READ": "delivered",
+    "DELETED": "undelivered",
+    "EXPIRED": "undelivered",
+    "UNDELIV": "undelivered",
+    "UNDELIVERED": "undelivered",
+    "UNREACHABLE": "undelivered",
+    "BAD_ADDRESS": "failed",
+    "BAD_CARRIER_FROM": "failed",
+    "BAD_ENCODING": "failed",
+    "BAD_FROM": "failed",
+    "BAD_TIMEZONE": "failed",
+    "BAD_TO": "failed",
+    "INVALID_ROUTING": "failed",
+    "NOT_ENOUGH_FUNDS": "failed",
+    "NOT_SENT": "failed",
+    "REJECTD": "failed",
+    "CARRIER_GATEWAY_ERROR": "unknown",
+    "INTERNAL_ERROR": "unknown",
+}
+
+
+def normalised(status: str) -> str:
+    """One spelling for a status: capitals, with `_` for spaces, slashes and the like (section 4)."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", status).strip("_").upper()
+
+
+def delivery(status: str) -> Delivery:
+    """What a vendor status means for the message; one that is not in the table is `unknown` (section 4)."""
+    return _DELIVERIES.get(normalised(status), "unknown")
+
+
+def is_failure(status: str) -> bool:
+    """True if the message will not reach the handset and the vendor does not try again (sections 3 and 4)."""
+    return delivery(status) in ("failed", "undelivered")

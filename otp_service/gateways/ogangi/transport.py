@@ -1,0 +1,108 @@
+"""One HTTP exchange with the vendor: bounded in time and size, and whether the request left at all."""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+# A URL of the vendor holds the number, the text and sometimes our PIN, and both libraries log URLs (httpx at INFO,
+# httpcore at DEBUG). Nobody's log configuration may turn that on again by a level at the root.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger(_name).propagate = False
+
+_BODY_LIMIT = 64 * 1024
+_GZIP_OR_ZLIB = 47
+
+# The kept-open connections expire early: a request that meets a connection just being closed is one whose outcome
+# nobody knows.
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=50, keepalive_expiry=4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. `body`: of a 200, decompressed; None if it is too large or cannot be decompressed."""
+
+    status: int
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No HTTP answer. `left`: the request had started to leave, so the vendor may have acted on it."""
+
+    left: bool
+    reason: str
+
+
+class Transport:
+    """The connections to the vendor."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None),  # it counts per read; `get` bounds the whole exchange
+            limits=_LIMITS,
+            headers={"Accept-Encoding": "identity", "Accept": "application/xml", "User-Agent": "otp-service"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
+
+    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:
+        """One GET, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
+        left = False
+
+        async def trace(event: str, _info: object) -> None:
+            nonlocal left
+            left = left or event == "http11.send_request_headers.started"
+
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exchange(url, trace)
+        except TimeoutError:
+            reason = "timeout"
+        except Exception:  # noqa: BLE001 - after it left, whatever went wrong, the outcome is unknown
+            reason = "connection_lost"
+        return NoAnswer(left, reason if left else "not_connected")
+
+    async def _exchange(self, url: str, trace: object) -> Answer:
+        async with self._client.stream("GET", url, extensions={"trace": trace}) as response:
+            if response.status_code != httpx.codes.OK:
+                return Answer(response.status_code, None)
+            raw = await _bounded(response.aiter_raw())
+            return Answer(response.status_code, _decoded(raw, response.headers.get("Content-Encoding", "")))
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+
+async def _bounded(chunks: AsyncIterator[bytes]) -> bytes | None:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _decoded(raw: bytes | None, encoding: str) -> bytes | None:
+    """httpx would decompress without a bound; a vendor that compresses although we asked for identity is read here."""
+    encoding = encoding.strip().lower()
+    if raw is None or encoding in ("", "identity"):
+        return raw
+    return _decompressed(raw) if encoding in ("gzip", "x-gzip", "deflate") else None
+
+
+def _decompressed(raw: bytes) -> bytes | None:
+    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        body = unpacker.decompress(raw, _BODY_LIMIT + 1)
+    except zlib.error:
+        return None
+    whole = unpacker.eof and not unpacker.unused_data
+    return body if whole and len(body) <= _BODY_LIMIT else None

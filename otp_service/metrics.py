@@ -1,0 +1,28 @@
+"""The Prometheus metrics; no label ever carries a number, a PIN or an id."""
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+STARTS = Counter("otp_starts", "Starts by purpose and result", ["purpose", "result"])
+SENDS = Counter("otp_sends", "Sends by route and outcome", ["route", "outcome"])
+CHECKS = Counter("otp_checks", "Checks by purpose and result", ["purpose", "result"])
+GATEWAY_SECONDS = Histogram(
+    "otp_gateway_seconds", "How long the gateway took", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
+)
+HASH_QUEUE = Gauge("otp_hash_queue", "Requests that hash or wait for it", multiprocess_mode="livesum")
+REQUESTS = Counter("otp_http_requests", "Requests by route, method and status", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram(
+    "otp_http_request_seconds", "How long a request took", ["route"], buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def render() -> bytes:
+    """All metrics as text, of every worker where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

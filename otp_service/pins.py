@@ -1,0 +1,20 @@
+"""PINs: made, cleaned of what a person types around them."""
+
+import re
+import secrets
+
+MIN_LENGTH, MAX_LENGTH = 6, 10
+_TYPED = re.compile(r"[0-9 -]{1,64}")
+
+
+def generate(length: int) -> str:
+    """A PIN of `length` ASCII digits from the system's random source (NIST SP 800-63B, 3.1.3: approved RBG)."""
+    return f"{secrets.randbelow(10**length):0{length}d}"
+
+
+def clean(typed: str) -> str | None:
+    """The digits of what a person typed, spaces and hyphens dropped; None where it cannot be a PIN."""
+    if not _TYPED.fullmatch(typed):
+        return None
+    digits = typed.replace(" ", "").replace("-", "")
+    return digits if MIN_LENGTH <= len(digits) <= MAX_LENGTH else None

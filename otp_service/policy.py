@@ -1,0 +1,237 @@
+"""The policy: the TOML file of `OTP_CONFIG_FILE` over what is shipped, checked as a whole."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from otp_service import shipped_texts, texts
+from otp_service.errors import SettingsError
+from otp_service.phone import carrier_is_safe
+from otp_service.problems import sentences
+from otp_service.rates import Failures, Rate, parse_rates
+
+__all__ = ["Failures", "Limits", "Policy", "Purpose", "Rate", "Retention", "load_policy", "parse_rates"]
+
+Route = Literal["pin", "sms", "mt"]
+
+_PURPOSE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_LONGEST_TEXT = 320
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _checked_brand(brand: str) -> str:
+    if not 1 <= len(brand) <= 40 or brand != brand.strip() or not texts.is_printable(brand):
+        raise ValueError("should be 1 to 40 printable characters, without spaces around them")
+    if brand.startswith("@") or "{" in brand or "}" in brand:
+        raise ValueError("should hold no braces and not begin with '@'")
+    return brand
+
+
+def _checked_locale(locale: str) -> str:
+    if not texts.locale_is_wellformed(locale):
+        raise ValueError('should be a locale such as "en" or "pt-BR"')
+    return texts.locale_key(locale)
+
+
+def _checked_text(template: str) -> str:
+    problem = texts.problem_with(template)
+    if problem is not None:
+        raise ValueError(problem)
+    return template
+
+
+def _checked_purpose_name(name: str) -> str:
+    if not _PURPOSE_NAME.fullmatch(name):
+        raise ValueError("a purpose's name should be a lower-case letter, then up to 31 of a-z, 0-9 and _")
+    return name
+
+
+Locale = Annotated[str, AfterValidator(_checked_locale)]
+PurposeName = Annotated[str, AfterValidator(_checked_purpose_name)]
+Text = Annotated[str, AfterValidator(_checked_text)]
+
+
+class Purpose(_Table):
+    """What a verification is for, and its rules. Times are seconds; `text`: templates by `texts.locale_key`."""
+
+    name: str
+    brand: Annotated[str, AfterValidator(_checked_brand)] = "Example"
+    default_locale: Locale = "en"
+    pin_length: StrictInt = Field(default=6, ge=6, le=10)
+    lifetime: StrictInt = Field(default=600, ge=1, le=600)
+    attempts: StrictInt = Field(default=5, ge=1, le=100)
+    sends: StrictInt = Field(default=3, ge=1, le=20)
+    resend_after: tuple[Annotated[StrictInt, Field(ge=0, le=600)], ...] = Field(default=(30, 60), max_length=19)
+    live_pins: StrictInt = Field(default=1, ge=1, le=3)
+    routes: tuple[Route, ...] = Field(default=("pin", "sms"), min_length=1)
+    text: dict[Locale, Text] = Field(default=shipped_texts.GENERIC, validate_default=True)
+
+    @field_validator("resend_after")
+    @classmethod
+    def _says_when(cls, waits: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if not waits and info.data.get("sends", 1) > 1:
+            raise ValueError("should name at least one wait, as sends is more than 1; 0 is at once")
+        return waits
+
+    @field_validator("routes")
+    @classmethod
+    def _each_once(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        if len(set(routes)) != len(routes):
+            raise ValueError("should name each route once")
+        return routes
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_per_locale(cls, text: object) -> object:
+        if isinstance(text, dict) and len({texts.locale_key(str(locale)) for locale in text}) < len(text):
+            raise ValueError("should have each locale once; upper and lower case, - and _ are alike")
+        return text
+
+    @field_validator("text")
+    @classmethod
+    def _fits(cls, text: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        # From info.data, not after the model: so it is reported along with what is wrong in other keys.
+        facts = info.data
+        if "default_locale" in facts and texts.find(text, facts["default_locale"]) is None:
+            raise ValueError("should have a text for default_locale")
+        pin, brand = "0" * facts.get("pin_length", 6), facts.get("brand", "")
+        for locale, template in text.items():
+            if len(texts.render(template, pin=pin, minutes=10, brand=brand)) > _LONGEST_TEXT:
+                raise ValueError(f"{locale} should be at most {_LONGEST_TEXT} characters when filled in")
+        return text
+
+    def wait_after_send(self, number: int) -> int:
+        """Seconds from the send with this number (1: the first) until the next; the last one named counts on."""
+        if not self.resend_after:
+            return 0
+        return self.resend_after[min(number, len(self.resend_after)) - 1]
+
+
+def _rates(value: object) -> object:
+    if isinstance(value, str):
+        return parse_rates(value)
+    if isinstance(value, tuple):
+        return value
+    if type(value) is int and value == 0:
+        return ()
+    raise ValueError('should be text such as "5/hour", or "" or 0 to turn it off')
+
+
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates)]
+
+
+class Limits(_Table):
+    """How much may be sent, and what wrong checks cost. An empty tuple or 0 is off."""
+
+    sends_per_number: Rates = parse_rates("5/hour; 10/day")
+    pause_per_number: StrictInt = Field(default=30, ge=0, le=86400)
+    sends_per_user_ip: Rates = parse_rates("25/5 minutes")
+    sends_per_client: Rates = ()
+    failures_per_number: Failures = Failures()
+
+
+class Retention(_Table):
+    """Seconds that things are kept: hashes and numbers after the end, counters and audit after the last use."""
+
+    hash: StrictInt = Field(default=60, ge=0, le=86400)
+    number: StrictInt = Field(default=86400, ge=0, le=10 * 366 * 86400)
+    counters: StrictInt = Field(default=2592000, ge=0, le=10 * 366 * 86400)
+    audit: StrictInt = Field(default=31536000, ge=0, le=10 * 366 * 86400)
+
+
+def _checked_prefix(prefix: str) -> str:
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError("a prefix should be 1 to 15 digits, with the country calling code and without +")
+    return prefix
+
+
+def _checked_carrier(name: str) -> str:
+    if not carrier_is_safe(name):
+        raise ValueError("should be 1 to 64 printable characters, none of / \\ ? # %")
+    return name
+
+
+Carriers = dict[Annotated[str, AfterValidator(_checked_prefix)], Annotated[str, AfterValidator(_checked_carrier)]]
+
+
+class Policy(_Table):
+    """All rules that an operator sets in the file. What is left out is as shipped."""
+
+    purposes: dict[PurposeName, Purpose] = Field(default={}, validate_default=True)
+    limits: Limits = Limits()
+    carriers: Carriers = {}
+    retention: Retention = Retention()
+
+    @field_validator("purposes", mode="before")
+    @classmethod
+    def _over_shipped(cls, purposes: object) -> object:
+        if not isinstance(purposes, dict):
+            return purposes
+        names = [*shipped_texts.SHIPPED, *(name for name in purposes if name not in shipped_texts.SHIPPED)]
+        return {name: _merged(name, purposes.get(name, {})) for name in names}
+
+    def carrier_for(self, e164: str) -> str | None:
+        """The operator name of the longest prefix of the number that the file names."""
+        digits = e164.removeprefix("+")
+        ends = range(len(digits), 0, -1)
+        return next((self.carriers[digits[:end]] for end in ends if digits[:end] in self.carriers), None)
+
+
+def _merged(name: str, table: object) -> object:
+    if not isinstance(table, Mapping):
+        return table
+    shipped = shipped_texts.SHIPPED.get(name, shipped_texts.GENERIC)
+    text = table.get("text", {})
+    if isinstance(text, Mapping):
+        written = {texts.locale_key(locale) for locale in text}
+        text = {**{locale: words for locale, words in shipped.items() if locale not in written}, **text}
+    return {**table, "name": name, "text": text}
+
+
+def load_policy(path: Path | None) -> Policy:
+    """The policy of the file at `path`, or the shipped one. Raises SettingsError with every problem at once."""
+    raw = {} if path is None else _read(path)
+    problems = [f"{name} is not a key of the file" for name in _named_purposes(raw)]
+    try:
+        policy = Policy.model_validate(raw)
+    except ValidationError as error:
+        raise SettingsError(problems + sentences(error)) from None
+    if problems:
+        raise SettingsError(problems)
+    return policy
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError([f"the file cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError(["the file is not UTF-8 text"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"the file is not TOML: {error}"]) from None
+
+
+def _named_purposes(raw: dict[str, Any]) -> list[str]:
+    # The model has a name, the file's table must not: there the key is the name.
+    purposes = raw.get("purposes")
+    tables = purposes.items() if isinstance(purposes, dict) else ()
+    return [f"purposes.{name}.name" for name, table in tables if isinstance(table, dict) and "name" in table]

@@ -1,0 +1,38 @@
+"""What every service works with; made once, in `app.py`."""
+
+import hashlib
+from dataclasses import dataclass
+
+from otp_service.clock import Clock
+from otp_service.gateways.base import Gateway
+from otp_service.hashing import PinHasher
+from otp_service.policy import Policy
+from otp_service.services.health import GatewayHealth
+from otp_service.storage.engine import Database
+from otp_service.vault import Vault
+
+
+@dataclass(frozen=True)
+class Context:
+    """`countries`: ISO 3166 regions served, None for all. `default_carrier`: the operator where no other is known.
+
+    `gateway_timeout`: total seconds of one call.
+    """
+
+    policy: Policy
+    countries: frozenset[str] | None
+    default_carrier: str | None
+    gateway_timeout: float
+    clock: Clock
+    database: Database
+    vault: Vault
+    hasher: PinHasher
+    gateway: Gateway
+    gateway_health: GatewayHealth
+
+
+def session_digest(client_id: str, session: str | None) -> str | None:
+    """What is kept of a session: sessions are secrets of the application."""
+    if session is None:
+        return None
+    return hashlib.sha256(f"{client_id}\0{session}".encode()).hexdigest()

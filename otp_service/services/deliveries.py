@@ -1,0 +1,188 @@
+"""Getting a PIN out: the routes of a purpose in order, until one is not refused for sure."""
+
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from otp_service import pins, texts
+from otp_service.errors import Refusal
+from otp_service.gateways.base import Message, Outcome, Sent
+from otp_service.hashing import PinHash
+from otp_service.metrics import GATEWAY_SECONDS, SENDS
+from otp_service.policy import Purpose
+from otp_service.services.context import Context
+from otp_service.storage import buckets, sends, verifications
+from otp_service.storage.buckets import Take
+from otp_service.storage.engine import AnyRow
+
+TOTAL_SECONDS = 9.5
+"""All routes together; the contract promises an answer within 10 s, the rest is for hashing and storing."""
+LEAST_SECONDS = 1.0
+"""A route with less time left is not tried."""
+CARRIER_ROUTES = frozenset({"pin", "sms"})
+DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One route about to be tried. `pin`: ours; None where the gateway makes it."""
+
+    route: str
+    pin: str | None = field(default=None, repr=False)
+    pin_hash: PinHash | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
+
+    `first`: the verification has no other message; `takes`: what it took of the limits.
+    """
+
+    verification_id: str
+    number_id: int
+    to: str = field(repr=False)
+    purpose: Purpose
+    locale: str | None
+    carrier: str | None
+    expires_at: float
+    first: bool
+    takes: list[Take]
+    request_id: int | None
+    deadline: float
+
+
+def deadline() -> float:
+    """By when all routes together must be done, from now."""
+    return time.monotonic() + TOTAL_SECONDS
+
+
+def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
+    """The purpose's routes without those that need a carrier where none is known."""
+    routes: list[str] = [route for route in purpose.routes if carrier is not None or route not in CARRIER_ROUTES]
+    if not routes:
+        raise Refusal("gateway_failed", "No carrier is known for this number and every route needs one.")
+    return routes
+
+
+async def draft(ctx: Context, verification_id: str, route: str, purpose: Purpose) -> Draft:
+    """Makes and hashes a PIN of ours where the route needs one: its hash is stored before the send."""
+    if route == "pin":
+        return Draft(route)
+    pin = pins.generate(purpose.pin_length)
+    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin))
+
+
+def note(tx: Connection, job: Job, drafted: Draft, now: float) -> int:
+    """The row that counts the send, before the send; its id."""
+    return sends.insert(
+        tx,
+        job.verification_id,
+        route=drafted.route,
+        now=now,
+        pin_hash=drafted.pin_hash,
+        request_id=job.request_id,
+    )
+
+
+async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, send_id: int) -> AnyRow:
+    """Tries the routes, the first already noted as `send_id`; the verification's row.
+
+    Raises Refusal `gateway_failed` where every route was refused for sure.
+    """
+    for following in [*routes[1:], None]:
+        sent = await _send(ctx, job, drafted)
+        left = job.deadline - time.monotonic()
+        if sent.outcome is not Outcome.REFUSED or following is None or left < LEAST_SECONDS:
+            break
+        drafted, send_id = await _next_route(ctx, job, following, send_id, sent)
+    if sent.outcome is Outcome.REFUSED:
+        await _all_refused(ctx, job, drafted.route, send_id, sent)
+        raise Refusal(
+            "gateway_failed",
+            "Every route was refused and nothing was sent; try again later.",
+            verification_id=job.verification_id,
+        )
+    return await _settle(ctx, job, drafted, send_id, sent)
+
+
+async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
+    minutes = max(1, int((job.expires_at - ctx.clock.now()) // 60))
+    template = texts.choose(job.purpose, job.locale)
+    pin = drafted.pin if drafted.pin is not None else ctx.gateway.pin_placeholder
+    text = texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand)
+    message = Message(job.to, text, job.carrier)
+    timeout = min(ctx.gateway_timeout, job.deadline - time.monotonic())
+    with GATEWAY_SECONDS.labels(drafted.route).time():
+        if drafted.route == "pin":
+            sent = await ctx.gateway.send_pin(message, job.purpose.pin_length, timeout)
+        elif drafted.route == "sms":
+            sent = await ctx.gateway.send_sms(message, timeout)
+        else:
+            sent = await ctx.gateway.send_mt(message, timeout)
+    ctx.gateway_health.note(sent)
+    SENDS.labels(drafted.route, sent.outcome.value).inc()
+    return sent
+
+
+async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int]:
+    drafted = await draft(ctx, job.verification_id, route, job.purpose)
+
+    def step(tx: Connection) -> int:
+        now = ctx.clock.now()
+        _finish(tx, refused_id, sent, now, None)
+        return note(tx, job, drafted, now)
+
+    return drafted, await ctx.database.write(step)
+
+
+async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
+    pin_hash = drafted.pin_hash
+    if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
+        pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin)
+    # Without a PIN that we know, nobody should have to wait for the next one.
+    at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
+
+    def step(tx: Connection) -> AnyRow:
+        now = ctx.clock.now()
+        row = verifications.delivered(
+            tx,
+            job.verification_id,
+            status=DELIVERY[sent.outcome],
+            route=drafted.route,
+            at=now,
+            resend_at=now if at_once else None,
+        )
+        _finish(tx, send_id, sent, now, pin_hash)
+        if sent.outcome is Outcome.ACCEPTED and not job.first:
+            sends.retire(tx, job.verification_id, job.purpose.live_pins)
+        return row
+
+    return await ctx.database.write(step)
+
+
+async def _all_refused(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:
+    def step(tx: Connection) -> None:
+        now = ctx.clock.now()
+        if job.first:
+            verifications.failed(tx, job.verification_id, route=route, now=now)
+        else:
+            verifications.give_back_send(tx, job.verification_id, now)
+        _finish(tx, send_id, sent, now, None)
+        if job.takes:
+            buckets.give_back(tx, [take.key for take in job.takes])
+
+    await ctx.database.write(step)
+
+
+def _finish(tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinHash | None) -> None:
+    sends.finish(
+        tx,
+        send_id,
+        outcome=sent.outcome.value,
+        reason=sent.reason,
+        now=now,
+        message_id=sent.message_id,
+        pin_hash=pin_hash,
+    )

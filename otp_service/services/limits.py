@@ -1,0 +1,76 @@
+"""The limits of `[limits]`: what a send takes, all or none, and gives back where it was refused for sure."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from sqlalchemy.engine import Connection
+
+from otp_service.errors import Refusal
+from otp_service.policy import Failures
+from otp_service.services.context import Context
+from otp_service.storage import buckets
+from otp_service.storage.buckets import Take
+
+PER_NUMBER = "sends_per_number"
+PAUSE = "pause_per_number"
+PER_USER_IP = "sends_per_user_ip"
+PER_CLIENT = "sends_per_client"
+FAILURES = "failures_per_number"
+
+
+def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str | None) -> list[Take]:
+    """What every send takes, the first of a verification and its resends."""
+    limits = ctx.policy.limits
+    rates = [(PER_NUMBER, str(number_id), rate) for rate in limits.sends_per_number]
+    rates += [(PER_CLIENT, client_id, rate) for rate in limits.sends_per_client]
+    if address_digest is not None:
+        rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
+    return [
+        Take(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:g}", rate.interval, rate.burst)
+        for limit, of_whom, rate in rates
+    ]
+
+
+def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str) -> list[Take]:
+    """What a start takes beside: one every so many seconds."""
+    seconds = ctx.policy.limits.pause_per_number
+    if not seconds:
+        return []
+    return [Take(PAUSE, f"{PAUSE}:{number_id}:{client_id}:{purpose}", float(seconds), 1)]
+
+
+def take(tx: Connection, takes: Sequence[Take], now: float) -> None:
+    """Takes one of each, or raises Refusal `rate_limited` naming the limit that is free last."""
+    if not takes:
+        return
+    passed = buckets.take(tx, takes, now)
+    refused = {t.key: t.limit for t in takes if t.key not in passed}
+    if refused:
+        free_at = buckets.free_at(tx, list(refused))
+        key = max(refused, key=lambda key: free_at.get(key, now))
+        raise limited(refused[key], free_at.get(key, now) - now)
+
+
+def limited(limit: str, wait: float) -> Refusal:
+    """The refusal of a limit that is free again in `wait` seconds."""
+    return Refusal("rate_limited", f"The limit {limit} is used up; wait and try again.", retry_after=wait, limit=limit)
+
+
+def address_key(user_ip: str) -> str:
+    """The address that is counted: IPv4 whole, also inside IPv6; IPv6 by its /64, which one person owns."""
+    address = ipaddress.ip_address(user_ip)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def waits(failures: Failures) -> list[tuple[int, float]]:
+    """`wait_after` as steps: (from this count on, seconds), the highest count first."""
+    steps: list[tuple[int, float]] = []
+    for count in range(min(failures.free, failures.lock_after), failures.lock_after + 1):
+        wait = failures.wait_after(count)
+        if not steps or wait != steps[-1][1]:
+            steps.append((count, wait))
+    return steps[::-1]

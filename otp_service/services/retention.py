@@ -1,0 +1,95 @@
+"""What time does: stuck sends become unknown, late verifications expire, what is due is wiped.
+
+Every process sweeps.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service.errors import Unavailable
+from otp_service.services.context import Context
+from otp_service.services.idempotency import KEPT_SECONDS
+from otp_service.storage import sends, sweeps, verifications
+
+PERIOD_SECONDS = 5.0
+STUCK_AFTER_SECONDS = 15.0
+"""Longer than any request lives: 10 s of gateway and a full hash queue."""
+
+Sweep = Callable[[Connection, float], int]
+
+
+async def sweep(ctx: Context) -> dict[str, int]:
+    """One round: how many rows each sweep touched, without those that had nothing to do."""
+    touched = {}
+    for name, work in _sweeps(ctx).items():
+        count = await _until_done(ctx, work)
+        if count:
+            touched[name] = count
+    return touched
+
+
+def _sweeps(ctx: Context) -> dict[str, Sweep]:
+    keep = ctx.policy.retention
+    return {
+        "stuck": _abandon_stuck,
+        "expired": sweeps.expire,
+        "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
+        "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),
+        "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now - keep.number),
+        "counters": lambda tx, now: sweeps.purge_counters(tx, now, now - keep.counters),
+        "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
+        "audit": lambda tx, now: sweeps.purge_audit(tx, now - keep.audit),
+    }
+
+
+async def _until_done(ctx: Context, work: Sweep) -> int:
+    total = 0
+    while True:
+        count = await ctx.database.write(lambda tx: work(tx, ctx.clock.now()))
+        total += count
+        if count < sweeps.BATCH:
+            return total
+
+
+def _abandon_stuck(tx: Connection, now: float) -> int:
+    """Their process died between the row and the answer: nobody knows, nothing is repeated."""
+    stuck = sends.abandon(tx, now - STUCK_AFTER_SECONDS, now)
+    for verification_id, route in stuck:
+        # The gateway's PIN died with the process: the person may ask for another at once.
+        verifications.delivered(
+            tx,
+            verification_id,
+            status="unknown",
+            route=route,
+            at=now,
+            resend_at=now if route == "pin" else None,
+        )
+    return len(stuck)
+
+
+async def sweep_forever(ctx: Context) -> None:
+    """Sweeps and takes the database's time, every few seconds, until it is cancelled."""
+    log = structlog.get_logger("otp_service.retention")
+    while True:
+        try:
+            await ctx.database.anchor(ctx.clock)
+            touched = await sweep(ctx)
+            if touched:
+                log.info("swept", **touched)
+        except Unavailable:
+            log.warning("sweep_failed", reason="the database is away")
+        except Exception as error:  # noqa: BLE001 - one bad round must not end all rounds
+            log.error("sweep_failed", reason=type(error).__name__)
+        await asyncio.sleep(PERIOD_SECONDS)
+
+
+async def restored(ctx: Context) -> int:
+    """After a restore: cancels whatever the backup shows as pending; how many."""
+
+    def step(tx: Connection) -> int:
+        return verifications.cancel_all_pending(tx, ctx.clock.now(), "restored")
+
+    return await ctx.database.write(step)

@@ -1,0 +1,100 @@
+"""Rotation of OTP_SECRET_KEYS: what is written under which key, and moving it to the first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.engine import Connection
+
+from otp_service.services.idempotency import ANSWER
+from otp_service.services.view import NUMBER
+from otp_service.storage import numbers, requests, sends
+from otp_service.storage.engine import Database
+from otp_service.vault import Vault
+
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """What still needs a key. `configured`: it is in OTP_SECRET_KEYS."""
+
+    key_id: str
+    configured: bool
+    indexes: bool
+    numbers: int
+    live_pins: int
+    answers: int
+
+    @property
+    def needed(self) -> bool:
+        """Whether taking the key away loses something."""
+        return self.indexes or bool(self.numbers or self.live_pins or self.answers)
+
+
+async def record_index_key(database: Database, vault: Vault) -> str:
+    """The key of the number index, written down at the first start."""
+
+    def step(tx: Connection) -> str:
+        numbers.record_index_key(tx, vault.first)
+        return numbers.index_key(tx) or vault.first
+
+    return await database.write(step)
+
+
+async def status(database: Database, vault: Vault) -> list[KeyUse]:
+    """Every key that is configured or still needed."""
+
+    def step(tx: Connection) -> list[KeyUse]:
+        index_key = numbers.index_key(tx)
+        counts = numbers.count_by_key(tx), sends.count_by_key(tx), requests.count_by_key(tx)
+        known = dict.fromkeys([*vault.key_ids, *([index_key] if index_key else []), *counts[0], *counts[1], *counts[2]])
+        return [
+            KeyUse(key_id, key_id in vault.key_ids, key_id == index_key, *(count.get(key_id, 0) for count in counts))
+            for key_id in known
+        ]
+
+    return await database.read(step)
+
+
+async def rewrap(database: Database, vault: Vault, progress: Callable[[int], None]) -> int:
+    """Re-indexes and re-encrypts under the first key what others wrote; how many values. `progress`: the number so far.
+
+    A number that retention has wiped keeps its index until its counters end: `status` shows it.
+    """
+    await database.write(lambda tx: _move_index(tx, vault))
+    done = 0
+    for batch in (_rewrap_numbers, _rewrap_answers):
+        after, more = 0, True
+        while more:
+            after, count = await database.write(partial(batch, vault=vault, after=after))
+            done, more = done + count, after > 0
+            progress(done)
+    return done
+
+
+def _move_index(tx: Connection, vault: Vault) -> None:
+    numbers.record_index_key(tx, vault.first)
+    numbers.move_index_key(tx, vault.first)
+
+
+def _rewrap_numbers(tx: Connection, vault: Vault, after: int) -> tuple[int, int]:
+    """The last id of the batch (0: it was the last) and how many were moved."""
+    rows = numbers.written_by_others(tx, vault.first, after, BATCH)
+    moved = 0
+    for number_id, _, sealed in rows:
+        plain = vault.open(NUMBER, sealed)
+        if plain is not None:
+            digest = vault.digests(plain.decode())[vault.first]
+            moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(NUMBER, plain))
+    return (rows[-1][0] if rows else 0), moved
+
+
+def _rewrap_answers(tx: Connection, vault: Vault, after: int) -> tuple[int, int]:
+    rows = requests.written_by_others(tx, vault.first, after, BATCH)
+    moved = 0
+    for request_id, sealed in rows:
+        plain = vault.open(ANSWER, sealed)
+        if plain is not None:
+            moved += requests.rewrite(tx, request_id, sealed, vault.seal(ANSWER, plain))
+    return (rows[-1][0] if rows else 0), moved

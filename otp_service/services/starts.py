@@ -1,0 +1,169 @@
+"""Starting a verification: one row, one message."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from otp_service import phone
+from otp_service.errors import FieldError, Refusal
+from otp_service.metrics import STARTS
+from otp_service.phone import PhoneNumber
+from otp_service.policy import Purpose
+from otp_service.services import deliveries, idempotency, limits
+from otp_service.services.context import Context, session_digest
+from otp_service.services.deliveries import Draft, Job
+from otp_service.services.idempotency import Claim
+from otp_service.services.view import NUMBER, Verification, shown
+from otp_service.storage import numbers, verifications
+from otp_service.storage.engine import AnyRow
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """What a client asks for. `to`: as it was written; `user_ip`: the person's address."""
+
+    client_id: str
+    to: str = field(repr=False)
+    purpose: str
+    locale: str | None = None
+    carrier: str | None = None
+    user_ip: str | None = None
+    session: str | None = field(default=None, repr=False)
+    subject: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A start that passed the checks which need no database."""
+
+    request: StartRequest
+    purpose: Purpose
+    number: PhoneNumber
+    carrier: str | None
+    routes: list[str]
+    deadline: float
+    claim: Claim | None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A committed row that counts the send to make."""
+
+    job: Job
+    send_id: int
+
+
+async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
+    """Sends a PIN; the verification, and whether it is new. Refusals: the contract's table."""
+    plan = _plan(ctx, request, claim)
+    try:
+        row, created = await _start(ctx, plan)
+    except Refusal as refusal:
+        STARTS.labels(request.purpose, refusal.code).inc()
+        raise
+    STARTS.labels(request.purpose, "started" if created else "pending").inc()
+    return shown(row, ctx.vault, ctx.clock.now()), created
+
+
+def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
+    purpose = ctx.policy.purposes.get(request.purpose)
+    if purpose is None:
+        detail = "The purpose is not one of those in the service's configuration."
+        raise Refusal("invalid", "A field is wrong.", errors=[FieldError("purpose", detail)])
+    number = phone.parse(request.to)
+    phone.check_country(number, ctx.countries)
+    carrier = request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier
+    routes = deliveries.usable_routes(purpose, carrier)
+    return _Plan(request, purpose, number, carrier, routes, deliveries.deadline(), claim)
+
+
+async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
+    verification_id = f"ver_{secrets.token_urlsafe(16)}"
+    with ctx.hasher.place(share=0.5):  # checks go first: starts get no more than half of the queue
+        drafted = await deliveries.draft(ctx, verification_id, plan.routes[0], plan.purpose)
+    opened = None
+    while opened is None:  # another start took the slot in the same moment: now it is there to be found
+        opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, drafted))
+    if not isinstance(opened, _Opened):
+        return opened, False
+    return await deliveries.deliver(ctx, opened.job, plan.routes, drafted, opened.send_id), True
+
+
+def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, drafted: Draft) -> _Opened | AnyRow | None:
+    """The first transaction: the row of the pending one, or everything that counts the send; None: try again."""
+    idempotency.hold(tx, plan.claim)
+    now = ctx.clock.now()
+    request, purpose = plan.request, plan.purpose
+    number_id = numbers.remember(
+        tx,
+        digests=ctx.vault.digests(plan.number.e164),
+        sealed=ctx.vault.seal(NUMBER, plan.number.e164.encode()),
+        seen_until=now + purpose.lifetime,
+    )
+    session = session_digest(request.client_id, request.session)
+    slot = f"session:{session}" if session else f"number:{number_id}"
+    other = verifications.in_the_way(
+        tx, client_id=request.client_id, purpose=purpose.name, slot=slot, number_id=number_id
+    )
+    if other.id is not None and other.number_id == number_id and other.expires_at > now:
+        return other
+    if other.waits_until is not None and other.waits_until > now:
+        raise limits.limited(limits.FAILURES, other.waits_until - now)
+    if other.id is not None:
+        verifications.clear_slot(tx, other.id, now)
+    address = ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None
+    row = _new_row(plan, verification_id, number_id, slot, session, address, now)
+    if not verifications.insert(tx, row):
+        return None
+    takes = limits.of_send(ctx, client_id=request.client_id, number_id=number_id, address_digest=address)
+    takes += limits.pause(ctx, client_id=request.client_id, number_id=number_id, purpose=purpose.name)
+    limits.take(tx, takes, now)
+    job = Job(
+        verification_id=verification_id,
+        number_id=number_id,
+        to=plan.number.e164,
+        purpose=purpose,
+        locale=request.locale,
+        carrier=plan.carrier,
+        expires_at=now + purpose.lifetime,
+        first=True,
+        takes=takes,
+        request_id=plan.claim.id if plan.claim else None,
+        deadline=plan.deadline,
+    )
+    return _Opened(job, deliveries.note(tx, job, drafted, now))
+
+
+def _new_row(
+    plan: _Plan, verification_id: str, number_id: int, slot: str, session: str | None, address: str | None, now: float
+) -> dict[str, str | int | float | None]:
+    request, purpose = plan.request, plan.purpose
+    return {
+        "id": verification_id,
+        "client_id": request.client_id,
+        "purpose": purpose.name,
+        "number_id": number_id,
+        "number_masked": phone.mask(plan.number.e164),
+        "slot": slot,
+        "session_digest": session,
+        "status": "pending",
+        "pin_length": purpose.pin_length,
+        "attempts": purpose.attempts,
+        "attempts_spent": 0,
+        "attempts_compared": 0,
+        "sends": purpose.sends,
+        "sends_spent": 1,
+        "locale": request.locale,
+        "carrier": plan.carrier,
+        "address_digest": address,
+        "subject": request.subject,
+        "reference": request.reference,
+        "created_at": now,
+        "expires_at": now + purpose.lifetime,
+        "resend_at": now + purpose.wait_after_send(1),
+        # Until the outcome is known, that is what it is.
+        "delivery_status": "unknown",
+        "delivery_route": plan.routes[0],
+    }

@@ -1,0 +1,79 @@
+"""Verifications: canceled, read, and the whole story of one."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from otp_service.errors import Refusal
+from otp_service.services.context import Context
+from otp_service.services.view import Verification, shown
+from otp_service.storage import events, sends, verifications
+from otp_service.storage.engine import AnyRow
+
+
+@dataclass(frozen=True)
+class Event:
+    """`type`: created, send, check, or a final status. `result`: of a check or a send; `detail`: of its cause."""
+
+    at: float
+    type: str
+    route: str | None = None
+    result: str | None = None
+    detail: str | None = None
+    finished_at: float | None = None
+
+
+async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
+    """A client's verification. Refusal: `not_found`."""
+    row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
+    return shown(found(row), ctx.vault, ctx.clock.now())
+
+
+async def cancel(ctx: Context, client_id: str, verification_id: str) -> Verification:
+    """Ends a pending verification; also the second time. Refusals: `not_found`, `not_pending`."""
+
+    def step(tx: Connection) -> AnyRow:
+        now = ctx.clock.now()
+        row = found(verifications.read(tx, client_id, verification_id))
+        ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now, unexpired=True)
+        # The row was read before the update: only a second read tells how a race ended.
+        row = ended or found(verifications.read(tx, client_id, verification_id))
+        if row.status != "canceled":
+            raise Refusal("not_pending", "The verification is over; there is nothing to cancel.")
+        return row
+
+    row = await ctx.database.write(step)
+    return shown(row, ctx.vault, ctx.clock.now())
+
+
+async def story(ctx: Context, client_id: str, verification_id: str) -> list[Event]:
+    """Everything that happened, oldest first. Refusal: `not_found`."""
+
+    def step(tx: Connection) -> list[Event]:
+        row = found(verifications.read(tx, client_id, verification_id))
+        happened = [Event(row.created_at, "created", detail=row.purpose)]
+        happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
+        happened += [Event(e.at, e.type, result=e.result) for e in events.of_verification(tx, verification_id)]
+        happened.sort(key=lambda event: event.at)
+        return happened + _final(row, ctx.clock.now())
+
+    return await ctx.database.read(step)
+
+
+def _send(row: AnyRow) -> Event:
+    return Event(
+        row.started_at, "send", route=row.route, result=row.outcome, detail=row.reason, finished_at=row.finished_at
+    )
+
+
+def _final(row: AnyRow, now: float) -> list[Event]:
+    if row.status != "pending":
+        return [Event(row.ended_at, row.status, detail=row.reason)]
+    return [Event(row.expires_at, "expired")] if row.expires_at <= now else []
+
+
+def found(row: AnyRow | None) -> AnyRow:
+    """The row, or Refusal `not_found`."""
+    if row is None:
+        raise Refusal("not_found", "There is no such verification.")
+    return row

@@ -1,0 +1,67 @@
+"""A verification as its own client sees it."""
+
+from dataclasses import dataclass, field
+
+from otp_service.storage.engine import AnyRow
+from otp_service.vault import Vault
+
+NUMBER = "number"
+"""What sealed numbers are bound to."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How the newest message went."""
+
+    status: str
+    route: str | None
+    sent_at: float | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Shapes and words: contract, "The verification". Times are seconds since the epoch."""
+
+    id: str
+    status: str
+    reason: str | None
+    purpose: str
+    to: str | None = field(repr=False)
+    pin_length: int
+    attempts_left: int
+    sends_left: int
+    created_at: float
+    expires_at: float
+    resend_at: float | None
+    delivery: Delivery
+    subject: str | None
+    reference: str | None
+
+
+def shown(row: AnyRow, vault: Vault, now: float) -> Verification:
+    """The verification of a row with the columns `verifications.SHOWN`, as it is now: a late one is expired."""
+    late = row.status == "pending" and row.expires_at <= now
+    status = "expired" if late else row.status
+    sends_left = row.sends - row.sends_spent
+    return Verification(
+        id=row.id,
+        status=status,
+        reason=row.reason,
+        purpose=row.purpose,
+        to=open_number(vault, row.sealed),
+        pin_length=row.pin_length,
+        attempts_left=row.attempts - row.attempts_spent,
+        sends_left=sends_left,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        resend_at=row.resend_at if status == "pending" and sends_left > 0 else None,
+        delivery=Delivery(row.delivery_status, row.delivery_route, row.delivery_at),
+        subject=row.subject,
+        reference=row.reference,
+    )
+
+
+def open_number(vault: Vault, sealed: str | None) -> str | None:
+    """The number in E.164; None where retention wiped it or its key is gone."""
+    number = vault.open(NUMBER, sealed)
+    return number.decode() if number is not None else None

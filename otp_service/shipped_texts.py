@@ -1,0 +1,30 @@
+"""The texts that ship, by purpose and locale: GSM-7 only, one segment.
+
+`{pin}` comes last, so that a gateway that appends the PIN instead of replacing its placeholder reads as well.
+"""
+
+from typing import Final
+
+GENERIC: Final = {
+    "en": "{brand}: your PIN (valid {minutes} min, do not share it): {pin}",
+    "es": "{brand}: tu PIN (vale {minutes} min, no lo compartas): {pin}",
+    "pt": "{brand}: seu PIN (vale {minutes} min, nunca o compartilhe): {pin}",
+}
+
+SHIPPED: Final = {
+    "signup": {
+        "en": "{brand}: PIN to sign up (valid {minutes} min, do not share it): {pin}",
+        "es": "{brand}: PIN para registrarte (vale {minutes} min, no lo compartas): {pin}",
+        "pt": "{brand}: PIN para criar sua conta (vale {minutes} min, nunca o compartilhe): {pin}",
+    },
+    "login": {
+        "en": "{brand}: PIN to sign in (valid {minutes} min, do not share it): {pin}",
+        "es": "{brand}: PIN para entrar en tu cuenta (vale {minutes} min, no lo compartas): {pin}",
+        "pt": "{brand}: PIN para entrar na sua conta (vale {minutes} min, nunca o compartilhe): {pin}",
+    },
+    "password_reset": {
+        "en": "{brand}: PIN to reset your password (valid {minutes} min, do not share it): {pin}",
+        "es": "{brand}: PIN para restablecer tu contraseña (vale {minutes} min, no lo compartas): {pin}",
+        "pt": "{brand}: PIN para redefinir sua senha (vale {minutes} min, nunca o compartilhe): {pin}",
+    },
+}

@@ -1,0 +1,100 @@
+"""Which faults are asked for, for which method, and how often still."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from otp_service.simulator.faults import FAULTS
+
+_METHODS = {"sendSMSPinMobileNumberConfirm": "pin", "sendSMS": "sms", "sendMT": "mt"}
+_PIN_FAULTS = ("no_pin", "two_pins", "pin_elsewhere", "short_pin", "letters_pin")
+_ONLY_FOR = dict.fromkeys(_PIN_FAULTS, "pin") | {"message_failed": "sms"}
+_LONGEST = 3600
+
+
+class BadFaultError(Exception):
+    """What was asked for is no fault; the text says why."""
+
+
+@dataclass
+class ArmedFault:
+    """A fault that waits for calls. `method`: `*` is every one; `times`: how many still, None until cleared."""
+
+    method: str
+    fault: str
+    times: int | None = 1
+    seconds: float = 1.0
+
+    def meets(self, method: str) -> bool:
+        """Whether a call of this method runs into it."""
+        kind = _METHODS.get(method)
+        return self.method in ("*", kind) and _ONLY_FOR.get(self.fault, kind) == kind
+
+
+class ArmedFaults:
+    """The faults that wait, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._armed: list[ArmedFault] = []
+
+    def add(self, asked: object) -> dict[str, Any]:
+        """Takes the JSON of a request. Raises BadFaultError."""
+        fault = _checked(asked)
+        self._armed.append(fault)
+        return asdict(fault)
+
+    def take(self, method: str) -> ArmedFault | None:
+        """The first fault that a call of `method` meets; one of its times is spent."""
+        fault = next((armed for armed in self._armed if armed.meets(method)), None)
+        if fault is not None and fault.times is not None:
+            fault.times -= 1
+            if fault.times == 0:
+                self._armed.remove(fault)
+        return fault
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """As `GET /faults` lists them."""
+        return [asdict(armed) for armed in self._armed]
+
+    def clear(self) -> None:
+        """The vendor is well again."""
+        self._armed.clear()
+
+
+def _checked(asked: object) -> ArmedFault:
+    if not isinstance(asked, dict):
+        raise BadFaultError('should be an object like {"method": "pin", "fault": "refuse", "times": 1}')
+    if unknown := set(asked) - {"method", "fault", "times", "seconds"}:
+        raise BadFaultError(f"has keys that mean nothing: {', '.join(sorted(unknown))}")
+    fault = ArmedFault(_method(asked), _fault(asked), _times(asked), _seconds(asked))
+    only = _ONLY_FOR.get(fault.fault, fault.method)
+    if fault.method not in ("*", only):
+        raise BadFaultError(f"fault {fault.fault} exists for method {only} alone")
+    return fault
+
+
+def _method(asked: dict[str, Any]) -> str:
+    method = asked.get("method")
+    if method not in ("pin", "sms", "mt", "*"):
+        raise BadFaultError("method should be pin, sms, mt or *")
+    return str(method)
+
+
+def _fault(asked: dict[str, Any]) -> str:
+    fault = asked.get("fault")
+    if not isinstance(fault, str) or fault not in FAULTS:
+        raise BadFaultError(f"fault should be one of {', '.join(FAULTS)}")
+    return fault
+
+
+def _times(asked: dict[str, Any]) -> int | None:
+    times = asked.get("times", 1)
+    if times is not None and (type(times) is not int or times < 1):
+        raise BadFaultError("times should be a whole number from 1, or null for until cleared")
+    return times
+
+
+def _seconds(asked: dict[str, Any]) -> float:
+    seconds = asked.get("seconds", 1.0)
+    if type(seconds) not in (int, float) or not 0 <= seconds <= _LONGEST:
+        raise BadFaultError(f"seconds should be a number from 0 to {_LONGEST}")
+    return float(seconds)

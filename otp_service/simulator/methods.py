@@ -1,0 +1,180 @@
+"""What each method of the Campaign Manager does, once signature and parameters are good."""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from otp_service.simulator.answers import element, leaf
+from otp_service.simulator.store import Message, MobileOriginated, Store, new_id
+from otp_service.simulator.wire import BadParameterError, Method
+
+_FILTERS = ("carrier", "to", "from", "keyword", "order")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a method did. `result`: the elements inside `<result>`, None where the method has none."""
+
+    result: str | None
+    pin: str | None = None
+
+
+def send_pin(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """Makes a PIN, puts it where `{0}` stands or else at the end, delivers the text and returns the PIN."""
+    pin = "".join(secrets.choice("0123456789") for _ in range(int(values["length"])))
+    text = values["text"].replace("{0}", pin) if "{0}" in values["text"] else values["text"] + pin
+    name = "sendSMSPinMobileNumberConfirm"
+    store.deliver(name, values["number"], text, sender=values["sender"], carrier=values["carrier"], pin=pin)
+    return Done(pin_result(pin), pin)
+
+
+def pin_result(*pins: str) -> str:
+    """The PIN method's result."""
+    return element("PinSMSConfirmation", *(leaf("pin", pin) for pin in pins))
+
+
+def send_sms(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """Delivers a text and describes the message."""
+    sent = store.deliver(
+        "sendSMS", values["number"], values["text"], sender=values["sender"], carrier=values["carrier"]
+    )
+    return Done(element("messages", _message(sent, "SENT_TO_CARRIER")))
+
+
+def failed_message(store: Store, values: dict[str, str], status: str) -> str:
+    """The result of a sendSMS whose message failed: nothing is delivered."""
+    message = Message(
+        id=new_id(),
+        at=store.now(),
+        method="sendSMS",
+        to=values["number"],
+        sender=values["sender"],
+        carrier=values["carrier"],
+        text=values["text"],
+        pin=None,
+    )
+    return element("messages", _message(message, status))
+
+
+def send_mt(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """Delivers a text; there is no result."""
+    store.deliver("sendMT", values["number"], values["text"], sender=values["sender"], carrier=values["carrier"])
+    return Done(None)
+
+
+def fire_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """Takes a text as if the handset had sent it."""
+    store.deliver("fireMessage", values["number"], values["text"], sender=None)
+    return Done(None)
+
+
+def fire_descriptor(store: Store, values: dict[str, str], body: bytes) -> Done:
+    """The same from a JSON descriptor."""
+    try:
+        fields = json.loads(body)["event"]["fld-val-list"]
+        sender, keyword, to = (fields[name] for name in ("sender_id_id", "keyword_value", "recipient_address"))
+        "".join((sender, keyword, to)).encode()  # texts, and none with half a character
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadParameterError from None
+    if not re.fullmatch(r"[0-9]{1,20}", to):
+        raise BadParameterError
+    store.deliver("fireMessage", to, keyword, sender=sender)
+    fired = (leaf("instanceId", values["instance"]), leaf("mobileNumber", to), leaf("text", keyword))
+    return Done(element("mo", *fired))
+
+
+def get_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """One message of sendSMS, by its id."""
+    message = store.message(values["message_id"])
+    if message is None or message.method != "sendSMS":
+        raise BadParameterError
+    return Done(_message(message, "SENT_TO_CARRIER"))
+
+
+def get_mo_messages(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """One page of what handsets sent, filtered; newest first unless ORDER is ASC."""
+    filters = _filters(values["filters"])
+    page, size = int(values["page"]), int(values["results"])
+    if page < 1 or size < 1:
+        raise BadParameterError
+    found = [received for received in store.from_handsets() if _matches(received, filters)]
+    if filters.get("order", ["DESC"])[0].upper() == "DESC":
+        found.reverse()
+    shown = (_received(received) for received in found[(page - 1) * size : page * size])
+    return Done(element("MOMessageList", leaf("records", str(len(found))), element("MessageList", *shown)))
+
+
+def _filters(text: str) -> dict[str, list[str]]:
+    """`from=1,2&order=desc`, names in either case; `null` is no filter."""
+    filters: dict[str, list[str]] = {}
+    for pair in [] if text == "null" else text.split("&"):
+        name, equals, wanted = pair.partition("=")
+        if not equals or name.lower() not in _FILTERS:
+            raise BadParameterError
+        filters[name.lower()] = wanted.split(",")
+    if filters.get("order", ["ASC"])[0].upper() not in ("ASC", "DESC"):
+        raise BadParameterError
+    return filters
+
+
+def _matches(received: MobileOriginated, filters: dict[str, list[str]]) -> bool:
+    plain = {"carrier": received.carrier, "to": received.to, "from": received.sender}
+    if any(name in filters and text not in filters[name] for name, text in plain.items()):
+        return False
+    try:
+        return any(re.fullmatch(pattern, received.keyword) for pattern in filters.get("keyword", [".*"]))
+    except re.error:
+        raise BadParameterError from None
+
+
+def _message(message: Message, status: str) -> str:
+    fields = {
+        "id": message.id,
+        "carrier": message.carrier,
+        "from": message.sender,
+        "to": message.to,
+        "text": message.text,
+        "status": status,
+        "statusDescription": status.replace("_", " ").capitalize(),
+        "encoding": "UTF-8",
+        "date": _date(message.at),
+        "timezone": "UTC",
+        "clientId": "",
+    }
+    return element("message", *(leaf(name, text) for name, text in fields.items()))
+
+
+def _received(received: MobileOriginated) -> str:
+    fields = {
+        "text": received.text,
+        "from": received.sender,
+        "to": received.to,
+        "encoding": "UTF-8",
+        "keyword": received.keyword,
+        "carrier": received.carrier,
+        "sendDate": _date(received.at),
+    }
+    return element("MOMessage", *(leaf(name, text) for name, text in fields.items()))
+
+
+def _date(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+_ACTIONS: dict[tuple[str, str], Callable[[Store, dict[str, str], bytes], Done]] = {
+    ("GET", "sendSMSPinMobileNumberConfirm"): send_pin,
+    ("GET", "sendSMS"): send_sms,
+    ("GET", "sendMT"): send_mt,
+    ("GET", "fireMessage"): fire_message,
+    ("POST", "fireMessage"): fire_descriptor,
+    ("GET", "getMOMessages"): get_mo_messages,
+    ("GET", "getMessage"): get_message,
+}
+
+
+def act(method: Method, store: Store, values: dict[str, str], body: bytes) -> Done:
+    """Does what `method` does. Raises BadParameterError."""
+    return _ACTIONS[method.verb, method.name](store, values, body)

@@ -1,0 +1,54 @@
+"""The tables `clients` and `api_keys`."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.storage.engine import AnyRow
+from otp_service.storage.tables import api_keys, clients
+
+c, k = clients.c, api_keys.c
+
+
+def insert(tx: Connection, *, client_id: str, name: str, now: float) -> None:
+    """Adds a client."""
+    tx.execute(sa.insert(clients).values(id=client_id, name=name, created_at=now))
+
+
+def by_name(tx: Connection, name: str) -> AnyRow | None:
+    """A client, revoked or not."""
+    return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.name == name)).first()
+
+
+def everyone(tx: Connection, now: float) -> Sequence[AnyRow]:
+    """All clients by name, each with the number of keys that work."""
+    valid = sa.and_(k.client_id == c.id, c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
+    keys = sa.select(sa.func.count()).select_from(api_keys).where(valid).scalar_subquery()
+    return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at, keys.label("keys")).order_by(c.name)).all()
+
+
+def by_key(tx: Connection, digest: str, now: float) -> AnyRow | None:
+    """The client that a key belongs to, while both are valid."""
+    statement = (
+        sa.select(c.id, c.name)
+        .join(api_keys, k.client_id == c.id)
+        .where(k.digest == digest, c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
+    )
+    return tx.execute(statement).first()
+
+
+def add_key(tx: Connection, *, client_id: str, digest: str, now: float) -> None:
+    """Adds a key."""
+    tx.execute(sa.insert(api_keys).values(client_id=client_id, digest=digest, created_at=now))
+
+
+def expire_keys(tx: Connection, *, client_id: str, at: float) -> None:
+    """The keys a client has now end at `at`, or earlier where they did already."""
+    statement = sa.update(api_keys).where(k.client_id == client_id, sa.or_(k.expires_at.is_(None), k.expires_at > at))
+    tx.execute(statement.values(expires_at=at))
+
+
+def revoke(tx: Connection, *, client_id: str, now: float) -> None:
+    """The client's keys work no more."""
+    tx.execute(sa.update(clients).where(c.id == client_id, c.revoked_at.is_(None)).values(revoked_at=now))

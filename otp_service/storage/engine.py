@@ -1,0 +1,130 @@
+"""The database: one engine, a few threads, short transactions.
+
+SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from otp_service.clock import Clock, elapsed
+from otp_service.errors import Unavailable
+
+T = TypeVar("T")
+AnyRow = Row[*tuple[Any, ...]]
+
+POSTGRES_CONNECTIONS = 10
+SQLITE_READERS = 2
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://...`; the driver is chosen here."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.QueuePool, pool_size=SQLITE_READERS + 1)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=1,
+        connect_args={"connect_timeout": 2, "tcp_user_timeout": 3000},
+    )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver must not open transactions by itself: BEGIN is ours, below.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
+    mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def insert_into(tx: Connection, table: sa.Table) -> Any:
+    """INSERT with ON CONFLICT, in the words of this database."""
+    if tx.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def key_prefix(tx: Connection, column: sa.Column[str]) -> Any:
+    """The key id that a sealed value or a digest begins with."""
+    position = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
+    return sa.func.substr(column, 1, position(column, ":") - 1)
+
+
+class Database:
+    """Runs work in a transaction in a thread. `work` gets the open transaction; an exception rolls it back."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._readers_engine = self.engine.execution_options(otp_read_only=True)
+        threads = 1 if self.is_sqlite else POSTGRES_CONNECTIONS
+        self._writers = ThreadPoolExecutor(threads, thread_name_prefix="db")
+        self._readers = (
+            ThreadPoolExecutor(SQLITE_READERS, thread_name_prefix="db-read") if self.is_sqlite else self._writers
+        )
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, once it is committed. Raises Unavailable where the database is away."""
+        return await self._run(self._writers, self.engine, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns; it must not write."""
+        return await self._run(self._readers, self._readers_engine, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
+        def transaction() -> T:
+            with engine.begin() as tx:
+                return work(tx)
+
+        return await asyncio.get_running_loop().run_in_executor(threads, translated, transaction)
+
+    async def anchor(self, clock: Clock) -> None:
+        """Takes the server's time on PostgreSQL, so that no replica's own clock matters."""
+        if self.is_sqlite:
+            return
+        asked_at = elapsed()
+        server_time = await self.read(lambda tx: tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
+        clock.anchor_to(float(server_time), (asked_at + elapsed()) / 2)
+
+    def close(self) -> None:
+        """Ends the threads when what they have is done, and closes the connections."""
+        self._writers.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()
+
+
+def translated(work: Callable[[], T]) -> T:
+    """Runs `work`; a database that is away becomes Unavailable, without the driver's text: it can hold values."""
+    try:
+        return work()
+    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+        raise Unavailable(_kind(error)) from None
+    except ProgrammingError as error:
+        # A table that is not there yet: migrations have not run.
+        if _kind(error) == "UndefinedTable":
+            raise Unavailable("schema") from None
+        raise
+
+
+def _kind(error: Exception) -> str:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return type(original).__name__

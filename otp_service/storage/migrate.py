@@ -1,0 +1,56 @@
+"""Brings the schema to a revision with alembic; safe from several replicas at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import Connection
+
+from otp_service.storage.engine import make_engine, translated
+
+_LOCK = 7_032_051_844_263
+"""The advisory lock that lets one replica migrate at a time; any fixed number will do."""
+
+
+def scripts() -> Path:
+    """The migrations: in the wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "migrations"
+    return shipped if shipped.is_dir() else package.parent / "migrations"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Runs the migrations up to `revision` in one transaction; the others wait and find nothing left to do."""
+    _run(url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Runs the migrations back to `revision`."""
+    _run(url, lambda config: command.downgrade(config, revision))
+
+
+def make_config(connection: Connection) -> Config:
+    """Alembic's configuration; `migrations/env.py` runs on the connection."""
+    config = Config()
+    config.set_main_option("script_location", str(scripts()))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _run(url: str, step: Callable[[Config], None]) -> None:
+    engine = make_engine(url)
+
+    def work() -> None:
+        # SQLite: BEGIN IMMEDIATE keeps the others out. PostgreSQL: the lock goes with the transaction.
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            step(make_config(connection))
+
+    try:
+        translated(work)
+    finally:
+        engine.dispose()

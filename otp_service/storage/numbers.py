@@ -1,0 +1,89 @@
+"""The table `numbers`: the one place where a phone number stands, as keyed digest and sealed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.storage.engine import insert_into, key_prefix
+from otp_service.storage.tables import keyring, numbers
+
+
+def remember(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
+    """The id of the number, inserted or found under any of its digests; holds its row until the commit.
+
+    A new row is written under the key that the keyring records, so that replicas with other first keys agree.
+    """
+    candidates = list(digests.values())
+    found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(candidates)).limit(1).scalar_subquery()
+    insert = insert_into(tx, numbers).values(
+        digest=sa.func.coalesce(found, _recorded_digest(digests)), sealed=sealed, seen_until=seen_until
+    )
+    later = sa.case(
+        (numbers.c.seen_until > insert.excluded.seen_until, numbers.c.seen_until), else_=insert.excluded.seen_until
+    )
+    statement = insert.on_conflict_do_update(
+        index_elements=[numbers.c.digest], set_={"sealed": insert.excluded.sealed, "seen_until": later}
+    ).returning(numbers.c.id)
+    return int(tx.execute(statement).scalar_one())
+
+
+def _recorded_digest(digests: Mapping[str, str]) -> Any:
+    first, *others = digests.items()
+    if not others:
+        return sa.literal(first[1])
+    recorded = sa.select(keyring.c.index_key).scalar_subquery()
+    return sa.case(dict(others), value=recorded, else_=first[1])
+
+
+def find(tx: Connection, digests: Mapping[str, str]) -> int | None:
+    """The id of a number, if it is known."""
+    return tx.scalar(sa.select(numbers.c.id).where(numbers.c.digest.in_(list(digests.values()))).limit(1))
+
+
+def record_index_key(tx: Connection, key_id: str) -> None:
+    """Writes down the key of the number index, once."""
+    tx.execute(insert_into(tx, keyring).values(id=1, index_key=key_id).on_conflict_do_nothing())
+
+
+def index_key(tx: Connection) -> str | None:
+    """The recorded key of the number index."""
+    return tx.scalar(sa.select(keyring.c.index_key))
+
+
+def move_index_key(tx: Connection, key_id: str) -> None:
+    """From now on new numbers are indexed under this key."""
+    tx.execute(sa.update(keyring).values(index_key=key_id))
+
+
+def count_by_key(tx: Connection) -> dict[str, int]:
+    """How many rows are indexed, or sealed, under each key id."""
+    counts: dict[str, int] = {}
+    for column in (numbers.c.digest, numbers.c.sealed):
+        key = key_prefix(tx, column)
+        rows = tx.execute(sa.select(key, sa.func.count()).where(column.is_not(None)).group_by(key))
+        for key_id, count in rows:
+            counts[key_id] = max(counts.get(key_id, 0), count)
+    return counts
+
+
+def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
+    """(id, digest, sealed) of numbers that another key indexed or sealed and that can still be read, by id."""
+    mine = f"{key_id}:"
+    statement = (
+        sa.select(numbers.c.id, numbers.c.digest, numbers.c.sealed)
+        .where(numbers.c.id > after, numbers.c.sealed.is_not(None))
+        .where(
+            ~(numbers.c.digest.startswith(mine, autoescape=True) & numbers.c.sealed.startswith(mine, autoescape=True))
+        )
+        .order_by(numbers.c.id)
+        .limit(limit)
+    )
+    return [(row.id, row.digest, row.sealed) for row in tx.execute(statement)]
+
+
+def rewrite(tx: Connection, number_id: int, was: str, digest: str, sealed: str) -> bool:
+    """Moves a number to another key; False where it has changed since it was read."""
+    statement = sa.update(numbers).where(numbers.c.id == number_id, numbers.c.sealed == was)
+    return tx.execute(statement.values(digest=digest, sealed=sealed)).rowcount == 1

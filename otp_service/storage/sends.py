@@ -1,0 +1,91 @@
+"""The table `sends`: one route tried for one message, written before the message leaves."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.hashing import PinHash
+from otp_service.storage.engine import AnyRow
+from otp_service.storage.tables import sends
+
+s = sends.c
+
+
+def insert(
+    tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
+) -> int:
+    """The id of the new row. `pin_hash`: of a PIN of ours, which verifies from now on."""
+    statement = sa.insert(sends).values(
+        verification_id=verification_id, route=route, started_at=now, request_id=request_id, **_hash_columns(pin_hash)
+    )
+    return int(tx.execute(statement.returning(s.id)).scalar_one())
+
+
+def finish(
+    tx: Connection,
+    send_id: int,
+    *,
+    outcome: str,
+    reason: str,
+    now: float,
+    message_id: str | None,
+    pin_hash: PinHash | None,
+) -> None:
+    """The outcome is known, and with it which PIN counts: the gateway's, ours, or none."""
+    statement = sa.update(sends).where(s.id == send_id)
+    tx.execute(
+        statement.values(
+            outcome=outcome, reason=reason, finished_at=now, message_id=message_id, **_hash_columns(pin_hash)
+        )
+    )
+
+
+def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
+    """Wipes the hashes that are older than the newest `live_pins` accepted sends."""
+    oldest_live = (
+        sa.select(s.id)
+        .where(s.verification_id == verification_id, s.outcome == "accepted")
+        .order_by(s.id.desc())
+        .limit(1)
+        .offset(live_pins - 1)
+        .scalar_subquery()
+    )
+    statement = sa.update(sends).where(
+        s.verification_id == verification_id, s.pin_hash.is_not(None), s.id < oldest_live
+    )
+    tx.execute(statement.values(_hash_columns(None)))
+
+
+def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
+    """All sends of a verification, oldest first."""
+    statement = sa.select(s.route, s.started_at, s.finished_at, s.outcome, s.reason)
+    return tx.execute(statement.where(s.verification_id == verification_id).order_by(s.id)).all()
+
+
+def verification_of_request(tx: Connection, request_id: int) -> str | None:
+    """The verification that a request sent for, if it came so far."""
+    return tx.scalar(sa.select(s.verification_id).where(s.request_id == request_id).limit(1))
+
+
+def abandon(tx: Connection, started_before: float, now: float) -> list[tuple[str, str]]:
+    """Sends whose process died become unknown; (verification id, route) of each."""
+    statement = (
+        sa.update(sends)
+        .where(s.outcome.is_(None), s.started_at < started_before)
+        .values(outcome="unknown", reason="abandoned", finished_at=now)
+        .returning(s.verification_id, s.route)
+    )
+    return [(row.verification_id, row.route) for row in tx.execute(statement)]
+
+
+def count_by_key(tx: Connection) -> dict[str, int]:
+    """How many live PINs are peppered with each key id."""
+    statement = sa.select(s.pepper_key, sa.func.count()).where(s.pin_hash.is_not(None)).group_by(s.pepper_key)
+    return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def _hash_columns(pin_hash: PinHash | None) -> dict[str, str | None]:
+    if pin_hash is None:
+        return {"pepper_key": None, "pin_hash": None}
+    return {"pepper_key": pin_hash.pepper_key, "pin_hash": pin_hash.phc}

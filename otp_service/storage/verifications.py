@@ -1,0 +1,207 @@
+"""The table `verifications`: one atomic statement per decision."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.storage.engine import AnyRow, insert_into
+from otp_service.storage.tables import failures, numbers, sends, verifications
+
+v = verifications.c
+
+_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
+
+SHOWN = (
+    v.id,
+    v.status,
+    v.reason,
+    v.purpose,
+    v.pin_length,
+    v.attempts,
+    v.attempts_spent,
+    v.sends,
+    v.sends_spent,
+    v.created_at,
+    v.expires_at,
+    v.resend_at,
+    v.ended_at,
+    v.delivery_status,
+    v.delivery_route,
+    v.delivery_at,
+    v.subject,
+    v.reference,
+    _sealed.label("sealed"),
+)
+"""What the outside sees of a verification."""
+
+
+def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
+    """One row: the slot's pending verification (columns None where there is none) and the number's `waits_until`."""
+    waits = sa.select(failures.c.waits_until).where(
+        failures.c.number_id == number_id, failures.c.client_id == client_id, failures.c.purpose == purpose
+    )
+    one = sa.select(sa.literal(1).label("one")).subquery()
+    same_slot = sa.and_(v.client_id == client_id, v.purpose == purpose, v.slot == slot, v.status == "pending")
+    statement = sa.select(*SHOWN, v.number_id, waits.scalar_subquery().label("waits_until")).select_from(
+        one.outerjoin(verifications, same_slot)
+    )
+    return tx.execute(statement).one()
+
+
+def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
+    """Adds a verification; False where another took its slot in the same moment."""
+    statement = insert_into(tx, verifications).values(**values).on_conflict_do_nothing().returning(v.id)
+    return tx.execute(statement).first() is not None
+
+
+def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
+    """A client's verification, with what checks and resends ask for beside what is shown."""
+    digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
+    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
+    statement = sa.select(*SHOWN, *beside, digest.label("digest"))
+    return tx.execute(statement.where(v.id == verification_id, v.client_id == client_id)).first()
+
+
+def has_live_pin() -> sa.Exists:
+    """Whether a PIN that counts is known for the verification of the enclosing statement."""
+    return sa.exists().where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None))
+
+
+def spend(
+    tx: Connection,
+    *,
+    client_id: str,
+    verification_id: str,
+    now: float,
+    pin_length: int,
+    session_digest: str | None,
+    purpose: str | None,
+    digests: Mapping[str, str] | None,
+) -> AnyRow | None:
+    """Spends an attempt; None where any condition does not hold. Returns purpose, number_id and the live hashes.
+
+    `live`: lines of `pepper_key phc`. The attempt is counted here, before anything is compared.
+    """
+    live_hash = sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
+    live = sa.select(live_hash).where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None)).scalar_subquery()
+    statement = (
+        sa.update(verifications)
+        .values(attempts_spent=v.attempts_spent + 1)
+        .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
+        .where(v.attempts_spent < v.attempts, v.pin_length == pin_length)
+        .where(v.session_digest.is_not_distinct_from(session_digest), has_live_pin())
+        .returning(v.purpose, v.number_id, live.label("live"))
+    )
+    if purpose is not None:
+        statement = statement.where(v.purpose == purpose)
+    if digests is not None:
+        known = sa.select(numbers.c.id).where(numbers.c.digest.in_(list(digests.values())))
+        statement = statement.where(v.number_id.in_(known))
+    return tx.execute(statement).first()
+
+
+def compared(tx: Connection, verification_id: str, now: float) -> AnyRow:
+    """A wrong check has been compared; the last one exhausts the verification."""
+    last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id)
+        .values(
+            attempts_compared=v.attempts_compared + 1,
+            status=sa.case((last, "exhausted"), else_=v.status),
+            ended_at=sa.case((last, now), else_=v.ended_at),
+        )
+        .returning(*SHOWN)
+    )
+    return tx.execute(statement).one()
+
+
+def end(
+    tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float, unexpired: bool = False
+) -> AnyRow | None:
+    """Moves a pending verification to a final status; None where it was not pending (any more)."""
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id, v.status == "pending")
+        .values(status=status, reason=reason, ended_at=now)
+        .returning(*SHOWN)
+    )
+    if unexpired:
+        statement = statement.where(v.expires_at > now)
+    return tx.execute(statement).first()
+
+
+def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
+    """Ends the pending verification that holds a slot: expired where it is late, else superseded."""
+    late = v.expires_at <= now
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id, v.status == "pending")
+        .values(
+            status=sa.case((late, "expired"), else_="canceled"),
+            reason=sa.case((late, None), else_="superseded"),
+            ended_at=sa.case((late, v.expires_at), else_=now),
+        )
+    )
+    tx.execute(statement)
+
+
+def claim_resend(
+    tx: Connection, client_id: str, verification_id: str, *, now: float, resend_after: Sequence[int]
+) -> bool:
+    """Takes one of the sends left; False where the verification does not allow one now.
+
+    `resend_after`: seconds before the second send, the third, ...; the last one goes on.
+    """
+    waits = {sent: seconds for sent, seconds in enumerate(resend_after) if sent > 0}
+    wait = sa.case(waits, value=v.sends_spent, else_=resend_after[-1]) if waits else sa.literal(resend_after[-1])
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
+        .where(v.attempts_spent < v.attempts, v.sends_spent < v.sends, v.resend_at <= now)
+        .values(sends_spent=v.sends_spent + 1, resend_at=now + wait)
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def give_back_send(tx: Connection, verification_id: str, now: float) -> None:
+    """A resend that was refused for sure costs nothing and may be tried again at once."""
+    statement = sa.update(verifications).where(v.id == verification_id)
+    tx.execute(statement.values(sends_spent=v.sends_spent - 1, resend_at=now))
+
+
+def delivered(
+    tx: Connection, verification_id: str, *, status: str, route: str, at: float, resend_at: float | None
+) -> AnyRow:
+    """Shows how the newest message went; `resend_at` moves where the next send need not wait."""
+    changes: dict[str, Any] = {"delivery_status": status, "delivery_route": route, "delivery_at": at}
+    if resend_at is not None:
+        changes["resend_at"] = resend_at
+    statement = sa.update(verifications).where(v.id == verification_id).values(**changes).returning(*SHOWN)
+    return tx.execute(statement).one()
+
+
+def failed(tx: Connection, verification_id: str, *, route: str, now: float) -> None:
+    """Nothing was sent: every route was refused for sure."""
+    pending = v.status == "pending"
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id)
+        .values(
+            status=sa.case((pending, "failed"), else_=v.status),
+            reason=sa.case((pending, "gateway_failed"), else_=v.reason),
+            ended_at=sa.case((pending, now), else_=v.ended_at),
+            sends_spent=v.sends_spent - 1,
+            delivery_status="failed",
+            delivery_route=route,
+        )
+    )
+    tx.execute(statement)
+
+
+def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
+    """Cancels whatever is pending; returns how many."""
+    statement = sa.update(verifications).where(v.status == "pending")
+    return tx.execute(statement.values(status="canceled", reason=reason, ended_at=now)).rowcount

@@ -1,0 +1,94 @@
+"""Everything derived from OTP_SECRET_KEYS: the number index, sealed values, the PIN's pepper, fingerprints.
+
+Each secret key gives one sub-key per use (HKDF-SHA256, RFC 5869). The first key writes, all keys read.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_NONCE_BYTES = 12
+
+
+class _Keys:
+    """The sub-keys of one secret key."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.index = _derive(secret, b"number index")
+        self.pepper = _derive(secret, b"pepper")
+        self.fingerprint = _derive(secret, b"fingerprint")
+        self.seal = AESGCM(_derive(secret, b"seal"))
+
+
+def _derive(secret: bytes, use: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"otp-service/1/" + use).derive(secret)
+
+
+class Vault:
+    """`keys`: (id, 32 bytes) in the order of OTP_SECRET_KEYS."""
+
+    def __init__(self, keys: tuple[tuple[str, bytes], ...]) -> None:
+        self._keys = {key_id: _Keys(secret) for key_id, secret in keys}
+        self.first = keys[0][0]
+
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids, the writing one first."""
+        return list(self._keys)
+
+    def digests(self, number: str) -> dict[str, str]:
+        """Key id -> `id:hex`, the number's index under every key; equal numbers give equal digests."""
+        return {
+            key_id: f"{key_id}:{hmac.new(keys.index, number.encode(), hashlib.sha256).hexdigest()}"
+            for key_id, keys in self._keys.items()
+        }
+
+    def address_digest(self, address: str) -> str:
+        """A keyed pseudonym of an IP address, for counters that live for minutes."""
+        return hmac.new(self._keys[self.first].fingerprint, b"ip " + address.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def seal(self, use: str, plain: bytes) -> str:
+        """`id:base64url(nonce, AES-256-GCM ciphertext)`, bound to `use`."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._keys[self.first].seal.encrypt(nonce, plain, use.encode())
+        return f"{self.first}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+
+    def open(self, use: str, sealed: str | None) -> bytes | None:
+        """What `seal` took; None where there is nothing or its key is gone."""
+        key_id, _, encoded = (sealed or "").partition(":")
+        if key_id not in self._keys:
+            return None
+        raw = base64.urlsafe_b64decode(encoded)
+        try:
+            return self._keys[key_id].seal.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], use.encode())
+        except InvalidTag:
+            return None
+
+    def pepper(self, key_id: str, verification_id: str, pin: str) -> bytes | None:
+        """The MAC of a PIN, bound to its verification, that Argon2id hashes; None where the key is gone."""
+        if key_id not in self._keys:
+            return None
+        return hmac.digest(self._keys[key_id].pepper, f"{verification_id}:{pin}".encode(), "sha256")
+
+    def fingerprint(self, data: bytes, key_id: str | None = None) -> str | None:
+        """`id:hex` of a request's MAC under the given key (default: the first); None where the key is gone."""
+        key_id = key_id or self.first
+        if key_id not in self._keys:
+            return None
+        return f"{key_id}:{hmac.new(self._keys[key_id].fingerprint, data, hashlib.sha256).hexdigest()}"
+
+    def fingerprint_matches(self, recorded: str, data: bytes) -> bool:
+        """Whether `recorded` is the fingerprint of `data`, under the key that made it."""
+        again = self.fingerprint(data, recorded.partition(":")[0])
+        return again is not None and hmac.compare_digest(again, recorded)
+
+
+def generate_key_entry() -> str:
+    """A new entry for OTP_SECRET_KEYS: `id:base64url(32 random bytes)`."""
+    return f"k{secrets.token_hex(4)}:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip('=')}"

@@ -1,0 +1,88 @@
+"""Servers on real ports: an ASGI app under uvicorn, and a bare socket that answers as a test wants."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_START_SECONDS = 20
+_STOP_SECONDS = 20
+
+
+class _Server(uvicorn.Server):
+    """Says when it serves, or that it never will."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self.settled.set()
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """`app` under uvicorn in a thread, on a free port of 127.0.0.1; yields its base URL without a slash at the end."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        assert server.settled.wait(_START_SECONDS), "the server did not start in time"
+        assert server.started, "the server could not start"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_SECONDS)
+        listener.close()
+        assert not thread.is_alive(), "the server did not stop in time"
+
+
+@dataclass
+class Bare:
+    """A bare server: its address, and how many requests reached it."""
+
+    base_url: str
+    requests: int = 0
+
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def bare_server(answer: Answer) -> AsyncIterator[Bare]:
+    """A socket that reads one request's head, then does what `answer` does, then closes."""
+    bare = Bare("")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            bare.requests += 1
+            await answer(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    bare.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield bare
+    finally:
+        server.close()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

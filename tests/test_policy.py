@@ -1,0 +1,278 @@
+"""The policy file: what is shipped, what may be changed, and every mistake named at once."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import shipped_texts
+from otp_service.errors import SettingsError
+from otp_service.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
+
+
+def written(folder: Path, toml: str) -> Path:
+    path = folder / "policy.toml"
+    path.write_text(toml, "utf-8")
+    return path
+
+
+def problems(folder: Path, toml: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_policy(written(folder, toml))
+    return caught.value.problems
+
+
+def test_without_a_file_it_is_what_is_shipped() -> None:
+    policy = load_policy(None)
+    assert policy == Policy()
+    assert list(policy.purposes) == ["signup", "login", "password_reset"]
+    assert all(name == purpose.name for name, purpose in policy.purposes.items())
+    assert policy.purposes["login"].text == shipped_texts.SHIPPED["login"]
+    assert policy.purposes["login"].routes == ("pin", "sms")
+    assert policy.limits.sends_per_number == (Rate(5, 3600), Rate(10, 86400))
+
+
+def test_a_file_overrides_key_by_key_and_texts_by_locale(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [purposes.signup]
+        pin_length = 8
+        [purposes.signup.text]
+        EN = "{pin} {brand}"
+        [limits]
+        sends_per_client = "100/minute"
+        failures_per_number = {free = 5}
+        [retention]
+        hash = 0
+        """,
+    )
+    policy = load_policy(path)
+    signup = policy.purposes["signup"]
+    assert (signup.pin_length, signup.attempts) == (8, 5)
+    assert signup.text == {**shipped_texts.SHIPPED["signup"], "en": "{pin} {brand}"}
+    assert policy.purposes["login"] == Policy().purposes["login"]
+    assert policy.limits.sends_per_client == (Rate(100, 60),)
+    assert policy.limits.failures_per_number == Failures(free=5)
+    assert (policy.retention.hash, policy.retention.number) == (0, 86400)
+
+
+def test_a_new_purpose_starts_from_the_generic_texts(tmp_path: Path) -> None:
+    policy = load_policy(written(tmp_path, "[purposes.payment]\nbrand = 'Acme'"))
+    assert policy.purposes["payment"] == Purpose(name="payment", brand="Acme", text=shipped_texts.GENERIC)
+    assert policy.purposes.keys() == {*shipped_texts.SHIPPED, "payment"}
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+        speed = 1
+        [purposes.signup]
+        name = "signup"
+        pin_length = 5
+        lifetime = 601
+        attempts = true
+        sends = "3"
+        resend_after = [-1]
+        live_pins = 4
+        routes = []
+        colour = "red"
+        [purposes.signup.text]
+        en = "no place for it"
+        [purposes.Bad]
+        [purposes.login]
+        default_locale = "fr"
+        [limits]
+        pause_per_number = -1
+        sends_per_number = "often"
+        sends_per_client = [{burst = 1, period = 1}]
+        failures_per_number = {free = 100}
+        [carriers]
+        "+57" = "Claro"
+        "57" = "a/b"
+        [retention]
+        audit = 1
+        """,
+    )
+    assert {problem.partition(": ")[0].partition(" ")[0] for problem in found} == {
+        "speed",
+        "purposes.signup.name",
+        "purposes.signup.pin_length",
+        "purposes.signup.lifetime",
+        "purposes.signup.attempts",
+        "purposes.signup.sends",
+        "purposes.signup.resend_after.0",
+        "purposes.signup.live_pins",
+        "purposes.signup.routes",
+        "purposes.signup.colour",
+        "purposes.signup.text.en",
+        "purposes.Bad",
+        "purposes.login.text",
+        "limits.pause_per_number",
+        "limits.sends_per_number",
+        "limits.sends_per_client",
+        "limits.failures_per_number",
+        "carriers.+57",
+        "carriers.57",
+        "retention.audit",
+    }
+    assert "purposes.signup.colour: is not a known key" in found
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "purposes = 1",
+        "purposes = []",
+        "purposes.signup = 1",
+        "purposes.signup.text = 1",
+        "purposes.signup.text.en = 1",
+        "limits = 1",
+        "limits.failures_per_number = 0",
+        "carriers = 1",
+        "retention = 1979-05-27",
+    ],
+)
+def test_a_wrong_shape_is_a_problem_and_not_a_crash(tmp_path: Path, toml: str) -> None:
+    assert problems(tmp_path, toml)
+
+
+def test_what_is_no_toml_or_no_file_is_said_clearly(tmp_path: Path) -> None:
+    assert problems(tmp_path, "[purposes")[0].startswith("the file is not TOML: ")
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(SettingsError, match="the file cannot be read"):
+            load_policy(path)
+    (tmp_path / "latin").write_bytes(b"# \xf1")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_policy(tmp_path / "latin")
+
+
+@pytest.mark.parametrize(
+    "brand", ["", " Acme", "B" * 41, "@evil #1", "{pin}", "a}b", "a\nb", "a\u202eb", "a\u200bb", "a\u2028b", "a\x00b"]
+)
+def test_a_brand_that_could_speak_for_us_is_refused(brand: str) -> None:
+    with pytest.raises(ValueError, match="brand"):
+        Purpose(name="pay", brand=brand)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no pin",
+        "{pin} {pin}",
+        "{pin} {0}",
+        "{pin} {",
+        "{pin!r}",
+        "{{pin}}",
+        "{pin} {brand.__class__}",
+        "{pin}\r\n",
+        "{pin}\u202e",
+        "{pin}\u2028",
+        "{pin}\n@evil.example #1",
+        "{pin}\n  @evil.example #1",
+        "{pin}" + "x" * 311,
+    ],
+)
+def test_a_text_that_would_not_stay_as_it_is_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="text"):
+        Purpose(name="pay", pin_length=10, text={"en": text})
+
+
+def test_a_text_is_measured_at_its_longest() -> None:
+    text = {"en": "{pin}{minutes}{brand}" + "x" * 268}
+    assert Purpose(name="pay", pin_length=10, brand="B" * 40, text=text).text == text
+    with pytest.raises(ValueError, match="at most 320"):
+        Purpose(name="pay", pin_length=10, brand="B" * 40, text={"en": text["en"] + "x"})
+
+
+def test_a_locale_is_written_once() -> None:
+    with pytest.raises(ValueError, match="each locale once"):
+        Purpose(name="pay", text={"en": "{pin}", "pt-BR": "{pin}", "pt_br": "{pin}"})
+
+
+@pytest.mark.parametrize("name", ["", "Signup", "1a", "a-b", "a" * 33, "a\n", "ñ"])
+def test_purpose_names(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        Policy.model_validate({"purposes": {name: {}}})
+
+
+def test_the_last_wait_between_sends_counts_on() -> None:
+    purpose = Purpose(name="pay", sends=5, resend_after=(30, 60))
+    assert [purpose.wait_after_send(number) for number in (1, 2, 3, 4)] == [30, 60, 60, 60]
+
+
+def test_no_wait_between_sends_is_said_with_a_zero() -> None:
+    assert Purpose(name="pay", resend_after=(0,)).wait_after_send(1) == 0
+    assert Purpose(name="pay", sends=1, resend_after=()).wait_after_send(1) == 0
+    with pytest.raises(ValueError, match="at least one wait"):
+        Purpose(name="pay", sends=2, resend_after=())
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("", ()),
+        ("0", ()),
+        ("5/hour", (Rate(5, 3600),)),
+        ("5/hour; 10/day", (Rate(5, 3600), Rate(10, 86400))),
+        ("25/5 minutes", (Rate(25, 300),)),
+        ("1/1 second;2 / 30 seconds", (Rate(1, 1), Rate(2, 30))),
+    ],
+)
+def test_rates(text: str, rates: tuple[Rate, ...]) -> None:
+    assert parse_rates(text) == rates
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "5/", "0/hour", "5/0 hours", "-1/hour", "1.5/hour", "5/week", "5/hour;", "٥/hour", "1/367 days", "x"]
+)
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match="turn"):
+        parse_rates(text)
+
+
+def test_zero_turns_a_rate_off_and_an_interval_is_its_share_of_the_period() -> None:
+    assert Policy.model_validate({"limits": {"sends_per_number": 0}}).limits.sends_per_number == ()
+    assert Rate(5, 3600).interval == 720
+
+
+@pytest.mark.parametrize(
+    ("count", "wait"),
+    [(0, 0), (9, 0), (10, 30), (11, 60), (16, 1920), (17, 3600), (99, 3600), (100, 2592000), (10**9, 2592000)],
+)
+def test_waits_double_up_to_the_longest_and_then_lock(count: int, wait: int) -> None:
+    assert Failures().wait_after(count) == wait
+
+
+@given(
+    st.builds(
+        Failures,
+        free=st.integers(1, 1000),
+        first_wait=st.integers(1, 100),
+        longest_wait=st.integers(100, 5000),
+        lock_after=st.integers(1001, 10000),
+        lock_for=st.integers(5000, 10**6),
+    )
+)
+def test_waits_never_shrink(failures: Failures) -> None:
+    waits = [failures.wait_after(count) for count in range(failures.lock_after + 2)]
+    assert waits == sorted(waits)
+    assert waits[failures.free] > 0
+
+
+@pytest.mark.parametrize(
+    "table",
+    [{"free": 0}, {"free": 100}, {"first_wait": 0}, {"first_wait": 3601}, {"lock_for": 3599}, {"lock_after": 10}],
+)
+def test_waits_that_make_no_sense_are_refused(table: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="should"):
+        Failures.model_validate(table)
+
+
+def test_the_longest_prefix_names_the_carrier() -> None:
+    policy = Policy(carriers={"57": "Any", "5730": "Tigo", "5731": "Claro"})
+    assert policy.carrier_for("+573001234567") == "Tigo"
+    assert policy.carrier_for("+573201234567") == "Any"
+    assert policy.carrier_for("+13056708084") is None

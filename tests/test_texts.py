@@ -1,0 +1,131 @@
+"""The words of a message: what is put in stays inert, and what ships fits one segment."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import shipped_texts, texts
+from otp_service.policy import Policy, Purpose
+
+SHIPPED = [
+    (purpose, locale, template)
+    for purpose, templates in {**shipped_texts.SHIPPED, "generic": shipped_texts.GENERIC}.items()
+    for locale, template in templates.items()
+]
+
+
+@pytest.mark.parametrize("locale", ["en", "pt-BR", "pt_br", "zh_Hant_TW", "fil", "es-419", "sl-rozaj-biske-1994"])
+def test_wellformed_locales(locale: str) -> None:
+    assert texts.locale_is_wellformed(locale)
+
+
+@pytest.mark.parametrize(
+    "locale", ["", "e", "english", "en-", "en--US", "en\n", "en-US\n", "../en", "ｅｎ", "en-US-a", "a" * 2000, "en US"]
+)
+def test_malformed_locales(locale: str) -> None:
+    assert not texts.locale_is_wellformed(locale)
+
+
+@pytest.mark.parametrize(
+    ("locale", "chosen"),
+    [
+        ("pt-BR", "br {pin}"),
+        ("PT_br", "br {pin}"),
+        ("pt-PT", "pt {pin}"),
+        ("pt", "pt {pin}"),
+        ("fr", "en {pin}"),
+        (None, "en {pin}"),
+    ],
+)
+def test_choose_takes_the_locale_then_its_language_then_the_default(locale: str | None, chosen: str) -> None:
+    written = {"en": "en {pin}", "pt": "pt {pin}", "pt_BR": "br {pin}"}
+    purpose = Policy.model_validate({"purposes": {"pay": {"text": written}}}).purposes["pay"]
+    assert texts.choose(purpose, locale) == chosen
+
+
+def test_the_default_locale_falls_back_to_its_language_too() -> None:
+    purpose = Purpose(name="pay", default_locale="en-GB")
+    assert texts.choose(purpose, None) == shipped_texts.GENERIC["en"]
+
+
+def test_render_fills_in_each_field() -> None:
+    filled = texts.render("{pin} {minutes} {brand}", pin="012345", minutes=9, brand="Acme")
+    assert filled == "012345 9 Acme"
+
+
+@given(pin=st.text(), brand=st.text())
+def test_what_is_put_in_is_never_interpreted(pin: str, brand: str) -> None:
+    filled = texts.render("{brand}|{pin}|{minutes}", pin=pin, minutes=5, brand=brand)
+    assert filled == f"{brand}|{pin}|5"
+
+
+@pytest.mark.parametrize("evil", ["{pin}", "{minutes}", "{0}", "{brand.__class__}", "%s", "$pin", "\\g<1>", "{{}}"])
+def test_placeholders_and_format_strings_put_in_stay_as_they_are(evil: str) -> None:
+    assert texts.render("{brand}: {pin}", pin=evil, minutes=1, brand=evil) == f"{evil}: {evil}"
+
+
+@pytest.mark.parametrize(("purpose", "locale", "template"), SHIPPED)
+def test_a_shipped_text_is_one_gsm7_segment_at_its_longest(purpose: str, locale: str, template: str) -> None:
+    filled = texts.render(template, pin="0" * 10, minutes=10, brand="B" * 40)
+    assert len(filled) > 70  # so one segment proves that it is GSM-7
+    assert texts.segments(filled) == 1, (purpose, locale)
+
+
+@pytest.mark.parametrize(("purpose", "locale", "template"), SHIPPED)
+def test_a_shipped_text_says_everything(purpose: str, locale: str, template: str) -> None:
+    assert texts.problem_with(template) is None, purpose
+    assert all(word in template for word in ("PIN", "{brand}", "{minutes}", "compart" if locale != "en" else "share"))
+    assert texts.placeholder_is_clear("", template, "Acme")
+    assert texts.placeholder_is_clear("{0}", template, "Acme")
+
+
+@pytest.mark.parametrize("purpose", sorted(shipped_texts.SHIPPED))
+def test_every_shipped_purpose_has_the_generic_locales(purpose: str) -> None:
+    assert shipped_texts.SHIPPED[purpose].keys() == shipped_texts.GENERIC.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 1),
+        ("a" * 160, 1),
+        ("a" * 161, 2),
+        ("a" * 306, 2),
+        ("a" * 307, 3),
+        ("€" * 80, 1),
+        ("€" * 81, 2),
+        ("a" * 152 + "€" + "a" * 152, 3),  # the escape pair moves to the second part as a whole
+        ("ó" * 70, 1),
+        ("ó" * 71, 2),
+        ("ó" * 134, 2),
+        ("ó" * 135, 3),
+        ("😀" * 35, 1),
+        ("😀" * 36, 2),
+        ("😀" * 66, 2),
+        ("😀" * 67, 3),  # 33 pairs to a part, 66 units of its 67
+        ("\ud800", 1),
+    ],
+)
+def test_segments(text: str, count: int) -> None:
+    assert texts.segments(text) == count
+
+
+def test_the_gsm7_alphabet_has_its_128_characters() -> None:
+    assert len(texts._GSM7) == 127  # the 128th is the escape
+    assert not texts._GSM7 & texts._GSM7_EXTENDED
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "template", "brand", "clear"),
+    [
+        ("{0}", "{brand}: {pin}", "Acme", True),
+        ("PIN", "{brand} PIN: {pin}", "Acme", False),
+        ("PIN", "{brand}: {pin}", "SPINE", False),
+        ("10", "{minutes} min: {pin}", "Acme", False),
+        ("aa", "a{pin}", "Acme", False),
+        ("", "{brand}: {pin}", "Acme", True),
+        ("", "{pin} for {brand}", "Acme", False),
+    ],
+)
+def test_a_placeholder_must_name_one_place(placeholder: str, template: str, brand: str, clear: bool) -> None:
+    assert texts.placeholder_is_clear(placeholder, template, brand) is clear
