@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _RATE = re.compile(r"([0-9]{1,7}) */ *(?:([0-9]{1,7}) +)?(second|minute|hour|day)s?")
@@ -46,25 +45,17 @@ class Failures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    free: StrictInt = Field(default=10, ge=1, le=1000)
-    first_wait: StrictInt = Field(default=30, ge=1, le=86400)
-    longest_wait: StrictInt = Field(default=3600, ge=1, le=30 * 86400)
-    lock_after: StrictInt = Field(default=100, ge=2, le=10000)
+    free: StrictInt = Field(default=10, ge=0, le=1000)
+    first_wait: StrictInt = Field(default=30, ge=0, le=86400)
+    longest_wait: StrictInt = Field(default=3600, ge=0, le=30 * 86400)
+    lock_after: StrictInt = Field(default=100, ge=1, le=10000)
     lock_for: StrictInt = Field(default=2592000, ge=1, le=366 * 86400)
-
-    @model_validator(mode="after")
-    def _grow(self) -> Self:
-        if self.lock_after <= self.free:
-            raise ValueError("lock_after should be more than free")
-        if not self.first_wait <= self.longest_wait <= self.lock_for:
-            raise ValueError("first_wait should be at most longest_wait, and that at most lock_for")
-        return self
 
     def wait_after(self, count: int) -> float:
         """Seconds from the last of `count` wrong checks in a row until the next one is compared."""
-        if count < self.free:
-            return 0.0
         if count >= self.lock_after:
             return float(self.lock_for)
+        if count < self.free:
+            return 0.0
         doublings = min(count - self.free, 32)  # 2**32 seconds are past every longest_wait
         return float(min(self.first_wait * 2**doublings, self.longest_wait))

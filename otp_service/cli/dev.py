@@ -34,7 +34,7 @@ SAMPLE_NUMBER = "+573001234567"
 
 @dataclass(frozen=True)
 class _Port:
-    """A bound socket; binding before anything is printed makes the printed addresses true."""
+    """A listening socket; it listens before anything is printed, so that the printed lines work at once."""
 
     socket: socket.socket
 
@@ -73,6 +73,7 @@ def _bind(port: int | None, usual: int) -> _Port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((LOOPBACK, candidate))
+            bound.listen(2048)
         except OSError:
             bound.close()
         else:
@@ -107,17 +108,19 @@ def _kept(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(16)) -
 def _api_key(path: Path, url: str) -> str:
     """The key of the client `dev`: kept beside the database, made anew where either is gone."""
 
-    async def ready(database: Database, clock: Clock) -> str:
-        if path.exists() and await service.Directory(database, clock).client_of(path.read_text().strip()):
-            return path.read_text().strip()
-        try:
-            key = await service.create(database, clock, CLIENT)
-        except ClientError:
-            key = await service.rotate(database, clock, CLIENT, 0)
-        _write(path, key.api_key)
-        return key.api_key
+    known = path.read_text().strip() if path.exists() else ""
 
-    return with_database(url, ready)
+    async def ready(database: Database, clock: Clock) -> str:
+        if await service.Directory(database, clock).client_of(known):
+            return known
+        try:
+            return (await service.create(database, clock, CLIENT)).api_key
+        except ClientError:
+            return (await service.rotate(database, clock, CLIENT, 0)).api_key
+
+    api_key = with_database(url, ready)
+    _write(path, api_key)
+    return api_key
 
 
 def _write(path: Path, text: str) -> None:
@@ -147,13 +150,15 @@ Ctrl-C stops.
 
 
 async def _serve(apps: list[tuple[ASGIApp, _Port]], settings: ServiceSettings) -> None:
-    servers = [
-        _Quiet(uvicorn.Config(app, **server_options(settings)))
-        for app, _ in apps  # type: ignore[arg-type]
-    ]
+    servers = [_Quiet(uvicorn.Config(app, **server_options(settings))) for app, _ in apps]
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: [setattr(server, "should_exit", True) for server in servers])
+        loop.add_signal_handler(number, stop)
     await asyncio.gather(
         *(server.serve(sockets=[port.socket]) for server, (_, port) in zip(servers, apps, strict=True))
     )

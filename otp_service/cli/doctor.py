@@ -15,6 +15,7 @@ from otp_service.hashing import PinHasher
 from otp_service.services import health, rotation
 from otp_service.services.context import Context
 from otp_service.settings import ServiceSettings, load
+from otp_service.storage import schema
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25
@@ -84,15 +85,15 @@ def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
 
 async def _database(ctx: Context, _: ServiceSettings) -> list[Finding]:
     try:
-        await ctx.database.read(lambda tx: None)
+        await ctx.database.read(schema.revision)
     except Unavailable as error:
         return [Finding("database", False, unavailable(error))]
     found = await health.database_and_schema(ctx.database)
     kind = "SQLite" if ctx.database.is_sqlite else "PostgreSQL"
-    schema = Finding("schema", True, "current")
+    state = Finding("schema", True, "current")
     if found["schema"] != "ok":
-        schema = Finding("schema", False, "older than this release needs; run `otp-service migrate`")
-    return [Finding("database", True, f"{kind} answers"), schema]
+        state = Finding("schema", False, "older than this release needs; run `otp-service migrate`")
+    return [Finding("database", True, f"{kind} answers"), state]
 
 
 async def _secret_keys(ctx: Context, _: ServiceSettings) -> list[Finding]:
@@ -132,9 +133,7 @@ async def _hashing(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         f"(m={cost.memory_kib},t={cost.iterations},p={cost.lanes})"
     )
     if alone > SLOW_HASH_SECONDS:
-        return [
-            Finding("argon2", None, f"{detail}: slow; a build for this processor doubles it, see docs/operations.md")
-        ]
+        return [Finding("argon2", None, f"{detail}: slow; docs/operations.md says how to build it for this processor")]
     return [Finding("argon2", True, detail)]
 
 

@@ -37,7 +37,7 @@ class Draft:
 class Job:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
-    `first`: the verification has no other message; `takes`: what it took of the limits.
+    `seconds_left`: of the lifetime; `first`: the verification has no other message; `takes`: what it took of the limits.
     """
 
     verification_id: str
@@ -46,7 +46,7 @@ class Job:
     purpose: Purpose
     locale: str | None
     carrier: str | None
-    expires_at: float
+    seconds_left: float
     first: bool
     takes: list[Take]
     request_id: int | None
@@ -108,7 +108,7 @@ async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, sen
 
 
 async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
-    minutes = max(1, int((job.expires_at - ctx.clock.now()) // 60))
+    minutes = max(1, int(job.seconds_left // 60))
     template = texts.choose(job.purpose, job.locale)
     pin = drafted.pin if drafted.pin is not None else ctx.gateway.pin_placeholder
     text = texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand)

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy.engine import Connection
 
@@ -66,11 +67,13 @@ def address_key(user_ip: str) -> str:
     return str(address)
 
 
-def waits(failures: Failures) -> list[tuple[int, float]]:
+@lru_cache
+def waits(failures: Failures) -> tuple[tuple[int, float], ...]:
     """`wait_after` as steps: (from this count on, seconds), the highest count first."""
     steps: list[tuple[int, float]] = []
-    for count in range(min(failures.free, failures.lock_after), failures.lock_after + 1):
+    for count in range(failures.free, failures.lock_after):
         wait = failures.wait_after(count)
-        if not steps or wait != steps[-1][1]:
-            steps.append((count, wait))
-    return steps[::-1]
+        if steps and wait == steps[-1][1]:
+            break
+        steps.append((count, wait))
+    return ((failures.lock_after, failures.wait_after(failures.lock_after)), *reversed(steps))

@@ -41,7 +41,7 @@ def _job(ctx: Context, row: AnyRow | None, claim: Claim | None, deadline: float)
         purpose=purpose,
         locale=row.locale,
         carrier=row.carrier,
-        expires_at=row.expires_at,
+        seconds_left=row.expires_at - ctx.clock.now(),
         first=False,
         takes=takes,
         request_id=claim.id if claim else None,

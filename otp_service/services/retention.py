@@ -9,10 +9,12 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.engine import Connection
 
+from otp_service.clock import Clock
 from otp_service.errors import Unavailable
 from otp_service.services.context import Context
 from otp_service.services.idempotency import KEPT_SECONDS
 from otp_service.storage import sends, sweeps, verifications
+from otp_service.storage.engine import Database
 
 PERIOD_SECONDS = 5.0
 STUCK_AFTER_SECONDS = 15.0
@@ -86,10 +88,10 @@ async def sweep_forever(ctx: Context) -> None:
         await asyncio.sleep(PERIOD_SECONDS)
 
 
-async def restored(ctx: Context) -> int:
+async def restored(database: Database, clock: Clock) -> int:
     """After a restore: cancels whatever the backup shows as pending; how many."""
 
     def step(tx: Connection) -> int:
-        return verifications.cancel_all_pending(tx, ctx.clock.now(), "restored")
+        return verifications.cancel_all_pending(tx, clock.now(), "restored")
 
-    return await ctx.database.write(step)
+    return await database.write(step)

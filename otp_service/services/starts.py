@@ -127,7 +127,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, draft
         purpose=purpose,
         locale=request.locale,
         carrier=plan.carrier,
-        expires_at=now + purpose.lifetime,
+        seconds_left=purpose.lifetime,
         first=True,
         takes=takes,
         request_id=plan.claim.id if plan.claim else None,

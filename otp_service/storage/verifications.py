@@ -85,14 +85,15 @@ def spend(
     `live`: lines of `pepper_key phc`. The attempt is counted here, before anything is compared.
     """
     live_hash = sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
-    live = sa.select(live_hash).where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None)).scalar_subquery()
+    # By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
+    live = sa.select(live_hash).where(sends.c.verification_id == verification_id, sends.c.pin_hash.is_not(None))
     statement = (
         sa.update(verifications)
         .values(attempts_spent=v.attempts_spent + 1)
         .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
         .where(v.attempts_spent < v.attempts, v.pin_length == pin_length)
         .where(v.session_digest.is_not_distinct_from(session_digest), has_live_pin())
-        .returning(v.purpose, v.number_id, live.label("live"))
+        .returning(v.purpose, v.number_id, live.scalar_subquery().label("live"))
     )
     if purpose is not None:
         statement = statement.where(v.purpose == purpose)

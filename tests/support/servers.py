@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -53,29 +54,28 @@ def running(app: ASGIApp) -> Iterator[str]:
 
 @dataclass
 class Bare:
-    """A bare server: its address, and how many requests reached it."""
+    """A bare server: its address, and the heads of the requests that reached it."""
 
     base_url: str
-    requests: int = 0
+    heads: list[str] = field(default_factory=list)
 
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def bare_server(answer: Answer) -> AsyncIterator[Bare]:
+async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bare]:
     """A socket that reads one request's head, then does what `answer` does, then closes."""
     bare = Bare("")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            bare.requests += 1
+            bare.heads.append((await reader.readuntil(b"\r\n\r\n")).decode("ascii"))
             await answer(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    bare.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    bare.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield bare
     finally:

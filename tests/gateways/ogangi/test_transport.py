@@ -1,0 +1,249 @@
+"""The wire below HTTP: sockets that reset, hang, drip, lie and redirect, and what leaks of it."""
+
+import asyncio
+import gzip
+import logging
+import ssl
+import time
+import zlib
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from otp_service.gateways.base import Message, Outcome, Sent
+from otp_service.gateways.ogangi.client import OgangiGateway
+from tests.gateways.ogangi.conftest import GatewayTo
+from tests.gateways.ogangi.vectors import CARRIER, NUMBER, PRIVATE_KEY, PUBLIC_KEY, SIGNATURES, TEXT
+from tests.support.servers import Bare, bare_server, free_port
+from tests.support.vendor import Vendor
+
+MESSAGE = Message(f"+{NUMBER}", TEXT, CARRIER)
+OK = b"<status>OK</status>"
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[Bare]:
+    async def write(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    async with bare_server(write) as bare:
+        yield bare
+
+
+async def until_closed(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def test_a_refused_connection_is_refused_for_sure(gateway_to: GatewayTo) -> None:
+    sent = await gateway_to(f"http://127.0.0.1:{free_port()}").send_mt(MESSAGE, 5)
+    assert sent == Sent(Outcome.REFUSED, "not_connected")
+
+
+async def test_a_name_that_does_not_resolve_is_refused_for_sure(gateway_to: GatewayTo) -> None:
+    assert await gateway_to("http://gateway.invalid").send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, "not_connected")
+
+
+async def test_a_connection_that_is_never_ready_is_refused_by_the_deadline(gateway_to: GatewayTo) -> None:
+    async with bare_server(until_closed) as bare:
+        started = time.monotonic()
+        sent = await gateway_to(bare.base_url.replace("http:", "https:")).send_mt(MESSAGE, 0.5)
+        assert time.monotonic() - started < 1.5
+        assert sent == Sent(Outcome.REFUSED, "not_connected")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n", b"nonsense\r\n\r\n", http(OK, length=1000)])
+async def test_a_connection_lost_after_the_request_left_is_unknown(gateway_to: GatewayTo, answer: bytes) -> None:
+    async with answering(answer) as bare:
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.UNKNOWN, "connection_lost")
+        assert len(bare.heads) == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX-Header: ", http(b"", length=10_000)])
+async def test_a_drip_ends_by_the_total_deadline(gateway_to: GatewayTo, head: bytes) -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with bare_server(drip) as bare:
+        started = time.monotonic()
+        sent = await gateway_to(bare.base_url).send_mt(MESSAGE, 0.7)
+        assert time.monotonic() - started < 1.7
+        assert (sent.outcome, len(bare.heads)) == (Outcome.UNKNOWN, 1)
+
+
+async def test_a_hang_is_one_request_and_unknown(gateway_to: GatewayTo) -> None:
+    async with bare_server(until_closed) as bare:
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 0.5) == Sent(Outcome.UNKNOWN, "timeout")
+        assert len(bare.heads) == 1
+
+
+@pytest.mark.parametrize("status", ["400 Bad", "401 No", "404 Not Found", "429 Wait", "499 x", "503 Busy"])
+async def test_4xx_and_503_are_refused_for_sure_before_their_body_ends(gateway_to: GatewayTo, status: str) -> None:
+    async with answering(http(OK, status=status, length=1000)) as bare:
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, f"http_{status[:3]}")
+
+
+@pytest.mark.parametrize("status", ["201 Created", "204 None", "302 Found", "500 Oops", "502 Bad", "504 Late"])
+async def test_any_other_status_is_unknown(gateway_to: GatewayTo, status: str) -> None:
+    async with answering(http(b"", status=status)) as bare:
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.UNKNOWN, f"http_{status[:3]}")
+
+
+async def test_a_redirect_is_not_followed(gateway_to: GatewayTo) -> None:
+    async with answering(http(OK)) as second:
+        redirect = http(b"", f"Location: {second.base_url}/", status="307 Temporary Redirect")
+        async with answering(redirect) as first:
+            assert await gateway_to(first.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.UNKNOWN, "http_307")
+        assert second.heads == []
+
+
+RAW_DEFLATE = zlib.compress(OK, wbits=-15)
+PACKED = gzip.compress(OK)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        ("identity", OK, "ok"),
+        ("gzip", PACKED, "ok"),
+        ("X-GZIP", PACKED, "ok"),
+        ("deflate", zlib.compress(OK), "ok"),
+        ("deflate", RAW_DEFLATE, "unreadable"),
+        ("gzip", OK, "unreadable"),
+        ("gzip", PACKED[:-3], "unreadable"),
+        ("gzip", PACKED + PACKED, "unreadable"),
+        ("gzip", gzip.compress(OK + b" " * 70_000), "unreadable"),
+        ("gzip, gzip", gzip.compress(PACKED), "unreadable"),
+        ("br", OK, "unreadable"),
+    ],
+)
+async def test_a_body_is_unpacked_with_a_bound(gateway_to: GatewayTo, encoding: str, body: bytes, reason: str) -> None:
+    async with answering(http(body, f"Content-Encoding: {encoding}")) as bare:
+        assert (await gateway_to(bare.base_url).send_mt(MESSAGE, 5)).reason == reason
+
+
+@pytest.mark.parametrize(("spaces", "reason"), [(64 * 1024 - len(OK), "ok"), (64 * 1024 - len(OK) + 1, "unreadable")])
+async def test_a_body_is_read_up_to_64_kib(gateway_to: GatewayTo, spaces: int, reason: str) -> None:
+    async with answering(http(OK + b" " * spaces)) as bare:
+        assert (await gateway_to(bare.base_url).send_mt(MESSAGE, 5)).reason == reason
+
+
+VECTORS = list(SIGNATURES.items())
+
+
+@pytest.mark.parametrize(
+    ("method", "padding", "vector"), [("pin", False, VECTORS[1]), ("pin", True, VECTORS[2]), ("sms", False, VECTORS[3])]
+)
+async def test_carrier_methods_send_the_documented_path(
+    gateway_to: GatewayTo, method: str, padding: bool, vector: tuple[str, str]
+) -> None:
+    name = "sendSMSPinMobileNumberConfirm" if method == "pin" else "sendSMS"
+    async with answering(http(OK)) as bare:
+        gateway = gateway_to(f"{bare.base_url}/mmc/", padding=padding)
+        await (gateway.send_pin(MESSAGE, 6, 5) if method == "pin" else gateway.send_sms(MESSAGE, 5))
+    path = f"/mmc/rest/api/tools/{name}/{vector[0]}/{PUBLIC_KEY}/{vector[1]}"
+    assert bare.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
+
+
+async def test_send_mt_sends_the_documented_path(gateway_to: GatewayTo) -> None:
+    async with answering(http(OK)) as bare:
+        await gateway_to(bare.base_url).send_mt(MESSAGE, 5)
+    path = f"/rest/api/sendMT/{VECTORS[4][0]}/{PUBLIC_KEY}/{VECTORS[4][1]}"
+    assert bare.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
+
+
+async def test_the_probe_leaves_its_filter_unencoded(gateway_to: GatewayTo) -> None:
+    async with answering(http(OK)) as bare:
+        assert (await gateway_to(bare.base_url).probe(5)).ok
+    assert bare.heads[0].startswith(f"GET /rest/api/tools/getMOMessages/43/1/1/order=desc/{PUBLIC_KEY}/")
+
+
+async def test_compression_is_not_asked_for_and_cookies_are_not_kept(gateway_to: GatewayTo) -> None:
+    async with answering(http(OK, "Set-Cookie: a=b; Path=/", "Connection: close")) as bare:
+        gateway = gateway_to(bare.base_url)
+        await gateway.send_mt(MESSAGE, 5)
+        await gateway.send_mt(MESSAGE, 5)
+    for head in bare.heads:
+        assert "accept-encoding: identity" in head.lower()
+        assert "cookie" not in head.lower()
+    assert len(bare.heads) == 2
+
+
+async def test_proxies_of_the_environment_are_not_used(gateway_to: GatewayTo, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answering(http(OK)) as proxy, answering(http(OK)) as bare:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.base_url)
+        assert (await gateway_to(bare.base_url).send_mt(MESSAGE, 5)).outcome is Outcome.ACCEPTED
+        assert proxy.heads == []
+
+
+@pytest.fixture
+def untrusted(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context with a certificate that nobody has vouched for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    certificate = (
+        builder.not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "server.pem"
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_connected(
+    gateway_to: GatewayTo, untrusted: ssl.SSLContext
+) -> None:
+    async with bare_server(until_closed, tls=untrusted) as bare:
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, "not_connected")
+        assert bare.heads == []
+
+
+def secrets_of(text: str) -> list[str]:
+    """A text and its Base64 in both alphabets, at every alignment, without the ends that its neighbours change."""
+    encoded = [encode(b"x" * at + text.encode())[4:-4] for at in range(3) for encode in (b64encode, urlsafe_b64encode)]
+    return [text, text.encode().hex(), *(each.decode() for each in encoded)]
+
+
+async def test_nothing_of_a_call_is_logged(
+    vendor: Vendor, gateway: OgangiGateway, gateway_to: GatewayTo, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpcore.connection", "httpcore.http11"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    message = Message(f"+{NUMBER}", "Your PIN is 48291377, keep it", CARRIER)
+    for fault in ("slow", "refuse", "bad_signature", "reset_after", "html", "unknown", "malformed", "gzip_bomb"):
+        vendor.fail("*", fault, seconds=0)
+        await gateway.send_sms(message, 5)
+    sent = await gateway.send_pin(message, 6, 5)
+    await gateway_to(f"http://127.0.0.1:{free_port()}").send_sms(message, 5)
+    assert sent.pin is not None
+    for secret in (*secrets_of(message.text), *secrets_of(NUMBER), PRIVATE_KEY, sent.pin):
+        assert secret not in caplog.text
+        assert secret not in repr((message, sent, gateway))
