@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,7 +38,7 @@ class _Server(uvicorn.Server):
 def running(app: ASGIApp) -> Iterator[str]:
     """`app` under uvicorn in a thread, on a free port of 127.0.0.1; yields its base URL without a slash at the end."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", timeout_graceful_shutdown=1)
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
@@ -67,12 +68,16 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bare]:
     """A socket that reads one request's head, then does what `answer` does, then closes."""
     bare = Bare("")
+    open_now: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now[cast("asyncio.Task[None]", asyncio.current_task())] = writer
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             bare.heads.append((await reader.readuntil(b"\r\n\r\n")).decode("ascii"))
             await answer(reader, writer)
-        writer.close()
+        with suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     bare.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -80,6 +85,9 @@ async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> Asyn
         yield bare
     finally:
         server.close()
+        for writer in open_now.values():
+            writer.transport.abort()
+        await asyncio.gather(*open_now)
 
 
 def free_port() -> int:

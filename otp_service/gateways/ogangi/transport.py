@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
@@ -52,25 +53,22 @@ class Transport:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
-    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:
+    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:  # noqa: ASYNC109 - the deadline is the point
         """One GET, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
-        left = False
-
-        async def trace(event: str, _info: object) -> None:
-            nonlocal left
-            left = left or event == "http11.send_request_headers.started"
-
+        journey = _Journey()
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(url, trace)
+                return await self._exchange(url, journey)
         except TimeoutError:
             reason = "timeout"
         except Exception:  # noqa: BLE001 - after it left, whatever went wrong, the outcome is unknown
             reason = "connection_lost"
-        return NoAnswer(left, reason if left else "not_connected")
+        finally:
+            await journey.close_half_open()
+        return NoAnswer(journey.left, reason if journey.left else "not_connected")
 
-    async def _exchange(self, url: str, trace: object) -> Answer:
-        async with self._client.stream("GET", url, extensions={"trace": trace}) as response:
+    async def _exchange(self, url: str, journey: "_Journey") -> Answer:
+        async with self._client.stream("GET", url, extensions={"trace": journey.trace}) as response:
             if response.status_code != httpx.codes.OK:
                 return Answer(response.status_code, None)
             raw = await _bounded(response.aiter_raw())
@@ -79,6 +77,27 @@ class Transport:
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._client.aclose()
+
+
+class _Journey:
+    """How far a request has come, as httpcore's `trace` extension tells it."""
+
+    def __init__(self) -> None:
+        self.left = False
+        self._half_open: Any = None
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._half_open = info["return_value"]
+        elif event in ("connection.start_tls.complete", "http11.send_request_headers.started"):
+            self._half_open = None
+            self.left = self.left or event == "http11.send_request_headers.started"
+
+    async def close_half_open(self) -> None:
+        """httpcore forgets a connection whose TLS handshake is cancelled: a vendor that hangs there would cost one
+        socket per call."""
+        if self._half_open is not None:
+            await self._half_open.aclose()
 
 
 async def _bounded(chunks: AsyncIterator[bytes]) -> bytes | None:

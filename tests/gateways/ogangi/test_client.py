@@ -181,8 +181,15 @@ async def test_the_probe_sends_nothing(vendor: Vendor, gateway: OgangiGateway) -
 
 @pytest.mark.parametrize(
     ("fault", "advice"),
-    [("http_404", "base URL"), ("bad_signature", "private key"), ("hang", "in time"), ("html", "Campaign Manager")]
-    + [("unknown", "500"), ("refuse", "instance id"), ("reset_before", "closed the connection")],
+    [
+        *(
+            ("http_404", "base URL"),
+            ("bad_signature", "private key"),
+            ("hang", "in time"),
+            ("html", "Campaign Manager"),
+        ),
+        *(("unknown", "500"), ("refuse", "instance id"), ("reset_before", "closed the connection")),
+    ],
 )
 async def test_the_probe_tells_what_to_do(vendor: Vendor, gateway: OgangiGateway, fault: str, advice: str) -> None:
     vendor.fail("*", fault)

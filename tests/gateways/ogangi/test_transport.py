@@ -63,6 +63,7 @@ async def test_a_connection_that_is_never_ready_is_refused_by_the_deadline(gatew
         sent = await gateway_to(bare.base_url.replace("http:", "https:")).send_mt(MESSAGE, 0.5)
         assert time.monotonic() - started < 1.5
         assert sent == Sent(Outcome.REFUSED, "not_connected")
+        assert bare.heads == []
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n", b"nonsense\r\n\r\n", http(OK, length=1000)])

@@ -1,0 +1,72 @@
+"""Fixtures of the whole suite: a gateway, and every test of the service on both databases."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from otp_service.storage import migrate
+from tests.support.fixtures import postgres_server
+from tests.support.postgres import Server
+from tests.support.service import Service, serving
+from tests.support.vendor import Vendor, running_vendor
+
+__all__ = ["postgres_server"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of every asynchronous test."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared_vendor() -> Iterator[Vendor]:
+    """One simulated gateway for the session."""
+    with running_vendor() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def vendor(shared_vendor: Vendor) -> Iterator[Vendor]:
+    """The simulated gateway, without the faults that another test asked for."""
+    yield shared_vendor
+    shared_vendor.recover()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "otp.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: Server) -> str:
+    """The name of a PostgreSQL database to copy."""
+    url = postgres_server.create_database()
+    migrate.upgrade(url)
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    if request.param == "sqlite":
+        path = tmp_path / "otp.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    url = server.create_database(template=request.getfixturevalue("migrated_postgres"))
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+async def service(database_url: str, vendor: Vendor) -> AsyncIterator[Service]:
+    """The service with the shipped policy."""
+    async with serving(database_url, vendor) as running:
+        yield running
