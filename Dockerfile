@@ -1,8 +1,8 @@
-# The base can be any image with Python 3.11 or newer and its venv module; a build for one processor needs its headers too.
+# The base can be any image with Python 3.11+ and its venv module; ARGON2_MARCH needs its headers as well.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
-# Set (x86-64-v3, native, ...), Argon2 is built for that processor: about twice the hashes of the package that is shipped.
+# Set (x86-64-v3, native, ...), Argon2 is built for that processor: half as many hashes again, or more.
 ARG ARGON2_MARCH=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from otp_service import logs
 from otp_service.storage import migrate
 from tests.support.fixtures import postgres_server
 from tests.support.postgres import Server
@@ -13,6 +14,12 @@ from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
 
 __all__ = ["postgres_server"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_logs() -> None:
+    """A failing test shows its own words, not a line per request."""
+    logs.configure("error", "json")
 
 
 @pytest.fixture(scope="session")

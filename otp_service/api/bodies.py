@@ -5,13 +5,19 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from otp_service.errors import FieldError, Refusal
 
 MOST_BYTES = 16 * 1024
 _MEDIA_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_NAME = re.compile(r"[A-Za-z_]{1,40}")
+_REASONS = {
+    "missing": "It is missing.",
+    "extra_forbidden": "This call has no such field.",
+    "model_type": "It should be a JSON object.",
+}
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -78,11 +84,15 @@ def _validated(model: type[BodyT], value: Any) -> BodyT:
         return model.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        wrong = [FieldError(_field(each["loc"]), each["msg"].removeprefix("Value error, ")) for each in details]
+        wrong = [FieldError(_field(each["loc"]), _reason(each)) for each in details]
         raise Refusal("invalid", "Fields are wrong; `errors` names each.", errors=wrong) from None
+
+
+def _reason(details: ErrorDetails) -> str:
+    return _REASONS.get(details["type"], details["msg"].removeprefix("Value error, "))
 
 
 def _field(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "body"
-    # A key can be anything, also what should not be repeated.
+    # A key can be anything, also a PIN or a number.
     return name if _NAME.fullmatch(name) else "(a key with an odd name)"

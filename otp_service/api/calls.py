@@ -21,8 +21,9 @@ from .models import verification_answer
 
 log = structlog.get_logger("otp_service.api")
 
-_ID = re.compile(r"ver_[A-Za-z0-9_-]{22}")
-_KEY = re.compile(r"[ -~]{1,255}")
+VERIFICATION_ID = r"ver_[A-Za-z0-9_-]{22}"
+IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
+"""Quoted (RFC 9651) or bare."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,21 @@ class Call:
     def verification_id(self) -> str:
         """The id in the path. Refusal: `not_found` where it cannot be one."""
         verification_id = str(self.request.path_params["id"])
-        if not _ID.fullmatch(verification_id):
+        if not re.fullmatch(VERIFICATION_ID, verification_id):
             raise Refusal("not_found", "There is no such verification.")
         return verification_id
+
+
+def bearer_token(request: Request) -> str:
+    """What stands behind `Bearer` in the Authorization header (RFC 6750); empty where nothing does."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
 async def authenticated(request: Request) -> Call:
     """The call of a client. Refusal: `unauthorized`."""
     directory: Directory = request.app.state.clients
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    client = await directory.client_of(key.strip()) if scheme.lower() == "bearer" else None
+    client = await directory.client_of(bearer_token(request))
     if client is None:
         raise Refusal("unauthorized", "Send a valid API key as `Authorization: Bearer ...`.")
     structlog.contextvars.bind_contextvars(client=client.name)
@@ -86,14 +92,14 @@ def _key(request: Request) -> str | None:
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
-    key = keys[0][1:-1] if re.fullmatch(r'".*"', keys[0]) else keys[0]
-    if len(keys) > 1 or not _KEY.fullmatch(key):
+    if len(keys) > 1 or not re.fullmatch(IDEMPOTENCY_KEY, keys[0]):
         wrong = FieldError("Idempotency-Key", "It should be one header of 1 to 255 printable ASCII characters.")
         raise Refusal("invalid", "A header is wrong.", errors=[wrong])
-    return key
+    return keys[0][1:-1] if keys[0].startswith('"') else keys[0]
 
 
 def _canonical(request: Request, body: BaseModel | None) -> bytes:
     """The request in one form, without the PIN: a fingerprint of few digits could be guessed."""
     fields: dict[str, Any] = body.model_dump(exclude={"pin"}, exclude_none=True) if body is not None else {}
-    return json.dumps([request.method, request.url.path, fields], sort_keys=True).encode()
+    # Not request.url: it is put together from the Host header and the query, and either can break it.
+    return json.dumps([request.method, request.scope["path"], fields], sort_keys=True).encode()

@@ -45,7 +45,8 @@ class Observed:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         template = self._template(scope)
-        method = scope["method"] if template else "other"
+        # Anything can stand in a method: only those that we serve become a label.
+        method = scope["method"] if template and status != 405 else "other"
         REQUESTS.labels(template or "other", method, str(status)).inc()
         REQUEST_SECONDS.labels(template or "other").observe(seconds)
         level = "debug" if template in _QUIET else "info"

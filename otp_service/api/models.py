@@ -1,10 +1,12 @@
 """What goes in and out, as pydantic models: they validate, and OpenAPI is made from them."""
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from otp_service import pins
 from otp_service.clock import rfc3339
 from otp_service.phone import carrier_is_safe
 from otp_service.services.checks import Checked
@@ -47,9 +49,67 @@ def _checked_text(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_checked_text)]
-To = Annotated[str, Field(description="The number in E.164.", examples=["+573001234567"], max_length=256)]
-PurposeName = Annotated[str, Field(min_length=1, max_length=32, examples=["signup"])]
+def _checked_purpose(text: str) -> str:
+    # The services tell which are configured; what could not be one must not reach the database.
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text):
+        raise ValueError("It should be the name of a purpose: a lower-case letter, then a-z, 0-9 and _.")
+    return text
+
+
+def _checked_pin(secret: SecretStr) -> SecretStr:
+    if pins.clean(secret.get_secret_value()) is None:
+        raise ValueError("It should be the ASCII digits of the PIN; spaces and hyphens are dropped.")
+    return secret
+
+
+def _shown(description: str, pattern: str, *examples: str) -> Any:
+    # The pattern is for readers and their tools alone: what it says is checked elsewhere, with a better message.
+    return Field(description=description, examples=list(examples) or None, json_schema_extra={"pattern": pattern})
+
+
+_PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
+
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=256, json_schema_extra={"pattern": _PRINTABLE}),
+    AfterValidator(_checked_text),
+]
+To = Annotated[str, _shown("The number in E.164.", r"^\+[1-9][0-9]{6,14}$", "+573001234567")]
+PurposeName = Annotated[
+    str,
+    AfterValidator(_checked_purpose),
+    _shown("A purpose of the service's configuration.", "^[a-z][a-z0-9_]{0,31}$", "signup"),
+]
+Locale = Annotated[
+    str,
+    AfterValidator(_checked_locale),
+    _shown(
+        "A language tag; one without a text falls back.", "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", "es", "pt-BR"
+    ),
+]
+Carrier = Annotated[
+    str,
+    AfterValidator(_checked_carrier),
+    _shown("The operator's name.", r"^[^\p{C}\p{Zl}\p{Zp}/\\?#%]{1,64}$", "Movistar"),
+]
+Address = Annotated[
+    str,
+    AfterValidator(_checked_address),
+    Field(
+        description="The person's address.",
+        examples=["192.0.2.7"],
+        json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+    ),
+]
+Pin = Annotated[
+    SecretStr,
+    AfterValidator(_checked_pin),
+    Field(
+        description="ASCII digits; spaces and hyphens are dropped.",
+        examples=["123456"],
+        json_schema_extra={"pattern": "^[ -]*([0-9][ -]*){6,10}$", "maxLength": 64},
+    ),
+]
 Session = Annotated[Text, Field(description="Whatever ties checks to the browser or app that started; kept hashed.")]
 
 
@@ -58,9 +118,9 @@ class StartBody(Body):
 
     to: To
     purpose: PurposeName
-    locale: Annotated[str, AfterValidator(_checked_locale), Field(max_length=35, examples=["es"])] | None = None
-    carrier: Annotated[str, AfterValidator(_checked_carrier), Field(description="The operator's name.")] | None = None
-    user_ip: Annotated[str, AfterValidator(_checked_address), Field(description="The person's address.")] | None = None
+    locale: Locale | None = None
+    carrier: Carrier | None = None
+    user_ip: Address | None = None
     session: Session | None = None
     subject: Annotated[Text, Field(description="The application's own id of the person.")] | None = None
     reference: Annotated[Text, Field(description="Whatever the application wants to find again.")] | None = None
@@ -69,7 +129,7 @@ class StartBody(Body):
 class CheckBody(Body):
     """A PIN as the person typed it."""
 
-    pin: Annotated[SecretStr, Field(description="Digits; spaces and hyphens are dropped.", examples=["123456"])]
+    pin: Pin
     session: Session | None = None
     to: To | None = None
     purpose: PurposeName | None = None
@@ -138,6 +198,42 @@ class EventsAnswer(Answer):
     """The whole story, oldest first."""
 
     events: list[EventAnswer]
+
+
+class AliveAnswer(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class GatewayState(Answer):
+    """How the newest send of this process went."""
+
+    status: Literal["ok", "trouble"]
+    last: str
+
+
+class ReadyAnswer(Answer):
+    """Whether this process can serve."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "unavailable"]
+    database_schema: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
+    gateway: GatewayState
+
+
+class KeysAnswer(Answer):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+class DocumentAnswer(Answer):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
 
 
 class WrongField(Answer):

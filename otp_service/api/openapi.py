@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the table of routes and the models that validate."""
 
 import inspect
-from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from otp_service import __version__
 
+from .calls import IDEMPOTENCY_KEY, VERIFICATION_ID
 from .models import Problem
 from .problems import MEDIA_TYPE, STATUS
 
@@ -16,31 +17,40 @@ if TYPE_CHECKING:
     from .routes import Operation
 
 _REF = "#/components/schemas/{model}"
-_OF_EVERY_CALL = ("unauthorized", "unavailable")
+_DESCRIPTIONS = {200: "Done.", 201: "Created.", 503: "Not ready."}
+_OF_A_CALL_WITH_KEY = ("unauthorized", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
-_OF_A_KEY = ("idempotency_mismatch", "idempotency_in_progress")
+_OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
 
 _ID = {
     "name": "id",
     "in": "path",
     "required": True,
     "description": "The id of the verification.",
-    "schema": {"type": "string", "pattern": "^ver_[A-Za-z0-9_-]{22}$"},
+    "schema": {"type": "string", "pattern": f"^{VERIFICATION_ID}$"},
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "For 24 hours the same key with the same body gives the same answer and does nothing twice.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,253}$"},
+    "schema": {"type": "string", "pattern": f"^({IDEMPOTENCY_KEY})$"},
 }
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
+}
+_WWW_AUTHENTICATE = {
+    "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string", "const": "Bearer"}}
+}
+_PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 
 
-def document(operations: "Sequence[Operation]") -> dict[str, Any]:
-    """The whole document."""
+@cache
+def document(operations: "tuple[Operation, ...]") -> dict[str, Any]:
+    """The whole document, made once: anybody may ask for it, as often as they like."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
-    answers = {(model, "serialization") for each in operations for model in each.answers.values()}
+    shapes = [answer for each in operations for answer in each.answers.values()]
+    answers = {(answer, "serialization") for answer in shapes if not isinstance(answer, str)}
     _, schemas = models_json_schema(
         sorted(bodies | answers | {(Problem, "serialization")}, key=lambda each: each[0].__name__),  # type: ignore[arg-type]
         ref_template=_REF,
@@ -73,6 +83,8 @@ def _operation(operation: "Operation") -> dict[str, Any]:
     }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+    if not operation.needs_key:
+        described["security"] = []
     return described
 
 
@@ -83,27 +95,33 @@ def _parameters(operation: "Operation") -> list[dict[str, Any]]:
 
 def _responses(operation: "Operation") -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): {"description": "Done.", "content": _content("application/json", model)}
-        for status, model in operation.answers.items()
+        str(status): {"description": _DESCRIPTIONS[status], "content": _answer(answer)}
+        for status, answer in operation.answers.items()
     }
     for status, codes in sorted(_codes_by_status(operation).items()):
         responses[str(status)] = {
             "description": ", ".join(f"`{code}`" for code in codes),
             "content": _content(MEDIA_TYPE, Problem),
         }
-        if status in (429, 503):
-            responses[str(status)]["headers"] = _RETRY_AFTER
+        if status in _PROBLEM_HEADERS:
+            responses[str(status)]["headers"] = _PROBLEM_HEADERS[status]
     return responses
 
 
 def _codes_by_status(operation: "Operation") -> dict[int, list[str]]:
-    codes = [*_OF_EVERY_CALL, *operation.refusals]
+    codes = [*(_OF_A_CALL_WITH_KEY if operation.needs_key else ()), *operation.refusals]
     if operation.changes_something:
-        codes += [*_OF_A_BODY, *_OF_A_KEY]
+        codes += [*_OF_A_BODY, *_OF_AN_IDEMPOTENCY_KEY]
     found: dict[int, list[str]] = {}
     for code in codes:
         found.setdefault(STATUS[code], []).append(code)
     return found
+
+
+def _answer(answer: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {answer: {"schema": {"type": "string"}}}
+    return _content("application/json", answer)
 
 
 def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """The calls without a key: whether the service lives, is ready, what it counts and how it is called."""
 
 import hmac
-import ipaddress
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from otp_service import metrics
+from otp_service.addresses import is_loopback
 from otp_service.errors import Refusal
 from otp_service.pages import docs
 from otp_service.services import health
 
 from . import openapi
+from .calls import bearer_token
 
 _FORWARDING = ("x-forwarded-for", "x-real-ip", "forwarded")
 
@@ -43,13 +44,12 @@ def _is_local(request: Request) -> bool:
     # A proxy on this machine that is not told to be trusted would make everybody local.
     if request.client is None or any(name in request.headers for name in _FORWARDING):
         return False
-    return ipaddress.ip_address(request.client.host).is_loopback
+    return is_loopback(request.client.host)
 
 
 def _has_token(request: Request) -> bool:
     expected = request.app.state.metrics_token
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return expected is not None and hmac.compare_digest(expected.encode(), given.encode())
+    return expected is not None and hmac.compare_digest(expected.encode(), bearer_token(request).encode())
 
 
 async def show_openapi(request: Request) -> Response:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from otp_service.errors import Refusal, Unavailable
@@ -84,4 +84,15 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
     return problem(refusal, dict(error.headers or {}))
 
 
-HANDLERS = {Refusal: on_refusal, Unavailable: on_unavailable, HTTPException: on_http_exception}
+async def on_disconnect(_: Request, __: Exception) -> Response:
+    """The caller hung up in the middle of the body: for the log and the metrics, nobody reads it."""
+    return problem(Refusal("malformed", "The body ended too early."))
+
+
+HANDLERS = {
+    Refusal: on_refusal,
+    Unavailable: on_unavailable,
+    HTTPException: on_http_exception,
+    ClientDisconnect: on_disconnect,
+}
+"""What Starlette calls for each kind of exception."""

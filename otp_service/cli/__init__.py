@@ -3,22 +3,23 @@
 import click
 
 from otp_service import __version__
-from otp_service.cli.budgets import budgets
-from otp_service.cli.clients import clients
-from otp_service.cli.database import migrate, restored
-from otp_service.cli.dev import dev
-from otp_service.cli.doctor import doctor
 from otp_service.cli.running import Friendly
-from otp_service.cli.secret_keys import secret_keys
-from otp_service.cli.serve import serve
-from otp_service.cli.simulator import simulator
+
+COMMANDS = {
+    "dev": "dev:dev",
+    "serve": "serve:serve",
+    "migrate": "database:migrate",
+    "restored": "database:restored",
+    "clients": "clients:clients",
+    "secrets": "secret_keys:secret_keys",
+    "budgets": "budgets:budgets",
+    "simulator": "simulator:simulator",
+    "doctor": "doctor:doctor",
+}
+"""Name -> `file:function` of this package."""
 
 
-@click.group(cls=Friendly)
-@click.version_option(__version__)
+@click.group(cls=Friendly, commands_at=COMMANDS)
+@click.version_option(__version__, prog_name="otp-service")
 def main() -> None:
     """PIN verification of phone numbers. Settings are OTP_... variables; README.md lists them."""
-
-
-for command in (dev, serve, migrate, restored, clients, secret_keys, budgets, simulator, doctor):
-    main.add_command(command)

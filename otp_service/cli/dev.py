@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.running import Problems, with_database
+from otp_service.cli.running import Problems, end_cleanly_when_stopped, with_database
 from otp_service.cli.serve import server_options
 from otp_service.clock import Clock
 from otp_service.services import clients as service
@@ -49,7 +49,8 @@ class _Port:
 @click.option("--folder", default=".otp-dev", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     """Serve everything on this machine: SQLite, own keys, the simulated Campaign Manager, a client."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    end_cleanly_when_stopped()
+    _make(folder)
     api, vendor = _bind(port, 8000), _bind(simulator_port, 8001)
     account = {
         "instance_id": "43",
@@ -64,6 +65,15 @@ def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     click.echo(_welcome(api.address, vendor.address, api_key, folder))
     simulator = create_simulator(account["instance_id"], account["public_key"], account["private_key"])
     asyncio.run(_serve([(create_app(settings), api), (simulator, vendor)], settings))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problems([f"The folder {folder} cannot be made: {error.strerror}."]) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Problems([f"The folder {folder} cannot be written to; choose another one with --folder."])
 
 
 def _bind(port: int | None, usual: int) -> _Port:
@@ -100,15 +110,14 @@ def _settings(folder: Path, account: dict[str, str], vendor: str) -> ServiceSett
 
 def _kept(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(16)) -> str:
     """A secret of the folder, made at the first start."""
-    if not path.exists():
+    if not _read(path):
         _write(path, make())
-    return path.read_text().strip()
+    return _read(path)
 
 
 def _api_key(path: Path, url: str) -> str:
     """The key of the client `dev`: kept beside the database, made anew where either is gone."""
-
-    known = path.read_text().strip() if path.exists() else ""
+    known = _read(path)
 
     async def ready(database: Database, clock: Clock) -> str:
         if await service.Directory(database, clock).client_of(known):
@@ -121,6 +130,10 @@ def _api_key(path: Path, url: str) -> str:
     api_key = with_database(url, ready)
     _write(path, api_key)
     return api_key
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _write(path: Path, text: str) -> None:
@@ -159,9 +172,15 @@ async def _serve(apps: list[tuple[ASGIApp, _Port]], settings: ServiceSettings) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    await asyncio.gather(
-        *(server.serve(sockets=[port.socket]) for server, (_, port) in zip(servers, apps, strict=True))
-    )
+
+    # One without the other is of no use: the first that ends, or never starts, stops both.
+    async def run(server: uvicorn.Server, port: _Port) -> None:
+        try:
+            await server.serve(sockets=[port.socket])
+        finally:
+            stop()
+
+    await asyncio.gather(*(run(server, port) for server, (_, port) in zip(servers, apps, strict=True)))
 
 
 class _Quiet(uvicorn.Server):

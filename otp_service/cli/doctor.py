@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from otp_service.app import make_context
-from otp_service.cli.running import unavailable
+from otp_service.cli.running import missing_file, schema_problem, unavailable
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.hashing import PinHasher
 from otp_service.services import health, rotation
 from otp_service.services.context import Context
 from otp_service.settings import ServiceSettings, load
-from otp_service.storage import schema
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25
@@ -48,12 +46,9 @@ def doctor() -> None:
 
 async def _examine(settings: ServiceSettings) -> list[Finding]:
     ctx = make_context(settings)
-    looks: list[Callable[[Context, ServiceSettings], Coroutine[Any, Any, list[Finding]]]] = [
-        _policy, _database, _secret_keys, _clock, _gateway, _hashing,
-    ]  # fmt: skip
     findings: list[Finding] = []
     try:
-        for look in looks:
+        for look in (_policy, _database, _gateway, _hashing):
             for finding in await look(ctx, settings):
                 _print(finding)
                 findings.append(finding)
@@ -83,41 +78,42 @@ def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
         yield Finding("policy", None, detail)
 
 
-async def _database(ctx: Context, _: ServiceSettings) -> list[Finding]:
+async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
+    if problem := missing_file(settings.database_url):
+        return [Finding("database", False, problem)]
     try:
-        await ctx.database.read(schema.revision)
+        revision = await health.writable_revision(ctx.database)
     except Unavailable as error:
         return [Finding("database", False, unavailable(error))]
-    found = await health.database_and_schema(ctx.database)
-    kind = "SQLite" if ctx.database.is_sqlite else "PostgreSQL"
-    state = Finding("schema", True, "current")
-    if found["schema"] != "ok":
-        state = Finding("schema", False, "older than this release needs; run `otp-service migrate`")
-    return [Finding("database", True, f"{kind} answers"), state]
+    answers = Finding("database", True, f"{'SQLite' if ctx.database.is_sqlite else 'PostgreSQL'} answers")
+    if problem := schema_problem(revision):
+        return [answers, Finding("schema", False, problem)]
+    return [
+        answers,
+        Finding("schema", True, f"current, revision {revision}"),
+        await _secret_keys(ctx),
+        await _clock(ctx),
+    ]
 
 
-async def _secret_keys(ctx: Context, _: ServiceSettings) -> list[Finding]:
-    try:
-        uses = await rotation.status(ctx.database, ctx.vault)
-    except Unavailable:
-        return []
+async def _secret_keys(ctx: Context) -> Finding:
+    uses = await rotation.status(ctx.database, ctx.vault)
     gone = [use.key_id for use in uses if use.needed and not use.configured]
     if gone:
         detail = f"{', '.join(gone)} is still needed but not in OTP_SECRET_KEYS: put it back, then `secrets rewrap`"
-        return [Finding("keys", False, detail)]
-    return [Finding("keys", True, "every key that is needed is there")]
+        return Finding("keys", False, detail)
+    return Finding("keys", True, "every key that is needed is there")
 
 
-async def _clock(ctx: Context, _: ServiceSettings) -> list[Finding]:
-    try:
-        await ctx.database.anchor(ctx.clock)
-    except Unavailable:
-        return []
+async def _clock(ctx: Context) -> Finding:
+    if ctx.database.is_sqlite:
+        return Finding("clock", True, "this machine's own counts")
+    await ctx.database.anchor(ctx.clock)
     ahead = ctx.clock.wall_difference()
     if abs(ahead) > MOST_SKEW_SECONDS:
         detail = f"{ahead:+.1f} s from the database's; harmless for PINs, but logs will confuse: run NTP"
-        return [Finding("clock", None, detail)]
-    return [Finding("clock", True, f"{ahead:+.3f} s from the database's")]
+        return Finding("clock", None, detail)
+    return Finding("clock", True, f"{ahead:+.3f} s from the database's")
 
 
 async def _gateway(ctx: Context, settings: ServiceSettings) -> list[Finding]:
@@ -132,6 +128,8 @@ async def _hashing(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         f"{rate:.0f} hashes/s on {ctx.hasher.threads} cores, {alone * 1000:.0f} ms each "
         f"(m={cost.memory_kib},t={cost.iterations},p={cost.lanes})"
     )
+    if cost.is_weak:
+        return [Finding("argon2", None, f"{detail}: weaker than OWASP's settings; unset OTP_ALLOW_WEAK_ARGON2")]
     if alone > SLOW_HASH_SECONDS:
         return [Finding("argon2", None, f"{detail}: slow; docs/operations.md says how to build it for this processor")]
     return [Finding("argon2", True, detail)]

@@ -1,34 +1,61 @@
 """What commands share: errors in plain words, and running asynchronous work on a database."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from otp_service.clock import Clock
-from otp_service.errors import Refusal, SettingsError, Unavailable
+from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
 from otp_service.services.clients import ClientError
+from otp_service.storage import schema
 from otp_service.storage.engine import Database
 
 T = TypeVar("T")
 
+_SQLITE = "sqlite:///"
+
 
 class Friendly(click.Group):
-    """Turns the project's errors into one line each on standard error, and exit code 1."""
+    """Turns errors into one line each on standard error, and exit code 1.
+
+    A command is imported when it is asked for: `clients list` needs no web server. `commands_at`: name ->
+    `file:function`.
+    """
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order in which people need them."""
+        return list(self._commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports the command."""
+        if cmd_name not in self._commands_at:
+            return None
+        file, _, function = self._commands_at[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"otp_service.cli.{file}"), function)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except SettingsError as error:
-            raise Problems(error.problems) from None
-        except Unavailable as error:
-            raise Problems([unavailable(error)]) from None
-        except ClientError as error:
-            raise Problems([str(error)]) from None
-        except Refusal as error:
-            raise Problems([error.detail]) from None
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except OtpError as error:
+            raise Problems(_sentences(error)) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text must not be printed
+            raise Problems([_broken(error)]) from None
 
 
 class Problems(click.ClickException):
@@ -44,22 +71,71 @@ class Problems(click.ClickException):
             click.echo(f"error: {problem}", err=True, file=file)
 
 
+def _sentences(error: OtpError) -> list[str]:
+    if isinstance(error, SettingsError):
+        return error.problems
+    if isinstance(error, Unavailable):
+        return [unavailable(error)]
+    if isinstance(error, Refusal):
+        return [error.detail]
+    return [str(error)] if isinstance(error, ClientError) else [_broken(error)]
+
+
+def _broken(error: Exception) -> str:
+    """The types and the place: a message can hold values."""
+    names = [type(error).__qualname__]
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        names.append(type(error.orig).__qualname__)
+    where = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in where if frame.f_globals.get("__name__", "").startswith("otp_service.")]
+    place = f" in {ours[-1].f_globals['__name__']}.{ours[-1].f_code.co_name}" if ours else ""
+    return f"Something broke that nobody foresaw: {', '.join(names)}{place}. Please report it."
+
+
 def unavailable(error: Unavailable) -> str:
     """What to do when the database is away."""
     if str(error) == "schema":
         return "The database has no schema yet; run `otp-service migrate`."
+    if str(error) in ("SQLITE_READONLY", "read-only"):
+        return "The database of OTP_DATABASE_URL is read-only; let this account write to it."
     return f"The database of OTP_DATABASE_URL cannot be used ({error}); check that it runs and the URL is right."
 
 
+def schema_problem(found: str | None) -> str | None:
+    """What to do about the revision that was found."""
+    if found is None:
+        return "The database has no schema yet; run `otp-service migrate`."
+    if not schema.is_current(found):
+        return "The schema of the database is older than this release needs; run `otp-service migrate`."
+    return None
+
+
+def missing_file(url: str) -> str | None:
+    """SQLite would make an empty file where the path is mistyped; only `migrate` may."""
+    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
+        return "The database file of OTP_DATABASE_URL does not exist; check the path, then run `otp-service migrate`."
+    return None
+
+
 def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> T:
-    """Runs `work` with an open database and its time."""
+    """Runs `work` with an open database whose schema is current, and its time."""
+    if problem := missing_file(url):
+        raise Problems([problem])
 
     async def run() -> T:
         database, clock = Database(url), Clock()
         try:
+            if problem := schema_problem(await database.read(schema.revision)):
+                raise Problems([problem])
             await database.anchor(clock)
             return await work(database, clock)
         finally:
             database.close()
 
     return asyncio.run(run())
+
+
+def end_cleanly_when_stopped() -> None:
+    """A stop that was asked for is no failure; uvicorn raises the signal again once it has shut down."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))

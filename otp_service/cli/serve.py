@@ -1,18 +1,24 @@
 """`serve`: the API in one or several worker processes."""
 
+import asyncio
+import multiprocessing
 import os
+import signal
+import sys
 import tempfile
+import threading
 from contextlib import suppress
 from typing import Any
 
 import click
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.running import unavailable, with_database
-from otp_service.clock import Clock
+from otp_service.cli.running import end_cleanly_when_stopped, missing_file, schema_problem, unavailable
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.services import health
 from otp_service.settings import DatabaseSettings, ServiceSettings, load
@@ -20,6 +26,8 @@ from otp_service.storage.engine import Database
 
 GRACEFUL_SECONDS = 20
 """Longer than a start may take: what is in flight ends."""
+WORKER_START_SECONDS = 60
+"""A worker answers its parent only once it has imported everything; a loaded machine takes its time."""
 
 
 @click.command()
@@ -28,21 +36,45 @@ GRACEFUL_SECONDS = 20
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
+    end_cleanly_when_stopped()
     settings = checked_settings()
     logs.configure(settings.log_level, settings.log_format)
-    if workers > 1:
+    options = {"factory": True, "host": host, "port": port, "workers": workers, **server_options(settings)}
+    config = uvicorn.Config("otp_service.cli.serve:worker", **options)
+    started = _serve_in_workers(config) if workers > 1 else _serve_here(config)
+    if not started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _serve_here(config: uvicorn.Config) -> bool:
+    server = uvicorn.Server(config)
+    server.run()
+    return server.started
+
+
+def _serve_in_workers(config: uvicorn.Config) -> bool:
+    with tempfile.TemporaryDirectory(prefix="otp-metrics-") as folder:
         # Read by prometheus_client when a worker imports it: the workers add up their metrics there.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="otp-metrics-")
-    uvicorn.run(
-        "otp_service.cli.serve:worker", factory=True, host=host, port=port, workers=workers, **server_options(settings)
-    )
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        supervisor = Multiprocess(config, [config.bind_socket()])
+        supervisor.run()
+        return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 
 def worker() -> Starlette:
     """The application of one worker process, from its own environment."""
     settings = load(ServiceSettings)
     logs.configure(settings.log_level, settings.log_format)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed must not leave workers behind that hold the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def server_options(settings: ServiceSettings) -> dict[str, Any]:
@@ -59,6 +91,7 @@ def server_options(settings: ServiceSettings) -> dict[str, Any]:
         "forwarded_allow_ips": [str(network) for network in settings.trusted_proxies],
         "timeout_keep_alive": 15,
         "timeout_graceful_shutdown": GRACEFUL_SECONDS,
+        "timeout_worker_healthcheck": WORKER_START_SECONDS,
         "backlog": 2048,
     }
 
@@ -72,20 +105,21 @@ def checked_settings() -> ServiceSettings:
     except SettingsError as error:
         problems += error.problems
     with suppress(SettingsError):  # said above
-        problems += _schema_problems((settings or load(DatabaseSettings)).database_url)
+        problem = _database_problem((settings or load(DatabaseSettings)).database_url)
+        problems += [problem] if problem else []
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
 
 
-def _schema_problems(url: str) -> list[str]:
-    async def states(database: Database, _: Clock) -> dict[str, str]:
-        return await health.database_and_schema(database)
+def _database_problem(url: str) -> str | None:
+    async def look() -> str | None:
+        database = Database(url)
+        try:
+            return schema_problem(await health.writable_revision(database))
+        except Unavailable as error:
+            return unavailable(error)
+        finally:
+            database.close()
 
-    try:
-        found = with_database(url, states)
-    except Unavailable as error:
-        return [unavailable(error)]
-    if found["schema"] == "outdated":
-        return ["The schema of the database is older than this release needs; run `otp-service migrate`."]
-    return []
+    return missing_file(url) or asyncio.run(look())

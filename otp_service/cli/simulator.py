@@ -6,6 +6,7 @@ import click
 import uvicorn
 
 from otp_service import logs
+from otp_service.cli.running import end_cleanly_when_stopped
 from otp_service.simulator.app import create_simulator
 
 SAMPLE_ACCOUNT = {
@@ -24,7 +25,8 @@ def simulator(host: str, port: int) -> None:
 
     It takes the account of the OTP_OGANGI_... variables, else that of the provider's samples.
     """
-    account = {name: os.environ.get(name, sample) for name, sample in SAMPLE_ACCOUNT.items()}
+    end_cleanly_when_stopped()
+    account = {name: os.environ.get(name) or sample for name, sample in SAMPLE_ACCOUNT.items()}
     address = f"http://{host}:{port}"
     click.echo(f"messages   {address}/\nsettings   OTP_OGANGI_BASE_URL={address}/mmc")
     if account == SAMPLE_ACCOUNT:

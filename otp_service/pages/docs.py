@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -19,53 +20,76 @@ summary { cursor: pointer; }
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} API</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title} {version}</h1>
+<p>{description} The machine-readable form is <a href="/openapi.json">/openapi.json</a>.
+Send the API key as <code>Authorization: Bearer otp_...</code></p>
+{calls}
+<h2>Shapes</h2>
+{shapes}
+</main>
+</body>
+</html>
+"""
 
 
 def render(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
-    info = document["info"]
+    info = {name: escape(text) for name, text in document["info"].items()}
     calls = [
         _operation(method, path, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    schemas = [_schema(name, schema) for name, schema in document["components"]["schemas"].items()]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style>"
-        f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])} "
-        'The machine-readable form is <a href="/openapi.json">/openapi.json</a>. '
-        "Send the API key as <code>Authorization: Bearer otp_...</code></p>"
-        f"{''.join(calls)}<h2>Shapes</h2>{''.join(schemas)}</html>"
-    )
+    shapes = [_shape(name, schema) for name, schema in document["components"]["schemas"].items()]
+    return _PAGE.format(style=_STYLE, calls="\n".join(calls), shapes="\n".join(shapes), **info)
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    parameters = "".join(
-        f"<tr><td><code>{escape(each['name'])}</code><td>{escape(each['in'])}<td>{escape(each['description'])}"
-        for each in operation["parameters"]
-    )
-    rows = "".join(
-        f"<tr><td>{escape(status)}<td>{_model(answer)}<td>{escape(answer['description'])}"
-        for status, answer in operation["responses"].items()
-    )
-    body = f"<p>Body: {_model(operation['requestBody'])}</p>" if "requestBody" in operation else ""
-    return (
-        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>{body}"
-        + (f"<table><tr><th>Parameter<th>In<th>{parameters}</table>" if parameters else "")
-        + f"<table><tr><th>Status<th>Shape<th>{rows}</table>"
-    )
+    parts = [f"<h2><code>{method.upper()} {escape(path)}</code></h2>", f"<p>{escape(operation['summary'])}</p>"]
+    if operation.get("security") == []:
+        parts.append("<p>Needs no API key.</p>")
+    if "requestBody" in operation:
+        parts.append(f"<p>Body: {_content(operation['requestBody'])}</p>")
+    if operation["parameters"]:
+        rows = [(_code(each["name"]), each["in"], escape(each["description"])) for each in operation["parameters"]]
+        parts.append(_table(("Parameter", "In", "Meaning"), rows))
+    rows = [(status, _content(each), escape(each["description"])) for status, each in operation["responses"].items()]
+    parts.append(_table(("Status", "Shape", "Meaning"), rows))
+    return "\n".join(parts)
 
 
-def _model(described: dict[str, Any]) -> str:
-    (content,) = described["content"].values()
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """`rows`: of HTML."""
+    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _content(described: dict[str, Any]) -> str:
+    ((media_type, content),) = described["content"].items()
+    if "$ref" not in content["schema"]:
+        return _code(media_type)
     name = content["schema"]["$ref"].rpartition("/")[2]
-    return f'<a href="#{escape(name)}"><code>{escape(name)}</code></a>'
+    return f'<a href="#{escape(name)}">{_code(name)}</a>'
 
 
-def _schema(name: str, schema: dict[str, Any]) -> str:
+def _shape(name: str, schema: dict[str, Any]) -> str:
     text = escape(json.dumps(schema, indent=2, ensure_ascii=False))
-    return f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><pre>{text}</pre></details>'
+    return f'<details id="{escape(name)}"><summary>{_code(name)}</summary><pre>{text}</pre></details>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"

@@ -37,7 +37,7 @@ class Draft:
 class Job:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
-    `seconds_left`: of the lifetime; `first`: the verification has no other message; `takes`: what it took of the limits.
+    `seconds_left`: of the lifetime; `first`: the verification has no other message; `takes`: its part of the limits.
     """
 
     verification_id: str

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection
+
 from otp_service.errors import Unavailable
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.storage import schema
@@ -27,7 +29,18 @@ async def database_and_schema(database: Database) -> dict[str, str]:
     """`{"database": "ok" or "unavailable", "schema": "ok", "outdated" or "unknown"}`."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_SECONDS):
-            found = await database.read(schema.revision)
+            found = await writable_revision(database)
     except (Unavailable, TimeoutError):
         return {"database": "unavailable", "schema": "unknown"}
     return {"database": "ok", "schema": "ok" if schema.is_current(found) else "outdated"}
+
+
+async def writable_revision(database: Database) -> str | None:
+    """The schema's revision, from a transaction that may write: a database that cannot be written serves nobody."""
+
+    def look(tx: Connection) -> str | None:
+        if schema.is_read_only(tx):
+            raise Unavailable("read-only")
+        return schema.revision(tx)
+
+    return await database.write(look)

@@ -127,4 +127,5 @@ def translated(work: Callable[[], T]) -> T:
 
 def _kind(error: Exception) -> str:
     original = error.orig if isinstance(error, DBAPIError) else error
-    return type(original).__name__
+    # SQLite names what is wrong in the error, not in its type.
+    return getattr(original, "sqlite_errorname", type(original).__name__)

@@ -19,14 +19,15 @@ def spend(
     `waits`: (from this count on, seconds that the next check waits), the highest count first.
     """
     checks = f.checks + 1
-    wait = sa.case(*((checks >= least, seconds) for least, seconds in waits), else_=0.0) if waits else sa.literal(0.0)
-    first_wait = next((seconds for least, seconds in waits if least <= 1), 0.0)
+    # No wait is 0, not now: another process's clock can be a moment behind.
+    waits_until = sa.case(*((checks >= least, now + seconds) for least, seconds in waits if seconds), else_=0.0)
+    first = next((now + seconds for least, seconds in waits if least <= 1 and seconds), 0.0)
     insert = insert_into(tx, failures).values(
-        number_id=number_id, client_id=client_id, purpose=purpose, checks=1, waits_until=now + first_wait, last_at=now
+        number_id=number_id, client_id=client_id, purpose=purpose, checks=1, waits_until=first, last_at=now
     )
     statement = insert.on_conflict_do_update(
         index_elements=[f.number_id, f.client_id, f.purpose],
-        set_={"checks": checks, "waits_until": now + wait, "last_at": now},
+        set_={"checks": checks, "waits_until": waits_until, "last_at": now},
         where=f.waits_until <= now,
     ).returning(f.checks)
     return tx.execute(statement).first() is not None

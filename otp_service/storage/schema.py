@@ -18,3 +18,8 @@ def revision(tx: Connection) -> str | None:
 def is_current(found: str | None) -> bool:
     """A newer schema is fine: every migration leaves the previous release working."""
     return found is not None and found >= HEAD
+
+
+def is_read_only(tx: Connection) -> bool:
+    """A PostgreSQL that follows another one, or is told to be. A SQLite file says so when a write begins."""
+    return tx.dialect.name == "postgresql" and tx.scalar(sa.text("SHOW transaction_read_only")) == "on"

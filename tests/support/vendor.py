@@ -1,5 +1,6 @@
 """A tester's side of the simulated Campaign Manager: its messages and its faults."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Vendor:
     """The simulator on a real port. `url`: of its pages; the gateway's base URL is `base_url`."""
 
     url: str
+    http: httpx.Client
 
     @property
     def base_url(self) -> str:
@@ -29,21 +31,30 @@ class Vendor:
 
     def messages(self, to: str | None = None) -> list[dict[str, Any]]:
         """What was delivered, newest first."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/messages", params={"to": to} if to else None).json()
+        found: list[dict[str, Any]] = self.http.get("/messages", params={"to": to} if to else None).json()
         return found
+
+    async def delivered(self, to: str, count: int = 1) -> None:
+        """Waits until so many messages have come to a number."""
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
+            while len((await http.get("/messages", params={"to": to})).json()) < count:
+                pass
 
     def fail(self, method: str, fault: str, *, times: int | None = 1, seconds: float = 1.0) -> None:
         """Arms a fault."""
         asked = {"method": method, "fault": fault, "times": times, "seconds": seconds}
-        httpx.post(f"{self.url}/faults", json=asked).raise_for_status()
+        self.http.post("/faults", json=asked).raise_for_status()
 
     def recover(self) -> None:
         """Disarms every fault."""
-        httpx.delete(f"{self.url}/faults").raise_for_status()
+        self.http.delete("/faults").raise_for_status()
 
 
 @contextmanager
 def running_vendor() -> Iterator[Vendor]:
     """A simulator of its own."""
-    with running(create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)) as url:
-        yield Vendor(url)
+    with (
+        running(create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
+        yield Vendor(url, http)

@@ -53,7 +53,7 @@ class Transport:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
-    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:  # noqa: ASYNC109 - the deadline is the point
+    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:
         """One GET, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
         journey = _Journey()
         try:

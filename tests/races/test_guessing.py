@@ -1,0 +1,113 @@
+"""Many requests at once: never more comparisons than attempts, never more than one approval (attacks 1 and 2)."""
+
+import asyncio
+import random
+from collections import Counter
+
+from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, serving, wrong
+from tests.support.vendor import Vendor
+
+EASY = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 1000, "lock_after": 10000}}}
+
+
+async def results(api: Api, verification_id: str, pins: list[str]) -> Counter[str]:
+    """All checks at once."""
+    return Counter(await asyncio.gather(*(api.check(verification_id, pin) for pin in pins)))
+
+
+async def test_fifty_wrong_checks_at_once_are_compared_as_often_as_there_are_attempts(service: Service) -> None:
+    started = await service.api.start()
+    pin = service.pin(started["to"])
+    found = await results(service.api, started["id"], [wrong(pin)] * 50)
+    assert found == {"incorrect": 5, "exhausted": 45}
+    assert await service.api.check(started["id"], pin) == "exhausted"
+    assert (await service.api.read(started["id"]))["status"] == "exhausted"
+
+
+async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database_url: str, vendor: Vendor) -> None:
+    rounds, approved = 12, 0
+    shuffled = random.Random(20)
+    async with serving(database_url, vendor, EASY) as service:
+        for _ in range(rounds):
+            started = await service.api.start()
+            pin = service.pin(started["to"])
+            pins = [wrong(pin)] * 49 + [pin]
+            shuffled.shuffle(pins)
+            found = await results(service.api, started["id"], pins)
+            assert found["approved"] <= 1
+            assert found["approved"] + found["incorrect"] <= 5
+            approved += found["approved"]
+    # A tenth of 12 is expected; 8 or more happen once in 100,000 runs.
+    assert approved <= 7
+
+
+async def test_fifty_right_checks_at_once_give_one_approval(service: Service) -> None:
+    started = await service.api.start()
+    pin = service.pin(started["to"])
+    found = await results(service.api, started["id"], [pin] * 50)
+    assert found["approved"] == 1
+    assert set(found) <= {"approved", "already_approved", "exhausted"}
+
+
+async def test_a_cancel_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, EASY) as service:
+        for _ in range(15):
+            started = await service.api.start()
+            pin = service.pin(started["to"])
+            result, canceled = await asyncio.gather(
+                service.api.check(started["id"], pin), service.api.cancel(started["id"])
+            )
+            status = (await service.api.read(started["id"]))["status"]
+            seen = (result, canceled.status_code, status)
+            assert seen in {("approved", 409, "approved"), ("canceled", 200, "canceled")}
+
+
+async def test_a_resend_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
+    config = {**EASY, "purposes": {"signup": AT_ONCE}}
+    async with serving(database_url, vendor, config) as service:
+        for _ in range(15):
+            started = await service.api.start()
+            pin = service.pin(started["to"])
+            result, resent = await asyncio.gather(
+                service.api.check(started["id"], pin), service.api.resend(started["id"])
+            )
+            assert (result, resent.status_code) in {("approved", 409), ("approved", 200), ("incorrect", 200)}
+            if result == "incorrect":
+                assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
+
+
+async def test_expiry_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, EASY) as service:
+        for _ in range(10):
+            started = await service.api.start()
+            pin = service.pin(started["to"])
+            checking = asyncio.create_task(service.api.check(started["id"], pin))
+            service.shift(600)
+            result = await checking
+            status = (await service.api.read(started["id"]))["status"]
+            assert (result, status) in {("approved", "approved"), ("expired", "expired")}
+
+
+async def test_the_same_start_twice_at_once_sends_one_message(service: Service) -> None:
+    for _ in range(10):
+        first = await service.api.start(session="s")
+        await service.api.cancel(first["id"])
+        to = first["to"]
+        service.shift(3600)
+        answers = await asyncio.gather(*(service.api.try_start(to, session="s") for _ in range(5)))
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert len(service.vendor.messages(to)) == 2
+        await service.api.cancel(answers[0].json()["id"])
+
+
+async def test_two_numbers_for_one_session_at_once_leave_one_pending(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, EASY) as service:
+        for round_ in range(10):
+            session = f"session-{round_}"
+            started = await asyncio.gather(*(service.api.start(session=session) for _ in range(4)))
+            states = [await service.api.read(each["id"]) for each in started]
+            assert Counter((s["status"], s["reason"]) for s in states) == {
+                ("pending", None): 1,
+                ("canceled", "superseded"): 3,
+            }

@@ -1,0 +1,130 @@
+"""`Idempotency-Key`: one effect and one answer for 24 hours, per client (attack 18)."""
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from otp_service.services import deliveries, idempotency
+from otp_service.services.clients import Directory
+from otp_service.storage.tables import requests
+from tests.support.service import Api, Service, new_number, serving, wrong
+from tests.support.vendor import Vendor
+
+
+async def keyed(api: Api, key: str, to: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+    answer = await api.call("POST", "/v1/verifications", {"to": to, "purpose": "signup", **fields}, idempotency_key=key)
+    return answer.status_code, answer.json()
+
+
+async def test_the_same_key_twenty_times_at_once_sends_one_message(service: Service) -> None:
+    to = new_number()
+    answers = await asyncio.gather(*(keyed(service.api, "k", to) for _ in range(20)))
+    found = Counter((status, body.get("code")) for status, body in answers)
+    assert found[201, None] >= 1
+    assert set(found) <= {(201, None), (409, "idempotency_in_progress")}
+    assert len(service.vendor.messages(to)) == 1
+    assert len({body["id"] for status, body in answers if status == 201}) == 1
+
+
+async def test_a_saved_answer_is_given_again_also_after_a_restart(database_url: str, vendor: Vendor) -> None:
+    to = new_number()
+    async with serving(database_url, vendor) as service:
+        first = await keyed(service.api, '"k"', to)
+        assert first[0] == 201
+        assert await keyed(service.api, "k", to) == first, "quoted and bare are the same key"
+        key = service.api.api_key
+    async with serving(database_url, vendor) as service:
+        again = Api(service.http, key)
+        assert await keyed(again, "k", to) == first
+        service.shift(86_500)
+        service.vendor.recover()
+        assert (await keyed(again, "k2", to))[1]["id"] != first[1]["id"]
+    assert len(vendor.messages(to)) == 2
+
+
+async def test_another_body_is_a_mismatch_and_another_client_has_its_own_keys(service: Service) -> None:
+    assert (await keyed(service.api, "k", new_number()))[0] == 201
+    status, body = await keyed(service.api, "k", new_number())
+    assert (status, body["code"]) == (422, "idempotency_mismatch")
+    other = await service.client("other")
+    assert (await keyed(other, "k", new_number()))[0] == 201
+
+
+async def test_a_repeated_check_spends_one_attempt_whatever_its_pin(service: Service) -> None:
+    started = await service.api.start()
+    pin = service.pin(started["to"])
+    path = f"/v1/verifications/{started['id']}/checks"
+    first = await service.api.call("POST", path, {"pin": wrong(pin)}, idempotency_key="c")
+    again = await service.api.call("POST", path, {"pin": pin}, idempotency_key="c")
+    assert first.json() == again.json()
+    assert again.json()["result"] == "incorrect"
+    assert (await service.api.read(started["id"]))["attempts_left"] == 4
+
+
+async def test_refusals_are_not_kept(service: Service) -> None:
+    to = new_number()
+    service.vendor.fail("*", "refuse", times=2)
+    assert (await keyed(service.api, "k", to))[0] == 502
+    assert (await keyed(service.api, "k", to))[0] == 201
+
+
+async def test_a_request_without_an_answer_is_dead_after_twelve_seconds(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, ogangi_timeout=1.0) as service:
+        to = new_number()
+        vendor.fail("pin", "slow", seconds=0.8)
+        task = asyncio.create_task(keyed(service.api, "k", to))
+        await vendor.delivered(to)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await keyed(service.api, "k", to))[1]["code"] == "idempotency_in_progress"
+        service.shift(12.1)
+        status, body = await keyed(service.api, "k", to)
+        assert (status, body["delivery"]["status"], body["to"]) == (201, "unknown", to)
+        assert len(vendor.messages(to)) == 1
+
+
+async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: Service) -> None:
+    to = new_number()
+    body = {"to": to, "purpose": "signup"}
+    fingerprint_of = json.dumps(["POST", "/v1/verifications", body], sort_keys=True).encode()
+    client = await Directory(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
+    assert client is not None
+    assert isinstance(await idempotency.claim(service.ctx, client.id, "k", fingerprint_of), idempotency.Claim)
+    assert (await keyed(service.api, "k", to))[0] == 409
+    service.shift(12.1)
+    assert (await keyed(service.api, "k", to))[0] == 201
+
+
+async def test_a_request_that_was_taken_over_stops_before_it_sends(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor) as service:
+        to = new_number()
+        drafting, go_on = asyncio.Event(), asyncio.Event()
+        draft = deliveries.draft
+
+        async def waiting(*args: Any) -> deliveries.Draft:
+            drafting.set()
+            await go_on.wait()
+            return await draft(*args)
+
+        monkeypatch.setattr(deliveries, "draft", waiting)
+        slow = asyncio.create_task(keyed(service.api, "k", to))
+        await drafting.wait()
+        monkeypatch.setattr(deliveries, "draft", draft)
+        service.shift(12.1)
+        assert (await keyed(service.api, "k", to))[0] == 201
+        go_on.set()
+        status, body = await slow
+        assert (status, body["code"]) == (409, "idempotency_in_progress")
+        assert len(vendor.messages(to)) == 1
+
+
+async def test_what_is_saved_tells_no_number_without_the_keys(service: Service) -> None:
+    to = new_number()
+    assert (await keyed(service.api, "k", to))[0] == 201
+    rows = await service.ctx.database.read(lambda tx: tx.execute(requests.select()).all())
+    assert to[1:] not in str(rows)

@@ -1,0 +1,113 @@
+"""Limits per number, address and client: what is taken, refused, given back (attacks 10 and 17)."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from otp_service.policy import Failures
+from otp_service.services import limits
+from tests.support.service import NO_LIMITS, Service, new_number, serving
+from tests.support.vendor import Vendor
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {"limits": {**NO_LIMITS, **more}}
+
+
+async def statuses(service: Service, starts: int, to: str | None = None) -> Counter[int]:
+    """So many starts at once, each with a session of its own."""
+    answers = await asyncio.gather(*(service.api.try_start(to or new_number(), session=f"s{n}") for n in range(starts)))
+    for answer in answers:
+        if answer.status_code == 429:
+            assert answer.json()["code"] == "rate_limited"
+            assert int(answer.headers["retry-after"]) >= 1
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_a_burst_at_one_number_passes_exactly_as_often_as_allowed(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(sends_per_number="5/hour; 7/day")) as service:
+        to = new_number()
+        assert await statuses(service, 20, to=to) == {201: 5, 429: 15}
+        assert len(vendor.messages(to)) == 5
+        service.shift(721)
+        refill = await statuses(service, 3, to=to)
+        assert refill == {201: 1, 429: 2}
+        service.shift(6 * 720)
+        assert (await statuses(service, 9, to=to))[201] == 1, "the day's limit refuses what the hour's would allow"
+
+
+async def test_the_limits_of_a_number_hold_over_clients_and_purposes(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(sends_per_number="2/hour")) as service:
+        to, other = new_number(), await service.client("other")
+        await service.api.start(to)
+        await other.start(to, purpose="login")
+        refused = await service.api.try_start(to, purpose="password_reset")
+        assert (refused.status_code, refused.json()["limit"]) == (429, "sends_per_number")
+        assert 1700 < int(refused.headers["retry-after"]) <= 1800
+
+
+async def test_resends_count_at_the_number_as_well(database_url: str, vendor: Vendor) -> None:
+    policy = {**config(sends_per_number="2/hour"), "purposes": {"signup": {"resend_after": [0]}}}
+    async with serving(database_url, vendor, policy) as service:
+        started = await service.api.start()
+        assert (await service.api.resend(started["id"])).status_code == 200
+        refused = await service.api.resend(started["id"])
+        assert (refused.status_code, refused.json()["limit"]) == (429, "sends_per_number")
+        assert (await service.api.read(started["id"]))["sends_left"] == 1
+
+
+async def test_the_pause_is_of_one_client_and_purpose(service: Service) -> None:
+    to, other = new_number(), await service.client("other")
+    await service.api.start(to, session="a")
+    refused = await service.api.try_start(to, session="b")
+    assert (refused.status_code, refused.json()["limit"]) == (429, "pause_per_number")
+    assert 28 <= int(refused.headers["retry-after"]) <= 30
+    await service.api.start(to, purpose="login")
+    await other.start(to)
+    service.shift(30.1)
+    await service.api.start(to, session="b")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("198.51.100.7", "198.51.100.7", True),
+        ("198.51.100.7", "::ffff:198.51.100.7", True),
+        ("198.51.100.7", "198.51.100.8", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:1:2:3", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+    ],
+)
+async def test_an_address_counts_by_what_one_person_owns(
+    database_url: str, vendor: Vendor, first: str, second: str, same: bool
+) -> None:
+    async with serving(database_url, vendor, config(sends_per_user_ip="1/hour")) as service:
+        await service.api.start(user_ip=first)
+        answer = await service.api.try_start(new_number(), user_ip=second)
+        assert answer.status_code == (429 if same else 201)
+        assert answer.json().get("limit") == ("sends_per_user_ip" if same else None)
+
+
+async def test_forwarding_headers_make_no_new_counter(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(sends_per_user_ip="1/hour")) as service:
+        await service.api.start(user_ip="198.51.100.7")
+        for name in ("x_forwarded_for", "x_real_ip", "forwarded"):
+            body = {"to": new_number(), "purpose": "signup", "user_ip": "198.51.100.7"}
+            answer = await service.api.call("POST", "/v1/verifications", body, **{name: "203.0.113.9"})
+            assert answer.status_code == 429
+
+
+async def test_one_client_does_not_use_up_another(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(sends_per_client="3/hour")) as service:
+        other = await service.client("other")
+        assert await statuses(service, 10) == {201: 3, 429: 7}
+        await other.start()
+
+
+def test_the_waits_as_steps_are_wait_after() -> None:
+    for failures in (Failures(), Failures(free=3, first_wait=1, longest_wait=5, lock_after=9, lock_for=50)):
+        steps = limits.waits(failures)
+        for count in range(1, failures.lock_after + 5):
+            assert next((wait for least, wait in steps if count >= least), 0.0) == failures.wait_after(count)
