@@ -73,6 +73,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
+def migrated(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database, for what does not depend on the database."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'otp.db')}"
+
+
+@pytest.fixture
 async def service(database_url: str, vendor: Vendor) -> AsyncIterator[Service]:
     """The service with the shipped policy."""
     async with serving(database_url, vendor) as running:

@@ -17,7 +17,7 @@ from otp_service.services.clients import Client, Directory
 from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim, Lost, Saved
 
-from .models import verification_answer
+from .answers import verification_answer
 
 log = structlog.get_logger("otp_service.api")
 

@@ -9,8 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from otp_service import __version__
 
+from .answers import Problem
 from .calls import IDEMPOTENCY_KEY, VERIFICATION_ID
-from .models import Problem
 from .problems import MEDIA_TYPE, STATUS
 
 if TYPE_CHECKING:

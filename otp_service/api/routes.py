@@ -11,17 +11,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import operations, verifications
-from .models import (
+from .answers import (
     AliveAnswer,
     CheckAnswer,
-    CheckBody,
     DocumentAnswer,
     EventsAnswer,
     KeysAnswer,
     ReadyAnswer,
-    StartBody,
     VerificationAnswer,
 )
+from .models import CheckBody, StartBody
 
 _SENDING = ("rate_limited", "gateway_failed", "overloaded")
 

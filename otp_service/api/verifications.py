@@ -7,8 +7,9 @@ from otp_service.services import checks, resends, starts, verifications
 from otp_service.services.idempotency import Claim
 
 from . import bodies
+from .answers import check_answer, events_answer, verification_answer
 from .calls import authenticated, once
-from .models import CheckBody, StartBody, check_answer, events_answer, verification_answer
+from .models import CheckBody, StartBody
 
 
 async def create(request: Request) -> Response:

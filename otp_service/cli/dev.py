@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.running import Problems, end_cleanly_when_stopped, with_database
+from otp_service.cli.running import Problems, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
 from otp_service.clock import Clock
 from otp_service.services import clients as service
@@ -34,7 +34,7 @@ SAMPLE_NUMBER = "+573001234567"
 
 @dataclass(frozen=True)
 class _Port:
-    """A listening socket; it listens before anything is printed, so that the printed lines work at once."""
+    """A listening socket of this machine's own."""
 
     socket: socket.socket
 
@@ -77,18 +77,12 @@ def _make(folder: Path) -> None:
 
 
 def _bind(port: int | None, usual: int) -> _Port:
-    wanted = [port] if port is not None else [usual, 0]
-    for candidate in wanted:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((LOOPBACK, candidate))
-            bound.listen(2048)
-        except OSError:
-            bound.close()
-        else:
-            return _Port(bound)
-    raise Problems([f"Port {port} is taken; choose another one."])
+    if port is not None:
+        return _Port(listening(LOOPBACK, port))
+    try:
+        return _Port(listening(LOOPBACK, usual))
+    except Problems:
+        return _Port(listening(LOOPBACK, 0))
 
 
 def _settings(folder: Path, account: dict[str, str], vendor: str) -> ServiceSettings:

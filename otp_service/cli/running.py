@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from otp_service.clock import Clock
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
@@ -20,6 +20,7 @@ from otp_service.storage.engine import Database
 
 T = TypeVar("T")
 
+BACKLOG = 2048
 _SQLITE = "sqlite:///"
 
 
@@ -84,11 +85,13 @@ def _sentences(error: OtpError) -> list[str]:
 def _broken(error: Exception) -> str:
     """The types and the place: a message can hold values."""
     names = [type(error).__qualname__]
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        names.append(type(error.orig).__qualname__)
-    where = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [frame for frame in where if frame.f_globals.get("__name__", "").startswith("otp_service.")]
-    place = f" in {ours[-1].f_globals['__name__']}.{ours[-1].f_code.co_name}" if ours else ""
+    original = getattr(error, "orig", None)  # the driver's, inside SQLAlchemy's
+    if isinstance(original, Exception):
+        names.append(type(original).__qualname__)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    places = [f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}" for frame in frames]
+    ours = [place for place in places if place.startswith("otp_service.") and not place.startswith(f"{__name__}.")]
+    place = f" in {ours[-1]}" if ours else ""
     return f"Something broke that nobody foresaw: {', '.join(names)}{place}. Please report it."
 
 
@@ -96,7 +99,7 @@ def unavailable(error: Unavailable) -> str:
     """What to do when the database is away."""
     if str(error) == "schema":
         return "The database has no schema yet; run `otp-service migrate`."
-    if str(error) in ("SQLITE_READONLY", "read-only"):
+    if str(error) in ("SQLITE_READONLY", "ReadOnlySqlTransaction"):
         return "The database of OTP_DATABASE_URL is read-only; let this account write to it."
     return f"The database of OTP_DATABASE_URL cannot be used ({error}); check that it runs and the URL is right."
 
@@ -133,6 +136,17 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
             database.close()
 
     return asyncio.run(run())
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens, so that what is printed about it works at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        # Python adds the address to the reason.
+        reason = (error.strerror or type(error).__name__).partition(" (while")[0]
+        raise Problems([f"Port {port} of {host} cannot be listened on: {reason}."]) from None
 
 
 def end_cleanly_when_stopped() -> None:

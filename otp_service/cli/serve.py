@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -18,7 +19,14 @@ from uvicorn.supervisors import Multiprocess
 
 from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.running import end_cleanly_when_stopped, missing_file, schema_problem, unavailable
+from otp_service.cli.running import (
+    BACKLOG,
+    end_cleanly_when_stopped,
+    listening,
+    missing_file,
+    schema_problem,
+    unavailable,
+)
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.services import health
 from otp_service.settings import DatabaseSettings, ServiceSettings, load
@@ -39,24 +47,24 @@ def serve(host: str, port: int, workers: int) -> None:
     end_cleanly_when_stopped()
     settings = checked_settings()
     logs.configure(settings.log_level, settings.log_format)
-    options = {"factory": True, "host": host, "port": port, "workers": workers, **server_options(settings)}
-    config = uvicorn.Config("otp_service.cli.serve:worker", **options)
-    started = _serve_in_workers(config) if workers > 1 else _serve_here(config)
+    config = uvicorn.Config("otp_service.cli.serve:worker", factory=True, workers=workers, **server_options(settings))
+    sockets = [listening(host, port)]
+    started = _serve_in_workers(config, sockets) if workers > 1 else _serve_here(config, sockets)
     if not started:
         sys.exit(STARTUP_FAILURE)
 
 
-def _serve_here(config: uvicorn.Config) -> bool:
+def _serve_here(config: uvicorn.Config, sockets: list[socket.socket]) -> bool:
     server = uvicorn.Server(config)
-    server.run()
+    server.run(sockets)
     return server.started
 
 
-def _serve_in_workers(config: uvicorn.Config) -> bool:
+def _serve_in_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> bool:
     with tempfile.TemporaryDirectory(prefix="otp-metrics-") as folder:
         # Read by prometheus_client when a worker imports it: the workers add up their metrics there.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        supervisor = Multiprocess(config, [config.bind_socket()])
+        supervisor = Multiprocess(config, sockets)
         supervisor.run()
         return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
@@ -92,7 +100,7 @@ def server_options(settings: ServiceSettings) -> dict[str, Any]:
         "timeout_keep_alive": 15,
         "timeout_graceful_shutdown": GRACEFUL_SECONDS,
         "timeout_worker_healthcheck": WORKER_START_SECONDS,
-        "backlog": 2048,
+        "backlog": BACKLOG,
     }
 
 

@@ -6,7 +6,7 @@ import click
 import uvicorn
 
 from otp_service import logs
-from otp_service.cli.running import end_cleanly_when_stopped
+from otp_service.cli.running import end_cleanly_when_stopped, listening
 from otp_service.simulator.app import create_simulator
 
 SAMPLE_ACCOUNT = {
@@ -26,6 +26,7 @@ def simulator(host: str, port: int) -> None:
     It takes the account of the OTP_OGANGI_... variables, else that of the provider's samples.
     """
     end_cleanly_when_stopped()
+    listener = listening(host, port)
     account = {name: os.environ.get(name) or sample for name, sample in SAMPLE_ACCOUNT.items()}
     address = f"http://{host}:{port}"
     click.echo(f"messages   {address}/\nsettings   OTP_OGANGI_BASE_URL={address}/mmc")
@@ -34,4 +35,4 @@ def simulator(host: str, port: int) -> None:
             click.echo(f"           {name}={value}")
     logs.configure("warning", "console")
     app = create_simulator(*account.values())
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])

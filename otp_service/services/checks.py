@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins
@@ -15,6 +16,8 @@ from otp_service.services.verifications import found
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, failures, verifications
 from otp_service.storage.engine import AnyRow
+
+log = structlog.get_logger("otp_service.checks")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ async def check(ctx: Context, request: CheckRequest) -> Checked:
     asked = _asked(ctx, request)
     with ctx.hasher.place():
         checked = await _check(ctx, asked)
+    log.info("check", verification=request.verification_id, result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
     return checked
 

@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service import pins, texts
+from otp_service import phone, pins, texts
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import PinHash
@@ -15,6 +16,8 @@ from otp_service.services.context import Context
 from otp_service.storage import buckets, sends, verifications
 from otp_service.storage.buckets import Take
 from otp_service.storage.engine import AnyRow
+
+log = structlog.get_logger("otp_service.deliveries")
 
 TOTAL_SECONDS = 9.5
 """All routes together; the contract promises an answer within 10 s, the rest is for hashing and storing."""
@@ -121,6 +124,14 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
             sent = await ctx.gateway.send_sms(message, timeout)
         else:
             sent = await ctx.gateway.send_mt(message, timeout)
+    log.info(
+        "send",
+        verification=job.verification_id,
+        to=phone.mask(job.to),
+        route=drafted.route,
+        outcome=sent.outcome.value,
+        reason=sent.reason,
+    )
     ctx.gateway_health.note(sent)
     SENDS.labels(drafted.route, sent.outcome.value).inc()
     return sent

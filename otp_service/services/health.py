@@ -36,11 +36,12 @@ async def database_and_schema(database: Database) -> dict[str, str]:
 
 
 async def writable_revision(database: Database) -> str | None:
-    """The schema's revision, from a transaction that may write: a database that cannot be written serves nobody."""
+    """The schema's revision. Raises Unavailable also where the database cannot be written: it serves nobody."""
 
     def look(tx: Connection) -> str | None:
-        if schema.is_read_only(tx):
-            raise Unavailable("read-only")
-        return schema.revision(tx)
+        found = schema.revision(tx)
+        if schema.is_current(found):
+            schema.require_writable(tx)
+        return found
 
     return await database.write(look)

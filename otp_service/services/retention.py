@@ -76,6 +76,7 @@ async def sweep_forever(ctx: Context) -> None:
     """Sweeps and takes the database's time, every few seconds, until it is cancelled."""
     log = structlog.get_logger("otp_service.retention")
     while True:
+        await asyncio.sleep(PERIOD_SECONDS)
         try:
             await ctx.database.anchor(ctx.clock)
             touched = await sweep(ctx)
@@ -85,7 +86,6 @@ async def sweep_forever(ctx: Context) -> None:
             log.warning("sweep_failed", reason="the database is away")
         except Exception as error:  # noqa: BLE001 - one bad round must not end all rounds
             log.error("sweep_failed", reason=type(error).__name__)
-        await asyncio.sleep(PERIOD_SECONDS)
 
 
 async def restored(database: Database, clock: Clock) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Row
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.clock import Clock, elapsed
@@ -118,10 +118,13 @@ def translated(work: Callable[[], T]) -> T:
         return work()
     except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
         raise Unavailable(_kind(error)) from None
-    except ProgrammingError as error:
+    except DatabaseError as error:
         # A table that is not there yet: migrations have not run.
         if _kind(error) == "UndefinedTable":
             raise Unavailable("schema") from None
+        # SQLite's word, without a kind, for a file that is damaged or no database.
+        if type(error) is DatabaseError:
+            raise Unavailable(_kind(error)) from None
         raise
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.storage.tables import keyring
+
 HEAD = "0001"
 """The newest migration; revisions are numbered, so that older and newer can be told apart."""
 
@@ -20,6 +22,7 @@ def is_current(found: str | None) -> bool:
     return found is not None and found >= HEAD
 
 
-def is_read_only(tx: Connection) -> bool:
-    """A PostgreSQL that follows another one, or is told to be. A SQLite file says so when a write begins."""
-    return tx.dialect.name == "postgresql" and tx.scalar(sa.text("SHOW transaction_read_only")) == "on"
+def require_writable(tx: Connection) -> None:
+    """An insert of nothing: fails where the database is read-only, as after a failover."""
+    nothing = sa.select(keyring.c.id, keyring.c.index_key).where(sa.false())
+    tx.execute(sa.insert(keyring).from_select(["id", "index_key"], nothing))

@@ -156,13 +156,15 @@ def claim_resend(
 
     `resend_after`: seconds before the second send, the third, ...; the last one goes on.
     """
-    waits = {sent: seconds for sent, seconds in enumerate(resend_after) if sent > 0}
-    wait = sa.case(waits, value=v.sends_spent, else_=resend_after[-1]) if waits else sa.literal(resend_after[-1])
+    # No wait leaves the time as it is: another process's clock can be a moment behind.
+    next_at = [now + seconds if seconds else v.resend_at for seconds in resend_after]
+    after = {sent: at for sent, at in enumerate(next_at) if sent > 0}
+    resend_at = sa.case(after, value=v.sends_spent, else_=next_at[-1]) if after else next_at[-1]
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
         .where(v.attempts_spent < v.attempts, v.sends_spent < v.sends, v.resend_at <= now)
-        .values(sends_spent=v.sends_spent + 1, resend_at=now + wait)
+        .values(sends_spent=v.sends_spent + 1, resend_at=resend_at)
     )
     return tx.execute(statement).rowcount == 1
 

@@ -34,6 +34,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
     if status in (429, 503):
         assert int(answer.headers["retry-after"]) >= 1
+    if answer.request.method == "HEAD":
+        return {}
     body: dict[str, Any] = answer.json()
     assert body["type"] == f"urn:otp-service:problem:{code}"
     assert body["title"]

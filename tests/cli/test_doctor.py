@@ -1,0 +1,80 @@
+"""`otp-service doctor`."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from otp_service.vault import generate_key_entry
+from tests.support.processes import Done, run, service_settings, together
+from tests.support.servers import free_port
+from tests.support.service import SECRET_KEYS, serving
+from tests.support.vendor import PRIVATE_KEY, Vendor
+
+WRONG_KEY = "0000-0000-0000-000000000000"
+
+
+def findings(done: Done) -> dict[str, str]:
+    """Subject -> `ok`, `look` or `WRONG`, and the advice."""
+    for secret in (PRIVATE_KEY, WRONG_KEY, SECRET_KEYS.partition(":")[2], "hush"):
+        assert secret not in done.out + done.err
+    assert done.err == ""
+    marks = [line.split(maxsplit=2) for line in done.out.splitlines()]
+    return {subject: f"{mark} {detail}" for mark, subject, detail in marks}
+
+
+def looked(settings: dict[str, str]) -> Done:
+    """The doctor's visit."""
+    return run("doctor", settings=settings)
+
+
+def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> None:
+    before = vendor.messages()
+    done = looked(service_settings(database_url, vendor))
+    found = findings(done)
+    assert done.code == 0
+    assert list(found) == ["settings", "policy", "database", "schema", "keys", "clock", "gateway", "argon2"]
+    assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
+    assert found["policy"].startswith("look ")
+    assert "OTP_ALLOW_WEAK_ARGON2" in found["argon2"]
+    assert vendor.messages() == before
+
+
+def test_what_is_wrong_is_said_with_what_to_do(migrated_sqlite: Path, tmp_path: Path, vendor: Vendor) -> None:
+    good = service_settings(f"sqlite:///{migrated_sqlite}", vendor)
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    cases = [
+        ({"OTP_OGANGI_PRIVATE_KEY": WRONG_KEY}, "gateway", "check the public key, the private key"),
+        ({"OTP_OGANGI_BASE_URL": f"http://127.0.0.1:{free_port()}/mmc"}, "gateway", "check the base URL"),
+        ({"OTP_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}, "database", "otp-service migrate"),
+        ({"OTP_DATABASE_URL": f"sqlite:///{empty}"}, "schema", "otp-service migrate"),
+        ({"OTP_DATABASE_URL": f"postgresql://me:hush@/none?host={tmp_path}"}, "database", "check that it runs"),
+    ]
+    visits = together(*(partial(looked, {**good, **change}) for change, _, _ in cases))
+    for done, (_, subject, advice) in zip(visits, cases, strict=True):
+        found = findings(done)
+        assert done.code == 1
+        assert [name for name, mark in found.items() if mark.startswith("WRONG ")] == [subject]
+        assert advice in found[subject]
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor) as service:
+        await service.api.start()
+    done = looked(service_settings(database_url, vendor, OTP_SECRET_KEYS=generate_key_entry()))
+    assert done.code == 1
+    assert findings(done)["keys"].startswith(f"WRONG {SECRET_KEYS.partition(':')[0]} is still needed")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"OTP_OGANGI_BASE_URL": "http://gateway.example/mmc", "OTP_ARGON2": "m=8,t=1,p=1"}]
+)
+def test_every_setting_that_is_missing_or_unsafe_is_named(settings: dict[str, str]) -> None:
+    done = looked(settings)
+    lines = done.out.splitlines()
+    assert (done.code, done.err) == (1, "")
+    assert all(line.startswith("WRONG  settings   OTP_") for line in lines)
+    named = {line.split()[2] for line in lines}
+    assert named >= {"OTP_DATABASE_URL", "OTP_SECRET_KEYS", "OTP_OGANGI_PRIVATE_KEY", "OTP_COUNTRIES", *settings}

@@ -1,0 +1,56 @@
+"""`otp-service simulator`."""
+
+import re
+import signal
+
+import httpx
+import pytest
+
+from otp_service.gateways.base import Message, Outcome
+from otp_service.gateways.ogangi.client import Account, OgangiGateway
+from tests.support.processes import launched, run
+from tests.support.servers import free_port
+from tests.support.vendor import SENDER
+
+SETTINGS = {"OTP_OGANGI_PRIVATE_KEY": "own-private-key"}
+
+
+@pytest.mark.parametrize(("settings", "how"), [({}, signal.SIGTERM), (SETTINGS, signal.SIGINT)])
+async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str], how: signal.Signals) -> None:
+    port = free_port()
+    with launched("simulator", "--port", str(port), settings=settings) as simulator:
+        simulator.wait_for(lambda: answers(f"http://127.0.0.1:{port}/messages"))
+        printed = dict(re.findall(r"OTP_OGANGI_(\w+)=(\S+)", simulator.text()))
+        assert ("PRIVATE_KEY" in printed) is (not settings)
+        account = Account(
+            base_url=printed["BASE_URL"],
+            instance_id=printed.get("INSTANCE_ID", "43"),
+            public_key=printed.get("PUBLIC_KEY", "4BFB-4943-9546-9BB8964254F2"),
+            private_key=printed.get("PRIVATE_KEY", "own-private-key"),
+            sender=SENDER,
+        )
+        gateway = OgangiGateway(account, padding=False, pin_placeholder="{0}")
+        sent = await gateway.send_pin(Message("+573001234567", "PIN {0}", "Movistar"), 6, 5)
+        await gateway.aclose()
+        assert sent.outcome is Outcome.ACCEPTED
+        async with httpx.AsyncClient() as http:
+            (message,) = (await http.get(f"http://127.0.0.1:{port}/messages")).json()
+        assert message["pin"] == sent.pin
+        assert simulator.stop(how) == 0
+
+
+def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
+    port = free_port()
+    with launched("simulator", "--port", str(port), settings={}) as first:
+        first.wait_for(lambda: answers(f"http://127.0.0.1:{port}/"))
+        second = run("simulator", "--port", str(port), settings={})
+    assert (second.code, second.out) == (1, "")
+    assert second.err == f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use.\n"
+
+
+def answers(url: str) -> bool:
+    """Whether somebody listens there."""
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

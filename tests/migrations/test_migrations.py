@@ -1,0 +1,178 @@
+"""The schema: up, down, the same as the tables in the code, safe from several replicas at once; on both databases."""
+
+import re
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, Engine
+
+from otp_service.storage import migrate, schema
+from otp_service.storage.engine import make_engine
+from otp_service.storage.tables import metadata
+from tests.support.postgres import Server
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[Engine]:
+    """Connections to it."""
+    made = make_engine(empty_url)
+    yield made
+    made.dispose()
+
+
+def revisions() -> list[str]:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.scripts()))
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(sa.inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def written(tx: Connection) -> dict[str, Any]:
+    """The schema in the database's own words, so that predicates and AUTOINCREMENT are seen as well."""
+    if tx.dialect.name == "sqlite":
+        rows = tx.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")
+        return {name: sorted(_parts(text)) for name, text in rows if name != "alembic_version"}
+    indexes = tx.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
+    constraints = tx.exec_driver_sql(
+        "SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace"
+    )
+    columns = tx.exec_driver_sql(
+        "SELECT table_name || '.' || column_name, data_type || is_nullable || coalesce(column_default, '')"
+        " FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    found = {name: text for rows in (indexes, constraints, columns) for name, text in rows}
+    return {name: text for name, text in found.items() if "alembic_version" not in name}
+
+
+def _parts(sql: str) -> list[str]:
+    """The lines of a CREATE TABLE: the order of its constraints does not matter."""
+    return [re.sub(r"\s+", " ", line).strip(" ,") for line in sql.splitlines()]
+
+
+def test_the_schema_goes_up_down_and_up_again(empty_url: str, engine: Engine) -> None:
+    for _ in range(2):
+        migrate.upgrade(empty_url)
+        assert tables(engine) == set(metadata.tables)
+        migrate.downgrade(empty_url, "base")
+        assert tables(engine) == set()
+    with engine.connect() as tx:
+        assert schema.revision(tx) is None
+
+
+def test_every_step_goes_down_and_up(empty_url: str, engine: Engine) -> None:
+    for revision in revisions():
+        migrate.upgrade(empty_url, revision)
+        migrate.downgrade(empty_url, "-1")
+        migrate.upgrade(empty_url, revision)
+        with engine.connect() as tx:
+            assert schema.revision(tx) == revision
+
+
+def test_the_migrations_make_the_tables_of_the_code(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url)
+    with engine.connect() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_write_the_same_schema_as_the_code(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url)
+    with engine.connect() as tx:
+        migrated = written(tx)
+    migrate.downgrade(empty_url, "base")
+    metadata.create_all(engine)
+    with engine.connect() as tx:
+        assert written(tx) == migrated
+    assert "uq_verifications_slot" in migrated
+
+
+def test_migrating_again_changes_nothing(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url)
+    with engine.begin() as tx:
+        tx.execute(sa.insert(metadata.tables["clients"]).values(id="c", name="n", created_at=0))
+    migrate.upgrade(empty_url)
+    with engine.connect() as tx:
+        assert tx.scalar(sa.select(sa.func.count()).select_from(metadata.tables["clients"])) == 1
+
+
+def test_several_replicas_may_migrate_at_once(empty_url: str, engine: Engine) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(migrate.upgrade, [empty_url] * 4))
+    with engine.connect() as tx:
+        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [schema.HEAD]
+
+
+def test_a_migration_that_breaks_leaves_nothing_behind(empty_url: str, engine: Engine) -> None:
+    with engine.begin() as tx:
+        tx.execute(sa.text("CREATE TABLE requests (id integer)"))
+    with pytest.raises(Exception, match="requests"):
+        migrate.upgrade(empty_url)
+    assert tables(engine) == {"requests"}
+    with engine.connect() as tx:
+        assert schema.revision(tx) is None
+
+
+def test_the_code_needs_the_newest_revision() -> None:
+    assert revisions()[-1] == schema.HEAD
+
+
+def test_revisions_are_numbered_in_order_as_their_files_are() -> None:
+    assert revisions() == [f"{number:04d}" for number in range(1, len(revisions()) + 1)]
+    files = sorted(path.name for path in (migrate.scripts() / "versions").glob("*.py"))
+    assert [name[:5] for name in files] == [f"{revision}_" for revision in revisions()]
+
+
+def test_a_newer_schema_is_current_and_an_older_one_is_not(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url)
+    for found, current in (("9999", True), (schema.HEAD, True), ("0000", False)):
+        with engine.begin() as tx:
+            tx.execute(sa.text("UPDATE alembic_version SET version_num = :found"), {"found": found})
+            assert schema.is_current(schema.revision(tx)) is current
+    assert not schema.is_current(None)
+
+
+def test_the_wheel_ships_the_migrations_and_finds_them(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = {name for name in archive.namelist() if name.startswith("otp_service/migrations/")}
+        archive.extractall(tmp_path / "installed")
+    expected = {path.relative_to(ROOT) for path in (ROOT / "migrations").rglob("*.py")}
+    assert {f"otp_service/{path.as_posix()}" for path in expected} <= shipped
+    code = "import sys; from otp_service.storage import migrate; migrate.upgrade(sys.argv[1])"
+    url = f"sqlite:///{tmp_path / 'otp.db'}"
+    subprocess.run([sys.executable, "-c", code, url], cwd=tmp_path / "installed", check=True)
+    connection = sqlite3.connect(tmp_path / "otp.db")
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (schema.HEAD,)
+    connection.close()

@@ -1,0 +1,198 @@
+"""The real commands as real processes, in an environment of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.servers import free_port
+from tests.support.service import CARRIER, CHEAP_ARGON2, SECRET_KEYS
+from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, SENDER, Vendor
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "otp_service")
+READY_SECONDS = 60.0
+STOP_SECONDS = 40.0
+
+_scratch = tempfile.TemporaryDirectory(prefix="otp-processes-")
+_bytecode, _empty = Path(_scratch.name) / "bytecode", Path(_scratch.name) / "empty"
+_empty.mkdir()
+
+
+def storage_settings(database_url: str, **more: str) -> dict[str, str]:
+    """What the commands need that work on the database."""
+    return {"OTP_DATABASE_URL": database_url, "OTP_SECRET_KEYS": SECRET_KEYS, **more}
+
+
+def service_settings(database_url: str, vendor: Vendor, **more: str) -> dict[str, str]:
+    """What `serve` needs, with the cheapest hash."""
+    return {
+        **storage_settings(database_url),
+        "OTP_OGANGI_BASE_URL": vendor.base_url,
+        "OTP_OGANGI_INSTANCE_ID": INSTANCE_ID,
+        "OTP_OGANGI_PUBLIC_KEY": PUBLIC_KEY,
+        "OTP_OGANGI_PRIVATE_KEY": PRIVATE_KEY,
+        "OTP_OGANGI_SENDER": SENDER,
+        "OTP_OGANGI_CARRIER": CARRIER,
+        "OTP_COUNTRIES": "*",
+        "OTP_ARGON2": CHEAP_ARGON2,
+        "OTP_ALLOW_WEAK_ARGON2": "1",
+        **more,
+    }
+
+
+def _options(settings: dict[str, str], folder: Path | None) -> dict[str, Any]:
+    """Nothing of this process's environment, and no `.env`. Bytecode is shared: without it each start takes seconds."""
+    own = {
+        "PATH": os.defpath,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONPYCACHEPREFIX": str(_bytecode),
+        "PYTHONWARNINGS": "error",
+    }
+    return {"env": {**own, **settings}, "cwd": folder or _empty, "stdin": subprocess.DEVNULL, "start_new_session": True}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(
+    *arguments: str, settings: dict[str, str], folder: Path | None = None, prepare: Callable[[], None] | None = None
+) -> Done:
+    """Runs one command to its end. `prepare`: in the child, before the command."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        **_options(settings, folder),
+        capture_output=True,
+        text=True,
+        timeout=READY_SECONDS,
+        preexec_fn=prepare,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def ok(*arguments: str, settings: dict[str, str]) -> str:
+    """The standard output of a command that must work and say nothing on standard error."""
+    done = run(*arguments, settings=settings)
+    assert (done.code, done.err) == (0, "")
+    return done.out
+
+
+def failed(*arguments: str, settings: dict[str, str]) -> list[str]:
+    """The lines on standard error of a command that must end with 1, without a word on standard output."""
+    done = run(*arguments, settings=settings)
+    assert (done.code, done.out) == (1, ""), done
+    assert "Traceback" not in done.err
+    return done.err.splitlines()
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return that ran at the same time."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result() for future in [threads.submit(call) for call in calls]]
+
+
+@dataclass
+class Running:
+    """A command that runs until it is stopped. `url`: of its port on loopback."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    url: str = ""
+
+    def text(self) -> str:
+        """Standard output and standard error so far."""
+        return self.output.read_text()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log so far; every line must be JSON."""
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Waits until the condition holds, as long as the process lives and has time."""
+        until = time.monotonic() + READY_SECONDS
+        while not condition():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()}"
+            assert time.monotonic() < until, f"not in time:\n{self.text()}"
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz answers 200."""
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Asks the process to end; its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """What a crash of the machine does to it, its workers included."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def group_is_gone(self) -> bool:
+        """Whether neither the process nor a child of it is left."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+@contextmanager
+def launched(*arguments: str, settings: dict[str, str], folder: Path | None = None) -> Iterator[Running]:
+    """A command that goes on; at the end it is stopped, and must end with 0 and leave no process."""
+    with tempfile.NamedTemporaryFile(dir=_scratch.name, prefix="output-") as output:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], **_options(settings, folder), stdout=output, stderr=subprocess.STDOUT
+        )
+        running = Running(process, Path(output.name))
+        try:
+            yield running
+            if process.poll() is None:
+                assert running.stop() == 0, running.text()
+            assert running.group_is_gone()
+        finally:
+            if not running.group_is_gone():
+                running.kill()
+
+
+@contextmanager
+def serving(settings: dict[str, str], *arguments: str) -> Iterator[Running]:
+    """`otp-service serve` on a free port, ready."""
+    with replicas(settings, arguments=arguments) as (server,):
+        yield server
+
+
+@contextmanager
+def replicas(*settings: dict[str, str], arguments: tuple[str, ...] = ()) -> Iterator[list[Running]]:
+    """One server for each of the settings, all ready."""
+    with ExitStack() as stack:
+        servers = []
+        for each in settings:
+            port = free_port()
+            server = stack.enter_context(launched("serve", "--port", str(port), *arguments, settings=each))
+            server.url = f"http://127.0.0.1:{port}"
+            servers.append(server)
+        for server in servers:
+            server.wait_for(server.is_ready)
+        yield servers
