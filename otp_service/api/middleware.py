@@ -38,7 +38,7 @@ class Observed:
         try:
             await self._app(scope, receive, answer.send)
         except Exception:
-            log.exception("request_broke")
+            log.error("request_broke", exc_info=True)
             if not answer.status:
                 await internal()(scope, receive, answer.send)
         self._note(scope, answer.status, time.perf_counter() - begun)

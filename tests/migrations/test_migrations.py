@@ -17,7 +17,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import ProgrammingError
 
+from otp_service.errors import Unavailable
 from otp_service.storage import migrate, schema
 from otp_service.storage.engine import make_engine
 from otp_service.storage.tables import metadata
@@ -135,7 +137,7 @@ def test_several_replicas_may_migrate_at_once(empty_url: str, engine: Engine) ->
 def test_a_migration_that_breaks_leaves_nothing_behind(empty_url: str, engine: Engine) -> None:
     with engine.begin() as tx:
         tx.execute(sa.text("CREATE TABLE requests (id integer)"))
-    with pytest.raises(Exception, match="requests"):
+    with pytest.raises((Unavailable, ProgrammingError)):
         migrate.upgrade(empty_url)
     assert tables(engine) == {"requests"}
     with engine.connect() as tx:

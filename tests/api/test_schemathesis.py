@@ -1,0 +1,116 @@
+"""schemathesis on everything that the OpenAPI document describes, over real HTTP: all default checks, no finding."""
+
+import asyncio
+import itertools
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.core.parameters import ParameterLocation
+
+from otp_service.api import openapi
+from otp_service.api.routes import OPERATIONS
+from otp_service.app import create_app
+from otp_service.clock import Clock
+from otp_service.services import clients
+from otp_service.storage.engine import Database
+from tests.support.servers import running
+from tests.support.service import AT_ONCE, NO_LIMITS, make_settings, new_number
+from tests.support.vendor import Vendor
+
+schema = schemathesis.openapi.from_dict(openapi.document(OPERATIONS))
+# A body can be as described and still wrong: numbering plans, the configured purposes and the length of a
+# verification's PIN are not in its schema. The others are the defaults.
+schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
+
+FAILURES = {"free": 1000000, "first_wait": 1, "longest_wait": 1, "lock_after": 1000001, "lock_for": 1}
+CONFIG = {"limits": {**NO_LIMITS, "failures_per_number": FAILURES}, "purposes": {"signup": AT_ONCE}}
+_turn = itertools.count()
+_seen: dict[str, set[int]] = defaultdict(set)
+
+
+@dataclass(frozen=True)
+class Served:
+    """The service on a real port, with a client's key."""
+
+    http: httpx.Client
+    headers: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return str(self.http.base_url)
+
+    def pending(self) -> str:
+        """The id of a new verification."""
+        answer = self.http.post("/v1/verifications", json={"to": new_number(), "purpose": "signup"})
+        return str(answer.raise_for_status().json()["id"])
+
+
+@pytest.fixture(scope="module")
+def served(migrated_sqlite: Path, shared_vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("schemathesis") / "otp.db"
+    shutil.copy(migrated_sqlite, path)
+    database = Database(f"sqlite:///{path}")
+    key = asyncio.run(clients.create(database, Clock(), "schemathesis")).api_key
+    database.close()
+    headers = {"Authorization": f"Bearer {key}"}
+    app = create_app(make_settings(f"sqlite:///{path}", shared_vendor.base_url, CONFIG))
+    with running(app) as url, httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as http:
+        yield Served(http, headers)
+
+
+def is_negative(case: Case, location: ParameterLocation) -> bool:
+    return case.meta is not None and case.meta.is_negative_at(location)
+
+
+def make_real(case: Case, served: Served) -> None:
+    """Every other time a verification that there is, and a body that reaches it; what is wrong on purpose stays."""
+    if next(_turn) % 2:
+        return
+    if "id" in case.path_parameters and not is_negative(case, ParameterLocation.PATH):
+        case.path_parameters["id"] = served.pending()
+    if isinstance(case.body, dict) and not is_negative(case, ParameterLocation.BODY):
+        case.body = real_body(case.body)
+
+
+def real_body(body: dict[str, Any]) -> dict[str, Any]:
+    if "pin" in body:
+        return {"pin": body["pin"][:6] if body["pin"][:6].isdecimal() else "123456"}
+    return {**body, "to": new_number(), "purpose": "signup"}
+
+
+@schema.parametrize()
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+def test_every_call_does_what_the_document_says(case: Case, served: Served) -> None:
+    make_real(case, served)
+    answer = case.call_and_validate(base_url=served.url, headers=served.headers)
+    _seen[case.operation.label].add(answer.status_code)
+
+
+@pytest.mark.parametrize(
+    ("call", "statuses"),
+    [
+        ("POST /v1/verifications", {201, 400, 422}),
+        ("GET /v1/verifications/{id}", {200, 404}),
+        ("GET /v1/verifications/{id}/events", {200, 404}),
+        ("POST /v1/verifications/{id}/checks", {200, 404, 422}),
+        ("POST /v1/verifications/{id}/resends", {200, 404, 422}),
+        ("POST /v1/verifications/{id}/cancel", {200, 404, 422}),
+    ],
+)
+def test_every_call_was_really_reached(call: str, statuses: set[int]) -> None:
+    assert statuses <= _seen[call]

@@ -1,0 +1,160 @@
+"""Two server processes on one database: attacks 1 and 2, keys, metrics, and what the logs hold."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from otp_service.clock import Clock
+from otp_service.services.clients import create
+from otp_service.storage.engine import Database
+from tests.processes.conftest import METRICS_TOKEN, Pair
+from tests.support.processes import ok
+from tests.support.service import SECRET_KEYS, Api, new_number, wrong
+from tests.support.vendor import PRIVATE_KEY, PUBLIC_KEY, Vendor
+
+ATTEMPTS = 5
+
+
+async def new_key(database_url: str, name: str) -> str:
+    """The API key of a new client."""
+    database = Database(database_url)
+    try:
+        return (await create(database, Clock(), name)).api_key
+    finally:
+        database.close()
+
+
+@pytest.fixture
+async def apis(pair: Pair, request: pytest.FixtureRequest) -> AsyncIterator[list[Api]]:
+    """The same client application at each replica."""
+    key = await new_key(pair.database_url, f"app-{time.time_ns()}")
+    async with AsyncExitStack() as stack:
+        yield [
+            Api(await stack.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60)), key)
+            for server in pair.servers
+        ]
+
+
+async def at_once(apis: list[Api], verification_id: str, pins: list[str]) -> Counter[str]:
+    """How often each result came, where all PINs are checked at the same time, at both replicas in turn."""
+    checks = (apis[at % 2].check(verification_id, pin) for at, pin in enumerate(pins))
+    return Counter(await asyncio.gather(*checks))
+
+
+def pin_of(vendor: Vendor, started: dict[str, str]) -> str:
+    """What the person got."""
+    return str(vendor.messages(started["to"])[0]["pin"])
+
+
+async def test_of_50_wrong_checks_at_once_as_many_as_there_are_attempts_are_evaluated(
+    apis: list[Api], vendor: Vendor
+) -> None:
+    started = await apis[0].start()
+    pin = pin_of(vendor, started)
+    assert await at_once(apis, started["id"], [wrong(pin)] * 50) == {"incorrect": ATTEMPTS, "exhausted": 50 - ATTEMPTS}
+    for api in apis:
+        assert await api.check(started["id"], pin) == "exhausted"
+
+
+async def test_of_50_right_checks_at_once_one_is_approved(apis: list[Api], vendor: Vendor) -> None:
+    for api in apis:
+        started = await api.start()
+        results = await at_once(apis, started["id"], [pin_of(vendor, started)] * 50)
+        assert results.pop("approved") == 1
+        assert set(results) <= {"already_approved", "exhausted"}
+        assert (await api.read(started["id"]))["status"] == "approved"
+
+
+async def test_the_right_pin_among_49_wrong_ones_has_the_chance_of_any_other(apis: list[Api], vendor: Vendor) -> None:
+    for seed in range(4):
+        started = await apis[0].start()
+        pin = pin_of(vendor, started)
+        pins = [wrong(pin)] * 49 + [pin]
+        random.Random(seed).shuffle(pins)
+        results = await at_once(apis, started["id"], pins)
+        assert results["approved"] + results["incorrect"] <= ATTEMPTS
+        assert results["approved"] <= 1
+        status = (await apis[1].read(started["id"]))["status"]
+        assert status == ("approved" if results["approved"] else "exhausted")
+
+
+async def test_a_start_at_one_replica_is_known_at_the_other(apis: list[Api], vendor: Vendor) -> None:
+    to = new_number()
+    answers = await asyncio.gather(*(apis[at % 2].try_start(to, session="s") for at in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+    assert len(vendor.messages(to)) == 1
+    verification_id = answers[0].json()["id"]
+    assert await apis[1].check(verification_id, pin_of(vendor, {"to": to}), session="s") == "approved"
+    assert (await apis[0].read(verification_id))["status"] == "approved"
+
+
+async def test_a_revoked_key_is_refused_within_5_seconds_at_both(apis: list[Api], pair: Pair) -> None:
+    name = f"gone-{time.time_ns()}"
+    key = await new_key(pair.database_url, name)
+    clients = [Api(api.http, key) for api in apis]
+    for client in clients:
+        assert (await client.call("GET", "/v1/verifications/none")).status_code == 404
+    ok("clients", "revoke", name, settings={"OTP_DATABASE_URL": pair.database_url})
+    async with asyncio.timeout(5):
+        for client in clients:
+            while (await client.call("GET", "/v1/verifications/none")).status_code != 401:
+                await asyncio.sleep(0.1)
+
+
+async def test_the_calls_without_a_key_answer(apis: list[Api]) -> None:
+    http = apis[0].http
+    assert (await http.get("/livez")).json() == {"status": "ok"}
+    ready = (await http.get("/readyz")).json()
+    assert (ready["status"], ready["database"], ready["schema"]) == ("ok", "ok", "ok")
+    assert (await http.get("/openapi.json")).json()["openapi"].startswith("3.1")
+    assert (await http.get("/docs")).status_code == 200
+    assert "server" not in (await http.get("/livez")).headers
+
+
+async def test_metrics_are_for_loopback_or_for_the_token(apis: list[Api]) -> None:
+    http = apis[0].http
+    assert "otp_http_requests_total" in (await http.get("/metrics")).text
+    token = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+    for header in ("X-Forwarded-For", "X-Real-IP", "Forwarded"):
+        assert (await http.get("/metrics", headers={header: "127.0.0.1"})).status_code == 401
+        assert (await http.get("/metrics", headers={header: "127.0.0.1", **token})).status_code == 200
+        refused = await http.get("/metrics", headers={header: "127.0.0.1", "Authorization": "Bearer x"})
+        assert refused.json()["code"] == "unauthorized"
+
+
+async def test_the_logs_are_json_and_hold_no_secret(apis: list[Api], pair: Pair, vendor: Vendor) -> None:
+    started = await apis[0].start(session="a-secret-session", subject="somebody", user_ip="203.0.113.77")
+    to, pin = started["to"], pin_of(vendor, started)
+    await apis[1].check(started["id"], wrong(pin), session="a-secret-session")
+    await apis[1].try_check(started["id"], f" {pin}x ", session="a-secret-session")
+    await apis[0].check(started["id"], pin, session="a-secret-session")
+    failing = new_number()
+    vendor.fail("*", "refuse", times=None)
+    assert (await apis[0].try_start(failing)).status_code == 502
+    vendor.recover()
+    vendor.fail("*", "malformed")
+    await apis[0].try_start(unknown := new_number())
+    await apis[0].call("GET", f"/v1/verifications/{pin}?to={to}")
+    pins = [message["pin"] for message in vendor.messages(unknown)]
+    secrets = [
+        *(pin, wrong(pin), *pins, *(number[1:] for number in (to, failing, unknown)), "/rest/api/", "203.0.113.77"),
+        *(
+            PRIVATE_KEY,
+            PUBLIC_KEY,
+            METRICS_TOKEN,
+            apis[0].api_key[4:],
+            SECRET_KEYS.partition(":")[2],
+            "a-secret-session",
+        ),
+    ]
+    for server in pair.servers:
+        for secret in secrets:
+            assert secret not in server.text(), f"{secrets.index(secret)} of the secrets is in the log"
+        events = [line["event"] for line in server.log()]
+        assert "request" in events

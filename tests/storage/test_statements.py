@@ -1,0 +1,122 @@
+"""How many statements and transactions a start and a check take; nothing is held while the gateway works."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
+from tests.support.vendor import Vendor
+
+ALL_LIMITS = {
+    "sends_per_number": "500/hour; 1000/day",
+    "pause_per_number": 1,
+    "sends_per_user_ip": "25/5 minutes",
+    "sends_per_client": "1000/hour",
+}
+NOT_COUNTED = ("BEGIN", "api_keys", "requests")
+
+
+class Counted:
+    """Statements by transaction, in order."""
+
+    def __init__(self) -> None:
+        self.transactions: list[list[str]] = []
+
+    @property
+    def statements(self) -> int:
+        return sum(len(each) for each in self.transactions)
+
+
+@contextmanager
+def counting(service: Service) -> Iterator[Counted]:
+    """Counts what the service does in the block; transactions without a counted statement are left out."""
+    engine, counted = service.ctx.database.engine, Counted()
+
+    def begun(_: Connection) -> None:
+        counted.transactions.append([])
+
+    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if not any(word in statement for word in NOT_COUNTED):
+            counted.transactions[-1].append(statement)
+
+    sa.event.listen(engine, "begin", begun)
+    sa.event.listen(engine, "before_cursor_execute", executed)
+    try:
+        yield counted
+    finally:
+        sa.event.remove(engine, "begin", begun)
+        sa.event.remove(engine, "before_cursor_execute", executed)
+        counted.transactions = [each for each in counted.transactions if each]
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    return {"limits": ALL_LIMITS}
+
+
+async def test_a_start_takes_two_transactions_and_at_most_eight_statements(
+    database_url: str, vendor: Vendor, limits: dict[str, Any]
+) -> None:
+    async with serving(database_url, vendor, limits) as service:
+        with counting(service) as counted:
+            await service.api.start(session="s", user_ip="198.51.100.1")
+        assert len(counted.transactions) == 2
+        assert counted.statements == 7
+        with counting(service) as superseding:
+            await service.api.start(session="s", user_ip="198.51.100.1")
+        assert len(superseding.transactions) == 2
+        assert superseding.statements == 8
+
+
+async def test_each_further_route_is_one_transaction_more(
+    database_url: str, vendor: Vendor, limits: dict[str, Any]
+) -> None:
+    async with serving(database_url, vendor, limits) as service:
+        vendor.fail("pin", "refuse")
+        with counting(service) as counted:
+            started = await service.api.start(user_ip="198.51.100.1")
+        assert started["delivery"]["route"] == "sms"
+        assert [len(each) for each in counted.transactions] == [5, 2, 2]
+
+
+async def test_a_wrong_check_takes_four_statements_and_an_approving_one_five(
+    database_url: str, vendor: Vendor, limits: dict[str, Any]
+) -> None:
+    async with serving(database_url, vendor, limits) as service:
+        started = await service.api.start(session="s")
+        pin = service.pin(started["to"])
+        with counting(service) as counted:
+            assert await service.api.check(started["id"], wrong(pin), session="s") == "incorrect"
+        assert [len(each) for each in counted.transactions] == [2, 2]
+        with counting(service) as counted:
+            assert await service.api.check(started["id"], pin, session="s") == "approved"
+        assert [len(each) for each in counted.transactions] == [2, 3]
+
+
+async def test_no_connection_is_held_while_the_gateway_works_or_a_pin_is_hashed(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        pool = service.ctx.database.engine.pool
+        held: list[int] = []
+        for owner, name in (
+            (service.ctx.gateway, "send_pin"),
+            (service.ctx.hasher, "hash"),
+            (service.ctx.hasher, "matches"),
+        ):
+            real = getattr(owner, name)
+
+            async def watched(*args: Any, real: Any = real) -> Any:
+                held.append(pool.checkedout())  # type: ignore[attr-defined]
+                result = await real(*args)
+                held.append(pool.checkedout())  # type: ignore[attr-defined]
+                return result
+
+            monkeypatch.setattr(owner, name, watched)
+        started = await service.api.start(new_number())
+        await service.api.check(started["id"], service.pin(started["to"]))
+        assert held == [0] * 6

@@ -1,0 +1,159 @@
+"""No PIN, key, text or full number in any answer, log line, metric or file (attacks 15 and 16)."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from otp_service import logs
+from otp_service.services import deliveries
+from otp_service.storage import tables
+from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
+from tests.support.vendor import PRIVATE_KEY, Vendor
+
+FAULTS = ["refuse", "bad_signature", "http_404", "unknown", "reset_after", "malformed", "html", "hang"]
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """A secret plain, in hex, and in both Base64 alphabets at all three alignments."""
+    raw = secret.encode()
+    yield raw
+    yield raw.hex().encode()
+    for lead in range(3):
+        encoded = base64.b64encode(b"\0" * lead + raw)
+        # Only whole quanta: the first and the last mix with what stands around.
+        core = encoded[4 if lead else 0 : len(encoded) // 4 * 4 - 4]
+        yield core
+        yield core.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def assert_absent(secrets: list[str], where: dict[str, bytes]) -> None:
+    for number, secret in enumerate(secrets):
+        for form in forms(secret):
+            for name, content in where.items():
+                assert len(form) < 5 or form not in content, f"secret {number} stands in {name}"
+
+
+@pytest.fixture
+def output(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    yield capfd  # a test configures the log itself: the captured standard output is another one in its call
+    logs.configure("error", "json")
+
+
+async def everything(service: Service, answers: list[bytes]) -> tuple[list[str], list[str]]:
+    """Every kind of send, check and error; (PINs, numbers) that were in use."""
+    vendor, numbers = service.vendor, []
+
+    async def note(call: Any) -> Any:
+        answer = await call
+        answers.append(answer.content + str(answer.headers).encode())
+        return answer.json()
+
+    for fault in [None, *FAULTS]:
+        for route in ("pin", "sms"):
+            if fault:
+                vendor.fail(route, fault)
+            to = new_number()
+            numbers.append(to)
+            await note(service.api.try_start(to, purpose="signup" if route == "pin" else "login"))
+            vendor.recover()
+    for number in numbers[:2]:
+        body = {"to": number, "purpose": "signup", "session": "x"}
+        key = "key-of-" + number[-3:]
+        service.shift(31)
+        started = await note(service.api.call("POST", "/v1/verifications", body, idempotency_key=key))
+        pin = service.pin(number)
+        for submitted in (wrong(pin), pin, [pin], {"pin": pin}, float(pin), f"{pin}\0"):
+            await note(service.api.try_check(started["id"], submitted, session="x"))
+        await note(service.api.call("POST", f"/v1/verifications/{started['id']}/checks", {pin: 1}))
+        await note(service.api.call("GET", f"/v1/verifications/{started['id']}/events"))
+    answers.append((await service.http.get("/metrics")).content)
+    pins = [message["pin"] for number in numbers for message in vendor.messages(number) if message["pin"]]
+    return pins, numbers
+
+
+async def dump(service: Service) -> bytes:
+    """Every row of every table."""
+
+    def rows(tx: sa.Connection) -> list[Any]:
+        return [row for table in tables.metadata.sorted_tables for row in tx.execute(table.select()).all()]
+
+    return repr(await service.ctx.database.read(rows)).encode()
+
+
+async def test_nothing_leaks_through_any_error(
+    database_url: str, vendor: Vendor, output: pytest.CaptureFixture[str]
+) -> None:
+    config = {"limits": NO_LIMITS, "purposes": {"login": {"routes": ["sms"]}, "signup": AT_ONCE}}
+    answers: list[bytes] = []
+    logs.configure("debug", "json")
+    async with serving(database_url, vendor, config, ogangi_timeout=0.5) as service:
+        pins, numbers = await everything(service, answers)
+        database = await dump(service)
+        path = database_url.removeprefix("sqlite:///")
+        files = {file.name: file.read_bytes() for file in Path(path).parent.glob("otp.db*") if path != database_url}
+        key = service.api.api_key
+    out, err = output.readouterr()
+    assert '"send"' in out, "the log was really on"
+    written = {"log": out.encode(), "stderr": err.encode(), "database": database, **files}
+    everywhere = {**written, "answers": b"\n".join(answers)}
+    texts = [f"do not share it): {pin}" for pin in pins]
+    # A bare PIN of six digits stands in ids and times by chance; what a leak would look like is quoted or spaced.
+    quoted = [form for pin in pins for form in (f'"{pin}"', f"'{pin}'", f" {pin} ", f"={pin}", f"/{pin}")]
+    assert_absent([*texts, PRIVATE_KEY, key, SECRET_KEYS.partition(":")[2]], everywhere)
+    for content in everywhere.values():
+        assert not any(form.encode() in content for form in quoted)
+    assert_absent(numbers + [number[1:] for number in numbers], written)
+    assert "/rest/api/" not in out + err
+
+
+async def test_a_crash_in_the_middle_leaks_nothing(
+    database_url: str, vendor: Vendor, output: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("debug", "json")
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        started = await service.api.start()
+        pin = service.pin(started["to"])
+
+        def crash(*values: Any, **named: Any) -> Any:
+            raise RuntimeError(f"{values} {named} {pin} {started['to']}")
+
+        monkeypatch.setattr(service.ctx.hasher, "matches", crash)
+        broken = await service.api.try_check(started["id"], pin)
+        monkeypatch.setattr(deliveries.texts, "render", crash)
+        broken_start = await service.api.try_start(new_number())
+        story = str(await service.api.events(started["id"]))
+    for answer in (broken, broken_start):
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    out, err = output.readouterr()
+    assert "RuntimeError" in out
+    for content in (out, err, broken.text, broken_start.text, story):
+        assert f"'{pin}'" not in content
+        assert f" {pin}" not in content
+        assert started["to"] not in content
+
+
+async def test_a_thousand_equal_pins_have_a_thousand_hashes(service: Service) -> None:
+    hashes = await asyncio.gather(*(service.ctx.hasher.hash(f"ver_{n % 500}", "123456") for n in range(1000)))
+    assert len({made.phc for made in hashes}) == 1000
+    assert all(made.phc.startswith("$argon2id$v=19$") for made in hashes)
+
+
+async def test_a_hash_belongs_to_its_verification_and_pepper(service: Service) -> None:
+    made = await service.ctx.hasher.hash("ver_one", "123456")
+    assert await service.ctx.hasher.matches("ver_one", "123456", [made])
+    assert not await service.ctx.hasher.matches("ver_two", "123456", [made])
+    assert not await service.ctx.hasher.matches("ver_one", "123457", [made])
+
+
+def test_the_libraries_that_log_urls_are_silent_at_debug(output: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json")
+    for name in ("httpx", "httpcore", "httpcore.http11", "httpcore.connection"):
+        logging.getLogger(name).error("GET https://gateway/rest/api/secret")
+    out, err = output.readouterr()
+    assert "/rest/api/" not in out + err
