@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from otp_service import logs
-from otp_service.services import deliveries
+from otp_service import logs, texts
 from otp_service.storage import tables
 from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
 from tests.support.vendor import PRIVATE_KEY, Vendor
@@ -125,7 +124,7 @@ async def test_a_crash_in_the_middle_leaks_nothing(
 
         monkeypatch.setattr(service.ctx.hasher, "matches", crash)
         broken = await service.api.try_check(started["id"], pin)
-        monkeypatch.setattr(deliveries.texts, "render", crash)
+        monkeypatch.setattr(texts, "render", crash)
         broken_start = await service.api.try_start(new_number())
         story = str(await service.api.events(started["id"]))
     for answer in (broken, broken_start):

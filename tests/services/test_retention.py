@@ -69,7 +69,7 @@ async def test_counters_go_after_thirty_days_and_the_audit_after_a_year(service:
     await retention.sweep(service.ctx)
     for table in (tables.failures, tables.buckets, tables.numbers):
         assert await count(service, table) == 0
-    masked = await service.ctx.database.read(lambda tx: tx.scalar(sa.select(tables.verifications.c.number_masked)))
+    masked: Any = await service.ctx.database.read(lambda tx: tx.scalar(sa.select(tables.verifications.c.number_masked)))
     assert masked.startswith("+57***")
     service.shift(335 * DAY)
     await retention.sweep(service.ctx)
@@ -131,6 +131,6 @@ async def test_after_a_restore_nothing_pending_revives(service: Service) -> None
 async def test_many_rows_go_in_batches(service: Service) -> None:
     now = service.ctx.clock.now()
     rows = [{"key": f"k{n}", "arrival": now - 1, "interval": 1.0, "tolerance": 1.0} for n in range(1200)]
-    await service.ctx.database.write(lambda tx: tx.execute(sa.insert(tables.buckets), rows) and None)
+    await service.ctx.database.write(lambda tx: tx.execute(sa.insert(tables.buckets), rows).rowcount)
     assert await retention.sweep(service.ctx) == {"counters": 1200}
     assert await count(service, tables.buckets) == 0

@@ -1,0 +1,31 @@
+"""Time: the database server's where there is one, and never moved by the wall clock."""
+
+import time
+
+import pytest
+
+from otp_service.clock import Clock, rfc3339
+from tests.support.service import Service
+
+
+def test_a_jump_of_the_wall_clock_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    before = clock.now()
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + 3600)
+    assert clock.now() - before < 60
+    assert clock.wall_difference() == pytest.approx(3600, abs=60)
+
+
+async def test_on_postgresql_time_is_the_servers(service: Service) -> None:
+    clock = service.ctx.clock
+    clock.anchor_to(0.0, 0.0)
+    await service.ctx.database.anchor(clock)
+    if service.ctx.database.is_sqlite:
+        assert clock.now() < 1e9, "SQLite has no server whose time could be taken"
+    else:
+        assert clock.now() == pytest.approx(time.time(), abs=5)
+
+
+def test_times_are_written_in_utc_with_milliseconds() -> None:
+    assert rfc3339(1413196251.922) == "2014-10-13T10:30:51.922Z"

@@ -1,0 +1,58 @@
+"""The hash queue is bounded, checks come before starts, and the parameters are those of the settings."""
+
+import asyncio
+
+from tests.support.service import NO_LIMITS, new_number, serving
+from tests.support.vendor import Vendor
+
+
+async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
+        started = await service.api.start()
+        service.ctx.hasher.places = 0
+        for refused in (
+            await service.api.try_check(started["id"], "123456"),
+            await service.api.try_start(new_number()),
+            await service.api.resend(started["id"]),
+        ):
+            assert refused.status_code in (503, 429)
+        refused = await service.api.try_check(started["id"], "123456")
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        service.ctx.hasher.places = 100
+        assert (await service.api.read(started["id"]))["attempts_left"] == 5, "nothing was spent"
+
+
+async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
+        started = await service.api.start()
+        service.ctx.hasher.places = 2
+        with service.ctx.hasher.place():
+            assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
+            assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
+
+
+async def test_a_hash_has_the_cost_of_the_settings(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor, argon2="m=9216,t=4,p=1", allow_weak_argon2=False) as service:
+        made = await service.ctx.hasher.hash("ver_1", "123456")
+        assert made.phc.startswith("$argon2id$v=19$m=9216,t=4,p=1$")
+        assert "argon2" not in repr(made)
+
+
+async def test_hashes_run_in_as_many_threads_as_there_are_cores(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor) as service:
+        running, most = 0, 0
+        real = service.ctx.hasher._verify
+
+        def counted(phc: str, mac: bytes) -> bool:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                return real(phc, mac)
+            finally:
+                running -= 1
+
+        service.ctx.hasher._verify = counted  # type: ignore[method-assign]
+        await asyncio.gather(*(service.ctx.hasher.compare_nothing() for _ in range(50)))
+        assert most <= service.ctx.hasher.threads
