@@ -7,7 +7,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from otp_service import texts
-from otp_service.errors import Refusal
+from otp_service.errors import FieldError, Refusal
 
 KNOWN_REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The ISO 3166 regions (two letters, and `XK`) that can stand in `OTP_COUNTRIES`."""
@@ -83,4 +83,4 @@ def _is_calling_code(digits: str) -> bool:
 
 
 def _invalid(detail: str) -> Refusal:
-    return Refusal("invalid_number", detail)
+    return Refusal("invalid_number", detail, errors=[FieldError("to", detail)])

@@ -41,7 +41,7 @@ def test_spaces_and_hyphens_are_dropped(typed: str) -> None:
         "123–456",
         "²²²²²²",
         "0x1234",
-    ],  # fmt: skip
+    ],
 )
 def test_anything_else_is_no_pin(typed: str) -> None:
     assert pins.clean(typed) is None

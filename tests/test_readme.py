@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
+from otp_service.api.answers import CheckAnswer
 from otp_service.app import create_app
 from otp_service.argon2_cost import Argon2Cost
 from otp_service.clock import Clock
@@ -91,9 +92,7 @@ def test_sign_up_says_what_to_do_about_a_refusal(application: Application, vendo
 
 
 def test_every_result_of_a_check_has_words(application: Application) -> None:
-    from otp_service.api import models
-
-    results = models.CheckAnswer.model_json_schema()["properties"]["result"]["enum"]
+    results = CheckAnswer.model_json_schema()["properties"]["result"]["enum"]
     assert {*results, "invalid"} - {"approved"} == application.names["SAY"].keys()
 
 

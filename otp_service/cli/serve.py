@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import click
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.config import STARTUP_FAILURE
@@ -49,6 +50,7 @@ def serve(host: str, port: int, workers: int) -> None:
     logs.configure(settings.log_level, settings.log_format)
     config = uvicorn.Config("otp_service.cli.serve:worker", factory=True, workers=workers, **server_options(settings))
     sockets = [listening(host, port)]
+    structlog.get_logger("otp_service.cli").info("listening", host=host, port=sockets[0].getsockname()[1])
     started = _serve_in_workers(config, sockets) if workers > 1 else _serve_here(config, sockets)
     if not started:
         sys.exit(STARTUP_FAILURE)

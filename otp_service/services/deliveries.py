@@ -1,5 +1,6 @@
 """Getting a PIN out: the routes of a purpose in order, until one is not refused for sure."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -151,13 +152,17 @@ async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent:
 async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
     pin_hash = drafted.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin)
+        with ctx.hasher.place(share=math.inf):  # counted, never refused: the message is out
+            pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 
     def step(tx: Connection) -> AnyRow:
         now = ctx.clock.now()
-        row = verifications.delivered(
+        _finish(tx, send_id, sent, now, pin_hash)
+        if sent.outcome is Outcome.ACCEPTED and not job.first:
+            sends.retire(tx, job.verification_id, job.purpose.live_pins)
+        return verifications.delivered(
             tx,
             job.verification_id,
             status=DELIVERY[sent.outcome],
@@ -165,10 +170,6 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
             at=now,
             resend_at=now if at_once else None,
         )
-        _finish(tx, send_id, sent, now, pin_hash)
-        if sent.outcome is Outcome.ACCEPTED and not job.first:
-            sends.retire(tx, job.verification_id, job.purpose.live_pins)
-        return row
 
     return await ctx.database.write(step)
 
@@ -176,11 +177,11 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
 async def _all_refused(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
+        _finish(tx, send_id, sent, now, None)
         if job.first:
             verifications.failed(tx, job.verification_id, route=route, now=now)
         else:
             verifications.give_back_send(tx, job.verification_id, now)
-        _finish(tx, send_id, sent, now, None)
         if job.takes:
             buckets.give_back(tx, [take.key for take in job.takes])
 

@@ -57,13 +57,13 @@ class _Opened:
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
     """Sends a PIN; the verification, and whether it is new. Refusals: the contract's table."""
-    plan = _plan(ctx, request, claim)
+    purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
     try:
-        row, created = await _start(ctx, plan)
+        row, created = await _start(ctx, _plan(ctx, request, claim))
     except Refusal as refusal:
-        STARTS.labels(request.purpose, refusal.code).inc()
+        STARTS.labels(purpose, refusal.code).inc()
         raise
-    STARTS.labels(request.purpose, "started" if created else "pending").inc()
+    STARTS.labels(purpose, "started" if created else "pending").inc()
     return shown(row, ctx.vault, ctx.clock.now()), created
 
 

@@ -54,8 +54,8 @@ async def story(ctx: Context, client_id: str, verification_id: str) -> list[Even
         happened = [Event(row.created_at, "created", detail=row.purpose)]
         happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
         happened += [Event(e.at, e.type, result=e.result) for e in events.of_verification(tx, verification_id)]
-        happened.sort(key=lambda event: event.at)
-        return happened + _final(row, ctx.clock.now())
+        # Stable: the check that approved stands before the approval of the same moment.
+        return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
 
     return await ctx.database.read(step)
 

@@ -63,10 +63,15 @@ def insert_into(tx: Connection, table: sa.Table) -> Any:
     return postgresql.insert(table)
 
 
-def key_prefix(tx: Connection, column: sa.Column[str]) -> Any:
-    """The key id that a sealed value or a digest begins with."""
+def counts_by_key(tx: Connection, *columns: sa.Column[str]) -> dict[str, int]:
+    """How many rows need each key id: those of which any of the columns begins with it."""
     position = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
-    return sa.func.substr(column, 1, position(column, ":") - 1)
+    counts: dict[str, int] = {}
+    for column in columns:
+        key = sa.func.substr(column, 1, position(column, ":") - 1)
+        for key_id, count in tx.execute(sa.select(key, sa.func.count()).where(column.is_not(None)).group_by(key)):
+            counts[key_id] = max(counts.get(key_id, 0), count)
+    return counts
 
 
 class Database:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import insert_into, key_prefix
+from otp_service.storage.engine import counts_by_key, insert_into
 from otp_service.storage.tables import keyring, numbers
 
 
@@ -59,13 +59,7 @@ def move_index_key(tx: Connection, key_id: str) -> None:
 
 def count_by_key(tx: Connection) -> dict[str, int]:
     """How many rows are indexed, or sealed, under each key id."""
-    counts: dict[str, int] = {}
-    for column in (numbers.c.digest, numbers.c.sealed):
-        key = key_prefix(tx, column)
-        rows = tx.execute(sa.select(key, sa.func.count()).where(column.is_not(None)).group_by(key))
-        for key_id, count in rows:
-            counts[key_id] = max(counts.get(key_id, 0), count)
-    return counts
+    return counts_by_key(tx, numbers.c.digest, numbers.c.sealed)
 
 
 def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:

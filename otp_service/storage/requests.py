@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow, insert_into, key_prefix
+from otp_service.storage.engine import AnyRow, counts_by_key, insert_into
 from otp_service.storage.tables import requests
 
 r = requests.c
@@ -46,10 +46,8 @@ def release(tx: Connection, request_id: int, claimed_at: float) -> None:
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many saved answers are sealed under each key id."""
-    key = key_prefix(tx, r.sealed)
-    statement = sa.select(key, sa.func.count()).where(r.sealed.is_not(None)).group_by(key)
-    return {row[0]: row[1] for row in tx.execute(statement)}
+    """How many requests are fingerprinted, or their answers sealed, under each key id."""
+    return counts_by_key(tx, r.fingerprint, r.sealed)
 
 
 def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:

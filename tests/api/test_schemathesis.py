@@ -31,8 +31,7 @@ schema = schemathesis.openapi.from_dict(openapi.document(OPERATIONS))
 # verification's PIN are not in its schema. The others are the defaults.
 schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 
-FAILURES = {"free": 1000000, "first_wait": 1, "longest_wait": 1, "lock_after": 1000001, "lock_for": 1}
-CONFIG = {"limits": {**NO_LIMITS, "failures_per_number": FAILURES}, "purposes": {"signup": AT_ONCE}}
+CONFIG = {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}
 _turn = itertools.count()
 _seen: dict[str, set[int]] = defaultdict(set)
 
@@ -67,16 +66,19 @@ def served(migrated_sqlite: Path, shared_vendor: Vendor, tmp_path_factory: pytes
         yield Served(http, headers)
 
 
-def is_negative(case: Case, location: ParameterLocation) -> bool:
+def is_negative(case: Case[Any], location: ParameterLocation) -> bool:
     return case.meta is not None and case.meta.is_negative_at(location)
 
 
-def make_real(case: Case, served: Served) -> None:
-    """Every other time a verification that there is, and a body that reaches it; what is wrong on purpose stays."""
-    if next(_turn) % 2:
+def make_real(case: Case[Any], served: Served) -> None:
+    """Every other time a verification that there is, and a request that reaches it; what is wrong on purpose stays."""
+    turn = next(_turn)
+    if turn % 2:
         return
     if "id" in case.path_parameters and not is_negative(case, ParameterLocation.PATH):
         case.path_parameters["id"] = served.pending()
+    if "Idempotency-Key" in (case.headers or {}) and not is_negative(case, ParameterLocation.HEADER):
+        case.headers["Idempotency-Key"] = f"turn-{turn}"
     if isinstance(case.body, dict) and not is_negative(case, ParameterLocation.BODY):
         case.body = real_body(case.body)
 
@@ -95,7 +97,7 @@ def real_body(body: dict[str, Any]) -> dict[str, Any]:
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-def test_every_call_does_what_the_document_says(case: Case, served: Served) -> None:
+def test_every_call_does_what_the_document_says(case: Case[Any], served: Served) -> None:
     make_real(case, served)
     answer = case.call_and_validate(base_url=served.url, headers=served.headers)
     _seen[case.operation.label].add(answer.status_code)

@@ -1,9 +1,7 @@
 """`otp-service budgets`."""
 
-from functools import partial
-
 from otp_service import phone
-from tests.support.processes import failed, ok, storage_settings, together
+from tests.support.processes import here, ok, storage_settings
 from tests.support.service import new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -32,6 +30,9 @@ async def test_what_is_counted_at_a_number_is_shown_and_lifted(database_url: str
 def test_any_other_spelling_of_a_number_is_refused() -> None:
     settings = storage_settings("sqlite:///none.db")
     spellings = ("573001234567", "+57 300 1234567", "00573001234567", "tel:+573001234567", "+57300\u0661234567", "")
-    for lines in together(*(partial(failed, "budgets", "show", each, settings=settings) for each in spellings)):
-        assert len(lines) == 1
-        assert "E.164" in lines[0]
+    for spelling in spellings:
+        done = here("budgets", "show", spelling, settings=settings)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith("error: ")
+        assert "E.164" in done.err
+        assert len(done.err.splitlines()) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import failed, ok, run, together
+from tests.support.processes import failed, here, ok, together
 
 
 def created(text: str) -> dict[str, str]:
@@ -23,7 +23,6 @@ def created(text: str) -> dict[str, str]:
 
 def test_a_client_is_created_rotated_and_revoked(database_url: str) -> None:
     settings = {"OTP_DATABASE_URL": database_url}
-    assert ok("clients", "list", settings=settings).startswith("There are no clients yet")
     first = created(ok("clients", "create", "shop", "--json", settings=settings))
     second = created(ok("clients", "rotate", "shop", "--grace", "15m", "--json", settings=settings))
     assert (second["id"], second["name"]) == (first["id"], "shop")
@@ -31,8 +30,6 @@ def test_a_client_is_created_rotated_and_revoked(database_url: str) -> None:
     assert re.fullmatch(
         rf"shop\t{first['id']}\tcreated \S+Z\t2 valid key\(s\)\n", ok("clients", "list", settings=settings)
     )
-    ok("clients", "rotate", "shop", "--grace", "0s", settings=settings)
-    assert "\t1 valid key(s)\n" in ok("clients", "list", settings=settings)
     assert ok("clients", "revoke", "shop", settings=settings) == "The keys of shop are refused from now on.\n"
     listed = ok("clients", "list", settings=settings)
     assert re.search(r"\trevoked \S+Z\n", listed)
@@ -45,6 +42,7 @@ def settings(migrated_sqlite: Path, tmp_path: Path) -> dict[str, str]:
     path = tmp_path / "otp.db"
     path.write_bytes(migrated_sqlite.read_bytes())
     settings = {"OTP_DATABASE_URL": f"sqlite:///{path}"}
+    assert ok("clients", "list", settings=settings).startswith("There are no clients yet")
     shown = ok("clients", "create", "shop", settings=settings)
     assert re.search(r"^api key  otp_\S{43}$", shown, re.MULTILINE)
     return settings
@@ -65,7 +63,7 @@ def test_what_cannot_be_done_is_one_line_that_says_what_to_do(settings: dict[str
     assert "otp-service migrate" in no_schema[0]
 
 
-def test_a_grace_that_is_no_time_and_options_that_are_none_end_with_2(settings: dict[str, str]) -> None:
+def test_a_grace_that_is_no_time_and_options_that_are_none_end_with_2() -> None:
     calls = (
         ("clients", "rotate", "shop", "--grace", "soon"),
         ("clients", "rotate", "shop", "--grace", "-1h"),
@@ -74,7 +72,7 @@ def test_a_grace_that_is_no_time_and_options_that_are_none_end_with_2(settings: 
         ("clients", "forget", "shop"),
         ("nonsense",),
     )
-    for done in together(*(partial(run, *call, settings=settings) for call in calls)):
+    for call in calls:
+        done = here(*call, settings={"OTP_DATABASE_URL": "sqlite:///none.db"})
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("Usage: ")
-        assert "Traceback" not in done.err

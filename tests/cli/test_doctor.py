@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from otp_service.vault import generate_key_entry
-from tests.support.processes import Done, run, service_settings, together
+from tests.support.processes import Done, here, run, service_settings, together
 from tests.support.servers import free_port
 from tests.support.service import SECRET_KEYS, serving
 from tests.support.vendor import PRIVATE_KEY, Vendor
@@ -72,7 +72,7 @@ async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, v
     "settings", [{}, {"OTP_OGANGI_BASE_URL": "http://gateway.example/mmc", "OTP_ARGON2": "m=8,t=1,p=1"}]
 )
 def test_every_setting_that_is_missing_or_unsafe_is_named(settings: dict[str, str]) -> None:
-    done = looked(settings)
+    done = here("doctor", settings=settings)
     lines = done.out.splitlines()
     assert (done.code, done.err) == (1, "")
     assert all(line.startswith("WRONG  settings   OTP_") for line in lines)

@@ -6,7 +6,7 @@ import pytest
 
 from otp_service.secret_keys import parse_secret_keys
 from otp_service.vault import generate_key_entry
-from tests.support.processes import failed, ok, run, storage_settings, together
+from tests.support.processes import here, ok, run, storage_settings, together
 from tests.support.service import SECRET_KEYS, serving
 from tests.support.vendor import Vendor
 
@@ -46,6 +46,7 @@ async def test_rewrap_moves_everything_to_the_first_key_and_status_says_what_is_
 
 @pytest.mark.parametrize("keys", ["k1", "k1:c2hvcnQ", "k1:" + "A" * 43, f"{SECRET_KEYS},{SECRET_KEYS}"])
 def test_keys_that_cannot_be_used_are_named_without_their_value(keys: str) -> None:
-    (line,) = failed("secrets", "status", settings=storage_settings("sqlite:///none", OTP_SECRET_KEYS=keys))
-    assert line.startswith("error: OTP_SECRET_KEYS ")
-    assert keys not in line
+    done = here("secrets", "status", settings=storage_settings("sqlite:///none", OTP_SECRET_KEYS=keys))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: OTP_SECRET_KEYS ")
+    assert keys not in done.err

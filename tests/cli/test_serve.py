@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import failed, ok, run, service_settings, serving, together
+from tests.support.processes import failed, here, ok, run, service_settings, serving, together
 from tests.support.vendor import Vendor
 
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
@@ -103,7 +103,7 @@ def test_a_port_that_is_taken_and_options_that_are_none_are_named(database: Path
         )
     assert one == two == [f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use."]
     for options in (("--port", "70000"), ("--workers", "0"), ("--reload",)):
-        done = run("serve", *options, settings=settings)
+        done = here("serve", *options, settings=settings)
         assert (done.code, done.out) == (2, "")
 
 

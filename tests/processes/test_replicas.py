@@ -2,13 +2,17 @@
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 
 from otp_service.clock import Clock
 from otp_service.services.clients import create
@@ -31,7 +35,7 @@ async def new_key(database_url: str, name: str) -> str:
 
 
 @pytest.fixture
-async def apis(pair: Pair, request: pytest.FixtureRequest) -> AsyncIterator[list[Api]]:
+async def apis(pair: Pair) -> AsyncIterator[list[Api]]:
     """The same client application at each replica."""
     key = await new_key(pair.database_url, f"app-{time.time_ns()}")
     async with AsyncExitStack() as stack:
@@ -39,6 +43,25 @@ async def apis(pair: Pair, request: pytest.FixtureRequest) -> AsyncIterator[list
             Api(await stack.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60)), key)
             for server in pair.servers
         ]
+
+
+@contextmanager
+def statements(database_url: str) -> Iterator[Any]:
+    """Runs SQL beside the service."""
+    if database_url.startswith("sqlite"):
+        connection = sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)
+        yield connection.execute
+        connection.close()
+    else:
+        with psycopg.connect(database_url, autocommit=True) as other:
+            yield other.execute
+
+
+async def becomes(client: httpx.AsyncClient, status: int) -> None:
+    """Waits until /readyz answers with this status."""
+    async with asyncio.timeout(30):
+        while (await client.get("/readyz")).status_code != status:
+            pass
 
 
 async def at_once(apis: list[Api], verification_id: str, pins: list[str]) -> Counter[str]:
@@ -104,7 +127,7 @@ async def test_a_revoked_key_is_refused_within_5_seconds_at_both(apis: list[Api]
     async with asyncio.timeout(5):
         for client in clients:
             while (await client.call("GET", "/v1/verifications/none")).status_code != 401:
-                await asyncio.sleep(0.1)
+                pass
 
 
 async def test_the_calls_without_a_key_answer(apis: list[Api]) -> None:
@@ -157,4 +180,43 @@ async def test_the_logs_are_json_and_hold_no_secret(apis: list[Api], pair: Pair,
         for secret in secrets:
             assert secret not in server.text(), f"{secrets.index(secret)} of the secrets is in the log"
         events = [line["event"] for line in server.log()]
+        assert events[0] == "listening"
         assert "request" in events
+
+
+async def ready_states(client: httpx.AsyncClient) -> tuple[int, int, dict[str, str]]:
+    """The statuses of /livez and /readyz, and what the latter says."""
+    alive, ready = await client.get("/livez"), await client.get("/readyz")
+    return alive.status_code, ready.status_code, ready.json()
+
+
+async def test_without_its_schema_or_a_database_to_write_to_it_lives_but_is_not_ready(
+    apis: list[Api], pair: Pair
+) -> None:
+    client = apis[0].http
+    with statements(pair.database_url) as execute:
+        execute("ALTER TABLE alembic_version RENAME TO elsewhere")
+        assert (await ready_states(client))[:2] == (200, 503)
+        execute("ALTER TABLE elsewhere RENAME TO alembic_version")
+        assert (await ready_states(client))[:2] == (200, 200)
+    if pair.database_url.startswith("postgresql"):
+        await _read_only(client, apis[0], pair.database_url)
+
+
+async def _read_only(client: httpx.AsyncClient, api: Api, database_url: str) -> None:
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    switch = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(switch.format(sql.Identifier(name), sql.SQL("on")))
+        connection.execute(cut, (name,))
+        await becomes(client, 503)
+        alive, ready, found = await ready_states(client)
+        assert (alive, ready, found["database"]) == (200, 503, "unavailable")
+        refused = await api.try_start(new_number())
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(switch.format(sql.Identifier(name), sql.SQL("off")))
+        connection.execute(cut, (name,))
+        await becomes(client, 200)
+        await api.start()

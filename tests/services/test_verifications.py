@@ -190,8 +190,8 @@ async def test_the_story_tells_everything_but_the_pin(service: Service) -> None:
         ("send", "accepted"),
         ("check", "incorrect"),
         ("check", "approved"),
-        ("check", "already_approved"),
         ("approved", None),
+        ("check", "already_approved"),
     ]
     assert pin not in str(story)
 

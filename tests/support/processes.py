@@ -9,13 +9,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from click.testing import CliRunner
 
+from otp_service.cli import main
 from tests.support.servers import free_port
 from tests.support.service import CARRIER, CHEAP_ARGON2, SECRET_KEYS
 from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, SENDER, Vendor
@@ -87,6 +89,14 @@ def run(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def here(*arguments: str, settings: dict[str, str]) -> Done:
+    """The same in this process, for the many ways in which one refusal is reached."""
+    with chdir(_empty):
+        done = CliRunner().invoke(main, arguments, env=settings)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return Done(done.exit_code, done.stdout, done.stderr)
+
+
 def ok(*arguments: str, settings: dict[str, str]) -> str:
     """The standard output of a command that must work and say nothing on standard error."""
     done = run(*arguments, settings=settings)
@@ -108,6 +118,14 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [threads.submit(call) for call in calls]]
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Waits until the condition holds, for so long and no longer."""
+    until = time.monotonic() + READY_SECONDS
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.02)
+
+
 @dataclass
 class Running:
     """A command that runs until it is stopped. `url`: of its port on loopback."""
@@ -126,11 +144,8 @@ class Running:
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Waits until the condition holds, as long as the process lives and has time."""
-        until = time.monotonic() + READY_SECONDS
-        while not condition():
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()}"
-            assert time.monotonic() < until, f"not in time:\n{self.text()}"
-            time.sleep(0.02)
+        wait_for(lambda: condition() or self.process.poll() is not None)
+        assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()}"
 
     def is_ready(self) -> bool:
         """Whether /readyz answers 200."""
@@ -170,7 +185,7 @@ def launched(*arguments: str, settings: dict[str, str], folder: Path | None = No
             yield running
             if process.poll() is None:
                 assert running.stop() == 0, running.text()
-            assert running.group_is_gone()
+            wait_for(running.group_is_gone)
         finally:
             if not running.group_is_gone():
                 running.kill()
