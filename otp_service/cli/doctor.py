@@ -17,7 +17,7 @@ from otp_service.settings import ServiceSettings, load
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25
-HASHED_FOR_SECONDS = 1.0
+HASHED_FOR_SECONDS = 0.5
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """`otp-service budgets`."""
 
+import pytest
+
 from otp_service import phone
 from tests.support.processes import here, ok, storage_settings
 from tests.support.service import new_number, serving, wrong
 from tests.support.vendor import Vendor
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_what_is_counted_at_a_number_is_shown_and_lifted(database_url: str, vendor: Vendor) -> None:
     to = new_number()
     settings = storage_settings(database_url)

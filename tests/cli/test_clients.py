@@ -21,6 +21,7 @@ def created(text: str) -> dict[str, str]:
     return answer
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_client_is_created_rotated_and_revoked(database_url: str) -> None:
     settings = {"OTP_DATABASE_URL": database_url}
     first = created(ok("clients", "create", "shop", "--json", settings=settings))

@@ -28,6 +28,7 @@ def looked(settings: dict[str, str]) -> Done:
     return run("doctor", settings=settings)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> None:
     before = vendor.messages()
     done = looked(service_settings(database_url, vendor))
@@ -60,6 +61,7 @@ def test_what_is_wrong_is_said_with_what_to_do(migrated_sqlite: Path, tmp_path: 
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         await service.api.start()

@@ -2,13 +2,14 @@
 
 import ctypes
 import os
+import socket
 import sqlite3
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import failed, here, ok, run, service_settings, serving, together
+from tests.support.processes import failed, here, ok, run, service_settings, together
 from tests.support.vendor import Vendor
 
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
@@ -95,13 +96,10 @@ def test_a_database_that_is_read_only_is_named(database: Path, vendor: Vendor) -
 
 def test_a_port_that_is_taken_and_options_that_are_none_are_named(database: Path, vendor: Vendor) -> None:
     settings = service_settings(f"sqlite:///{database}", vendor)
-    with serving(settings) as server:
-        port = server.url.rpartition(":")[2]
-        one, two = together(
-            partial(failed, "serve", "--port", port, settings=settings),
-            partial(failed, "serve", "--port", port, "--workers", "2", settings=settings),
-        )
-    assert one == two == [f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use."]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        lines = failed("serve", "--port", str(port), "--workers", "2", settings=settings)
+    assert lines == [f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use."]
     for options in (("--port", "70000"), ("--workers", "0"), ("--reload",)):
         done = here("serve", *options, settings=settings)
         assert (done.code, done.out) == (2, "")

@@ -8,7 +8,7 @@ import pytest
 
 from otp_service.gateways.base import Message, Outcome
 from otp_service.gateways.ogangi.client import Account, OgangiGateway
-from tests.support.processes import launched, run
+from tests.support.processes import launched
 from tests.support.servers import free_port
 from tests.support.vendor import SENDER
 
@@ -37,15 +37,6 @@ async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str],
             (message,) = (await http.get(f"http://127.0.0.1:{port}/messages")).json()
         assert message["pin"] == sent.pin
         assert simulator.stop(how) == 0
-
-
-def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
-    port = free_port()
-    with launched("simulator", "--port", str(port), settings={}) as first:
-        first.wait_for(lambda: answers(f"http://127.0.0.1:{port}/"))
-        second = run("simulator", "--port", str(port), settings={})
-    assert (second.code, second.out) == (1, "")
-    assert second.err == f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use.\n"
 
 
 def answers(url: str) -> bool:

@@ -103,6 +103,7 @@ async def test_a_crash_in_the_middle_of_a_send_repeats_nothing(database_url: str
             assert await api.check(again.json()["id"], message["pin"]) == "no_pin"
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_secret_keys_rotate_while_replicas_run(database_url: str, vendor: Vendor) -> None:
     key = await new_key(database_url, "app")
     to, other, third = new_number(), new_number(), new_number()

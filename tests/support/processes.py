@@ -61,6 +61,7 @@ def _options(settings: dict[str, str], folder: Path | None) -> dict[str, Any]:
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(_bytecode),
         "PYTHONWARNINGS": "error",
+        "TMPDIR": _scratch.name,
     }
     return {"env": {**own, **settings}, "cwd": folder or _empty, "stdin": subprocess.DEVNULL, "start_new_session": True}
 
