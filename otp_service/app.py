@@ -11,6 +11,7 @@ from otp_service.api.middleware import Observed
 from otp_service.api.problems import HANDLERS
 from otp_service.api.routes import OPERATIONS, routes
 from otp_service.clock import Clock
+from otp_service.config.settings import ServiceSettings
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.ogangi.client import Account, OgangiGateway
 from otp_service.hashing import PinHasher
@@ -19,7 +20,6 @@ from otp_service.services.clients import Directory
 from otp_service.services.context import Context
 from otp_service.services.health import GatewayHealth
 from otp_service.services.retention import sweep_forever
-from otp_service.settings import ServiceSettings
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault
 

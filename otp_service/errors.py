@@ -29,9 +29,9 @@ class FieldError:
     detail: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Refusal(OtpError):
-    """A refused request. `code`: of the contract's refusal table; `detail`: what the caller should do next.
+    """A refused request. `code`: of the table in docs/api.md; `detail`: what the caller should do next.
 
     `retry_after`: seconds until it makes sense to try again; `limit`: the name of the limit that refused;
     `verification_id`: of the verification that a failed start leaves behind.

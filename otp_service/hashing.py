@@ -64,13 +64,12 @@ class PinHasher:
 
     async def hash(self, verification_id: str, pin: str) -> PinHash:
         """The hash to keep of a PIN of this verification."""
-        key_id = self._vault.first
-        mac = self._vault.pepper(key_id, verification_id, pin) or b""
+        key_id, mac = self._vault.new_pin_mac(verification_id, pin)
         return PinHash(key_id, await self._run(lambda: self._argon2.hash(mac)))
 
     async def matches(self, verification_id: str, pin: str, live: list[PinHash]) -> bool:
         """Whether the PIN is one of the live ones; compares with every one, whatever the first says."""
-        macs = [(self._vault.pepper(entry.pepper_key, verification_id, pin), entry.phc) for entry in live]
+        macs = [(self._vault.pin_mac(entry.pepper_key, verification_id, pin), entry.phc) for entry in live]
         readable = [(mac, phc) for mac, phc in macs if mac is not None]
         if not readable:
             await self.compare_nothing()

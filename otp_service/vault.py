@@ -35,7 +35,7 @@ class Vault:
 
     def __init__(self, keys: tuple[tuple[str, bytes], ...]) -> None:
         self._keys = {key_id: _Keys(secret) for key_id, secret in keys}
-        self.first = keys[0][0]
+        self.writing_key_id = keys[0][0]
 
     @property
     def key_ids(self) -> list[str]:
@@ -51,13 +51,15 @@ class Vault:
 
     def address_digest(self, address: str) -> str:
         """A keyed pseudonym of an IP address, for counters that live for minutes."""
-        return hmac.new(self._keys[self.first].fingerprint, b"ip " + address.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.new(
+            self._keys[self.writing_key_id].fingerprint, b"ip " + address.encode(), hashlib.sha256
+        ).hexdigest()[:32]
 
     def seal(self, use: str, plain: bytes) -> str:
         """`id:base64url(nonce, AES-256-GCM ciphertext)`, bound to `use`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._keys[self.first].seal.encrypt(nonce, plain, use.encode())
-        return f"{self.first}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        sealed = self._keys[self.writing_key_id].seal.encrypt(nonce, plain, use.encode())
+        return f"{self.writing_key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, use: str, sealed: str | None) -> bytes | None:
         """What `seal` took; None where there is nothing or its key is gone."""
@@ -70,23 +72,28 @@ class Vault:
         except InvalidTag:
             return None
 
-    def pepper(self, key_id: str, verification_id: str, pin: str) -> bytes | None:
-        """The MAC of a PIN, bound to its verification, that Argon2id hashes; None where the key is gone."""
-        if key_id not in self._keys:
-            return None
+    def new_pin_mac(self, verification_id: str, pin: str) -> tuple[str, bytes]:
+        """The id of the writing key, and the MAC of a PIN, bound to its verification, that Argon2id hashes."""
+        return self.writing_key_id, self._pin_mac_under(self.writing_key_id, verification_id, pin)
+
+    def pin_mac(self, key_id: str, verification_id: str, pin: str) -> bytes | None:
+        """The same MAC under the key that a hash was made with; None where that key is gone."""
+        return self._pin_mac_under(key_id, verification_id, pin) if key_id in self._keys else None
+
+    def _pin_mac_under(self, key_id: str, verification_id: str, pin: str) -> bytes:
         return hmac.digest(self._keys[key_id].pepper, f"{verification_id}:{pin}".encode(), "sha256")
 
-    def fingerprint(self, data: bytes, key_id: str | None = None) -> str | None:
-        """`id:hex` of a request's MAC under the given key (default: the first); None where the key is gone."""
-        key_id = key_id or self.first
-        if key_id not in self._keys:
-            return None
-        return f"{key_id}:{hmac.new(self._keys[key_id].fingerprint, data, hashlib.sha256).hexdigest()}"
+    def fingerprint(self, data: bytes) -> str:
+        """`id:hex`, the MAC of a request."""
+        return self._fingerprint_under(self.writing_key_id, data)
 
     def fingerprint_matches(self, recorded: str, data: bytes) -> bool:
-        """Whether `recorded` is the fingerprint of `data`, under the key that made it."""
-        again = self.fingerprint(data, recorded.partition(":")[0])
-        return again is not None and hmac.compare_digest(again, recorded)
+        """Whether `recorded` is the fingerprint of `data`; False where the key that made it is gone."""
+        key_id = recorded.partition(":")[0]
+        return key_id in self._keys and hmac.compare_digest(self._fingerprint_under(key_id, data), recorded)
+
+    def _fingerprint_under(self, key_id: str, data: bytes) -> str:
+        return f"{key_id}:{hmac.new(self._keys[key_id].fingerprint, data, hashlib.sha256).hexdigest()}"
 
 
 def generate_key_entry() -> str:

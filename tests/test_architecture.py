@@ -10,12 +10,13 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "otp_service").rglob("*.py"))
 MAY_IMPORT = {
     "facts": {"facts"},
+    "config": {"facts", "config"},
     "gateways": {"facts"},
     "gateways.base": {"facts"},
     "gateways.ogangi": {"facts", "gateways.base", "gateways.ogangi"},
     "storage": {"facts", "storage"},
-    "services": {"facts", "storage", "gateways.base", "services"},
-    "api": {"facts", "services", "pages", "api"},
+    "services": {"facts", "config", "storage", "gateways.base", "services"},
+    "api": {"facts", "config", "services", "pages", "api"},
     "pages": {"facts", "pages"},
     "simulator": {"facts", "simulator"},
 }
@@ -53,24 +54,17 @@ def package_of(module: str) -> str:
 
 
 def imports(module: str) -> Iterator[str]:
-    """Every module that a module imports, also inside functions; those for types alone are left out."""
+    """Every module that a module imports, also inside functions."""
     path = MODULES[module]
     tree = ast.parse(path.read_text())
-    for_types = {id(each) for node in ast.walk(tree) if _is_for_types(node) for each in ast.walk(node)}
     base = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = base[: len(base) - node.level + 1] if node.level else []
             source = ".".join([*above, *filter(None, [node.module])])
             yield from (f"{source}.{alias.name}" for alias in node.names)
-
-
-def _is_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def ours(name: str) -> str | None:

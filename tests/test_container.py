@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from otp_service.settings import ServiceSettings
+from otp_service.config.settings import ServiceSettings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -12,9 +12,9 @@ from otp_service import metrics
 from otp_service.api.problems import STATUS
 from otp_service.api.routes import OPERATIONS
 from otp_service.cli import main
-from otp_service.environment import variable
-from otp_service.policy import Failures, Limits, Policy, Purpose, Retention
-from otp_service.settings import ServiceSettings, variables_of
+from otp_service.config.environment import variable
+from otp_service.config.policy import Failures, Limits, Policy, Purpose, Retention
+from otp_service.config.settings import ServiceSettings, variables_of
 
 ROOT = Path(__file__).parent.parent
 FILES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]

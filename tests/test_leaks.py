@@ -1,4 +1,4 @@
-"""No PIN, key, text or full number in any answer, log line, metric or file (attacks 15 and 16)."""
+"""No PIN, key, text or full number in any answer, log line, metric or file."""
 
 import asyncio
 import base64

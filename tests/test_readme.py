@@ -13,11 +13,11 @@ from pydantic_core import PydanticUndefined
 
 from otp_service.api.answers import CheckAnswer
 from otp_service.app import create_app
-from otp_service.argon2_cost import Argon2Cost
 from otp_service.clock import Clock
-from otp_service.policy import Failures, Limits, Policy, Purpose, Retention, load_policy
+from otp_service.config.argon2_cost import Argon2Cost
+from otp_service.config.policy import Failures, Limits, Policy, Purpose, Retention, load_policy
+from otp_service.config.settings import ServiceSettings, variables_of
 from otp_service.services import clients
-from otp_service.settings import ServiceSettings, variables_of
 from otp_service.storage.engine import Database
 from tests.support.servers import running
 from tests.support.service import make_settings, new_number, wrong

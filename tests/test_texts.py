@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import shipped_texts, texts
-from otp_service.policy import Policy, Purpose
+from otp_service import texts
+from otp_service.config import shipped_texts
+from otp_service.config.policy import Policy, Purpose
 
 SHIPPED = [
     (purpose, locale, template)

@@ -1,6 +1,6 @@
 """What is derived from the secret keys, and that it cannot be read or made without them."""
 
-from otp_service.secret_keys import parse_secret_keys
+from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.vault import Vault, generate_key_entry
 
 OLD, NEW = generate_key_entry(), generate_key_entry()
@@ -50,9 +50,9 @@ def test_digests_are_equal_for_equal_numbers_and_keys_alone() -> None:
 
 def test_a_pepper_belongs_to_its_verification() -> None:
     keys = vault(OLD)
-    assert keys.pepper(OLD_ID, "ver_1", "123456") != keys.pepper(OLD_ID, "ver_2", "123456")
-    assert keys.pepper(OLD_ID, "ver_1", "123456") != keys.pepper(OLD_ID, "ver_1", "123457")
-    assert keys.pepper("gone", "ver_1", "123456") is None
+    assert keys.pin_mac(OLD_ID, "ver_1", "123456") != keys.pin_mac(OLD_ID, "ver_2", "123456")
+    assert keys.pin_mac(OLD_ID, "ver_1", "123456") != keys.pin_mac(OLD_ID, "ver_1", "123457")
+    assert keys.pin_mac("gone", "ver_1", "123456") is None
 
 
 def test_a_fingerprint_is_checked_under_the_key_that_made_it() -> None:

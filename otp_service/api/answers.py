@@ -1,22 +1,25 @@
-"""What comes out: the models that OpenAPI is made from, and the answers themselves."""
+"""What comes out: the models that OpenAPI and the answers themselves are made from."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from otp_service.clock import rfc3339
 from otp_service.services.checks import Checked
-from otp_service.services.verifications import Event
-from otp_service.services.view import Verification
 
 
 class Answer(BaseModel):
-    """An answer; times are RFC 3339 UTC."""
+    """An answer; its fields are those of what a service returned."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True, hide_input_in_errors=True)
 
 
-Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[
+    float,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""Seconds since the epoch, written in RFC 3339."""
 Status = Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
 DeliveryStatus = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
 Result = Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"]
@@ -54,7 +57,7 @@ class CheckAnswer(Answer):
 
     result: Result
     verification: VerificationAnswer
-    proof: None = Field(description="A signed statement of the approval; none is issued yet.")
+    proof: None = Field(default=None, description="A signed statement of the approval; none is issued yet.")
     retry_at: Annotated[Timestamp, Field(description="Only with `locked`.")] | None = None
 
 
@@ -131,51 +134,14 @@ class Problem(Answer):
     verification_id: str | None = None
 
 
-def verification_answer(verification: Verification) -> dict[str, Any]:
-    """A verification as JSON."""
-    delivery = verification.delivery
-    return {
-        "id": verification.id,
-        "status": verification.status,
-        "reason": verification.reason,
-        "purpose": verification.purpose,
-        "to": verification.to,
-        "pin_length": verification.pin_length,
-        "attempts_left": verification.attempts_left,
-        "sends_left": verification.sends_left,
-        "created_at": rfc3339(verification.created_at),
-        "expires_at": rfc3339(verification.expires_at),
-        "resend_at": _time(verification.resend_at),
-        "delivery": {"status": delivery.status, "route": delivery.route, "sent_at": _time(delivery.sent_at)},
-        "subject": verification.subject,
-        "reference": verification.reference,
-    }
+def render(model: type[Answer], value: object) -> dict[str, Any]:
+    """What a service returned, as the JSON of its answer."""
+    return model.model_validate(value).model_dump(mode="json")
 
 
-def check_answer(checked: Checked) -> dict[str, Any]:
-    """The outcome of a check as JSON."""
-    answer = {"result": checked.result, "verification": verification_answer(checked.verification), "proof": None}
-    if checked.retry_at is not None:
-        answer["retry_at"] = rfc3339(checked.retry_at)
+def render_check(checked: Checked) -> dict[str, Any]:
+    """The outcome of a check; `retry_at` stands only with `locked`."""
+    answer = render(CheckAnswer, checked)
+    if answer["retry_at"] is None:
+        del answer["retry_at"]
     return answer
-
-
-def events_answer(events: list[Event]) -> dict[str, Any]:
-    """The story of a verification as JSON."""
-    return {
-        "events": [
-            {
-                "at": rfc3339(event.at),
-                "type": event.type,
-                "route": event.route,
-                "result": event.result,
-                "detail": event.detail,
-                "finished_at": _time(event.finished_at),
-            }
-            for event in events
-        ]
-    }
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else rfc3339(seconds)

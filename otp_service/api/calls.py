@@ -11,13 +11,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from otp_service.api.answers import VerificationAnswer, render
 from otp_service.errors import FieldError, Refusal, Unavailable
 from otp_service.services import idempotency, verifications
 from otp_service.services.clients import Client, Directory
 from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim, Lost, Saved
-
-from .answers import verification_answer
 
 log = structlog.get_logger("otp_service.api")
 
@@ -39,7 +38,7 @@ class Call:
         """The id in the path. Refusal: `not_found` where it cannot be one."""
         verification_id = str(self.request.path_params["id"])
         if not re.fullmatch(VERIFICATION_ID, verification_id):
-            raise Refusal("not_found", "There is no such verification.")
+            raise verifications.not_found()
         return verification_id
 
 
@@ -74,7 +73,7 @@ async def once(
         return Response(claim.body, claim.status, media_type="application/json")
     if isinstance(claim, Lost):
         verification = await verifications.read(call.ctx, call.client.id, claim.verification_id)
-        return JSONResponse(verification_answer(verification), status_if_lost)
+        return JSONResponse(render(VerificationAnswer, verification), status_if_lost)
     try:
         response = await run(claim)
     except Refusal:

@@ -8,9 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from otp_service.api.problems import internal
 from otp_service.metrics import REQUEST_SECONDS, REQUESTS
-
-from .problems import internal
 
 log = structlog.get_logger("otp_service.api")
 

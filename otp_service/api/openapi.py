@@ -2,19 +2,16 @@
 
 import inspect
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from otp_service import __version__
-
-from .answers import Problem
-from .calls import IDEMPOTENCY_KEY, VERIFICATION_ID
-from .problems import MEDIA_TYPE, STATUS
-
-if TYPE_CHECKING:
-    from .routes import Operation
+from otp_service.api.answers import Problem
+from otp_service.api.calls import IDEMPOTENCY_KEY, VERIFICATION_ID
+from otp_service.api.operation import Operation
+from otp_service.api.problems import MEDIA_TYPE, STATUS
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTIONS = {200: "Done.", 201: "Created.", 503: "Not ready."}
@@ -46,7 +43,7 @@ _PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER
 
 
 @cache
-def document(operations: "tuple[Operation, ...]") -> dict[str, Any]:
+def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
     """The whole document, made once: anybody may ask for it, as often as they like."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
@@ -74,7 +71,7 @@ def document(operations: "tuple[Operation, ...]") -> dict[str, Any]:
     }
 
 
-def _operation(operation: "Operation") -> dict[str, Any]:
+def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.handler.__module__.rpartition('.')[2]}.{operation.handler.__name__}",
         "summary": inspect.getdoc(operation.handler),
@@ -83,17 +80,17 @@ def _operation(operation: "Operation") -> dict[str, Any]:
     }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
-    if not operation.needs_key:
+    if not operation.needs_api_key:
         described["security"] = []
     return described
 
 
-def _parameters(operation: "Operation") -> list[dict[str, Any]]:
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
     of_path = [_ID] if "{id}" in operation.path else []
     return of_path + ([_IDEMPOTENCY_KEY] if operation.changes_something else [])
 
 
-def _responses(operation: "Operation") -> dict[str, Any]:
+def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): {"description": _DESCRIPTIONS[status], "content": _answer(answer)}
         for status, answer in operation.answers.items()
@@ -108,8 +105,8 @@ def _responses(operation: "Operation") -> dict[str, Any]:
     return responses
 
 
-def _codes_by_status(operation: "Operation") -> dict[int, list[str]]:
-    codes = [*(_OF_A_CALL_WITH_KEY if operation.needs_key else ()), *operation.refusals]
+def _codes_by_status(operation: Operation) -> dict[int, list[str]]:
+    codes = [*(_OF_A_CALL_WITH_KEY if operation.needs_api_key else ()), *operation.refusals]
     if operation.changes_something:
         codes += [*_OF_A_BODY, *_OF_AN_IDEMPOTENCY_KEY]
     found: dict[int, list[str]] = {}

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import operations, verifications
-from .answers import (
+from otp_service.api import public, verifications
+from otp_service.api.answers import (
     AliveAnswer,
     CheckAnswer,
     DocumentAnswer,
@@ -20,30 +19,10 @@ from .answers import (
     ReadyAnswer,
     VerificationAnswer,
 )
-from .models import CheckBody, StartBody
+from otp_service.api.models import CheckBody, StartBody
+from otp_service.api.operation import Operation
 
 _SENDING = ("rate_limited", "gateway_failed", "overloaded")
-
-
-@dataclass(frozen=True, eq=False)
-class Operation:
-    """One call. `answers`: status -> its model, or the media type of a text.
-
-    `refusals`: codes beside those that every call with a key can give.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[Request], Awaitable[Response]]
-    body: type[BaseModel] | None
-    answers: dict[int, type[BaseModel] | str]
-    refusals: tuple[str, ...] = ()
-    needs_key: bool = True
-
-    @property
-    def changes_something(self) -> bool:
-        """Whether it takes an `Idempotency-Key`."""
-        return self.method == "POST"
 
 
 _ALL = "/v1/verifications"
@@ -88,16 +67,16 @@ def _open(
     answers: dict[int, type[BaseModel] | str],
     *refusals: str,
 ) -> Operation:
-    return Operation("GET", path, handler, None, answers, refusals, needs_key=False)
+    return Operation("GET", path, handler, None, answers, refusals, needs_api_key=False)
 
 
 _WITHOUT_KEY = (
-    _open("/livez", operations.livez, {200: AliveAnswer}),
-    _open("/readyz", operations.readyz, {200: ReadyAnswer, 503: ReadyAnswer}),
-    _open("/metrics", operations.show_metrics, {200: "text/plain"}, "unauthorized"),
-    _open("/openapi.json", operations.show_openapi, {200: DocumentAnswer}),
-    _open("/docs", operations.show_docs, {200: "text/html"}),
-    _open("/.well-known/jwks.json", operations.jwks, {200: KeysAnswer}),
+    _open("/livez", public.livez, {200: AliveAnswer}),
+    _open("/readyz", public.readyz, {200: ReadyAnswer, 503: ReadyAnswer}),
+    _open("/metrics", public.show_metrics, {200: "text/plain"}, "unauthorized"),
+    _open("/openapi.json", public.show_openapi, {200: DocumentAnswer}),
+    _open("/docs", public.show_docs, {200: "text/html"}),
+    _open("/.well-known/jwks.json", public.jwks, {200: KeysAnswer}),
 )
 
 OPERATIONS = _WITH_KEY + _WITHOUT_KEY

@@ -3,13 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from otp_service.api import bodies
+from otp_service.api.answers import EventsAnswer, VerificationAnswer, render, render_check
+from otp_service.api.calls import authenticated, once
+from otp_service.api.models import CheckBody, StartBody
 from otp_service.services import checks, resends, starts, verifications
 from otp_service.services.idempotency import Claim
-
-from . import bodies
-from .answers import check_answer, events_answer, verification_answer
-from .calls import authenticated, once
-from .models import CheckBody, StartBody
 
 
 async def create(request: Request) -> Response:
@@ -20,7 +19,7 @@ async def create(request: Request) -> Response:
 
     async def run(claim: Claim | None) -> Response:
         verification, created = await starts.start(call.ctx, asked, claim)
-        return JSONResponse(verification_answer(verification), 201 if created else 200)
+        return JSONResponse(render(VerificationAnswer, verification), 201 if created else 200)
 
     return await once(call, body, 201, run)
 
@@ -39,7 +38,7 @@ async def check(request: Request) -> Response:
     )
 
     async def run(_: Claim | None) -> Response:
-        return JSONResponse(check_answer(await checks.check(call.ctx, asked)))
+        return JSONResponse(render_check(await checks.check(call.ctx, asked)))
 
     return await once(call, body, 200, run)
 
@@ -51,7 +50,7 @@ async def resend(request: Request) -> Response:
 
     async def run(claim: Claim | None) -> Response:
         verification = await resends.resend(call.ctx, call.client.id, call.verification_id, claim)
-        return JSONResponse(verification_answer(verification))
+        return JSONResponse(render(VerificationAnswer, verification))
 
     return await once(call, None, 200, run)
 
@@ -63,7 +62,7 @@ async def cancel(request: Request) -> Response:
 
     async def run(_: Claim | None) -> Response:
         verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id)
-        return JSONResponse(verification_answer(verification))
+        return JSONResponse(render(VerificationAnswer, verification))
 
     return await once(call, None, 200, run)
 
@@ -72,11 +71,11 @@ async def read(request: Request) -> Response:
     """A verification as it is now."""
     call = await authenticated(request)
     verification = await verifications.read(call.ctx, call.client.id, call.verification_id)
-    return JSONResponse(verification_answer(verification))
+    return JSONResponse(render(VerificationAnswer, verification))
 
 
 async def events(request: Request) -> Response:
     """Everything that happened to a verification, oldest first, never a PIN."""
     call = await authenticated(request)
     story = await verifications.story(call.ctx, call.client.id, call.verification_id)
-    return JSONResponse(events_answer(story))
+    return JSONResponse(render(EventsAnswer, {"events": story}))

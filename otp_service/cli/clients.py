@@ -7,9 +7,9 @@ import click
 
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
+from otp_service.config.settings import DatabaseSettings, load
 from otp_service.services import clients as service
 from otp_service.services.clients import NewKey
-from otp_service.settings import DatabaseSettings, load
 
 _GRACE = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

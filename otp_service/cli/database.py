@@ -3,8 +3,8 @@
 import click
 
 from otp_service.cli.running import with_database
+from otp_service.config.settings import DatabaseSettings, load
 from otp_service.services import retention
-from otp_service.settings import DatabaseSettings, load
 from otp_service.storage import migrate as migrations
 from otp_service.storage import schema
 

@@ -19,9 +19,9 @@ from otp_service.app import create_app
 from otp_service.cli.running import Problems, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
 from otp_service.clock import Clock
+from otp_service.config.settings import ServiceSettings
 from otp_service.services import clients as service
 from otp_service.services.clients import ClientError
-from otp_service.settings import ServiceSettings
 from otp_service.simulator.app import create_simulator
 from otp_service.storage import migrate
 from otp_service.storage.engine import Database

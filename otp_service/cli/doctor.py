@@ -9,11 +9,11 @@ import click
 
 from otp_service.app import make_context
 from otp_service.cli.running import missing_file, schema_problem, unavailable
+from otp_service.config.settings import ServiceSettings, load
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.hashing import PinHasher
 from otp_service.services import health, rotation
 from otp_service.services.context import Context
-from otp_service.settings import ServiceSettings, load
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25

@@ -3,8 +3,8 @@
 import click
 
 from otp_service.cli.running import with_database
+from otp_service.config.settings import StorageSettings, load
 from otp_service.services import rotation
-from otp_service.settings import StorageSettings, load
 from otp_service.vault import Vault, generate_key_entry
 
 
@@ -30,7 +30,7 @@ def rewrap() -> None:
 
     done = with_database(settings.database_url, lambda database, _: rotation.rewrap(database, vault, progress))
     click.echo("", err=True)
-    click.echo(f"{done} values are now under key {vault.first}; `otp-service secrets status` says what is left.")
+    click.echo(f"{done} values are now under {vault.writing_key_id}; `otp-service secrets status` says what is left.")
 
 
 @secret_keys.command()
@@ -43,7 +43,7 @@ def status() -> None:
         where = ", ".join(
             text
             for text, count in (
-                ("writes", use.key_id == vault.first),
+                ("writes", use.key_id == vault.writing_key_id),
                 ("the number index", use.indexes),
                 (f"{use.numbers} numbers", use.numbers),
                 (f"{use.live_pins} live PINs", use.live_pins),
@@ -51,6 +51,6 @@ def status() -> None:
             )
             if count
         )
-        verdict = "needed" if use.needed or use.key_id == vault.first else "can be taken away"
+        verdict = "needed" if use.needed or use.key_id == vault.writing_key_id else "can be taken away"
         missing = "" if use.configured else "  MISSING in OTP_SECRET_KEYS: put it back"
         click.echo(f"{use.key_id}\t{verdict}\t{where}{missing}")

@@ -28,9 +28,9 @@ from otp_service.cli.running import (
     schema_problem,
     unavailable,
 )
+from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.services import health
-from otp_service.settings import DatabaseSettings, ServiceSettings, load
 from otp_service.storage.engine import Database
 
 GRACEFUL_SECONDS = 20

@@ -9,6 +9,8 @@ from otp_service import logs
 from otp_service.cli.running import end_cleanly_when_stopped, listening
 from otp_service.simulator.app import create_simulator
 
+LOOPBACK = "127.0.0.1"
+"""Nowhere else: it shows every PIN."""
 SAMPLE_ACCOUNT = {
     "OTP_OGANGI_INSTANCE_ID": "43",
     "OTP_OGANGI_PUBLIC_KEY": "4BFB-4943-9546-9BB8964254F2",
@@ -18,21 +20,22 @@ SAMPLE_ACCOUNT = {
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(1, 65535))
-def simulator(host: str, port: int) -> None:
+def simulator(port: int) -> None:
     """Run the simulated Campaign Manager: nothing is sent, GET /messages lists what it "delivered".
 
     It takes the account of the OTP_OGANGI_... variables, else that of the provider's samples.
     """
     end_cleanly_when_stopped()
-    listener = listening(host, port)
+    listener = listening(LOOPBACK, port)
     account = {name: os.environ.get(name) or sample for name, sample in SAMPLE_ACCOUNT.items()}
-    address = f"http://{host}:{port}"
+    address = f"http://{LOOPBACK}:{port}"
     click.echo(f"messages   {address}/\nsettings   OTP_OGANGI_BASE_URL={address}/mmc")
     if account == SAMPLE_ACCOUNT:
         for name, value in account.items():
             click.echo(f"           {name}={value}")
     logs.configure("warning", "console")
-    app = create_simulator(*account.values())
+    app = create_simulator(
+        account["OTP_OGANGI_INSTANCE_ID"], account["OTP_OGANGI_PUBLIC_KEY"], account["OTP_OGANGI_PRIVATE_KEY"]
+    )
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])

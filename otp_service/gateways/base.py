@@ -1,4 +1,4 @@
-"""What a gateway must do, and how a send can end (contract: "How a send went")."""
+"""What a gateway must do, and how a send can end (docs/gateway.md)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
-from otp_service.policy import Failures
+from otp_service.config.policy import Failures
 from otp_service.services.limits import FAILURES, PAUSE, PER_NUMBER
 from otp_service.storage import buckets, failures, numbers
-from otp_service.storage.engine import Database
+from otp_service.storage.engine import AnyRow, Database
 from otp_service.vault import Vault
 
 OF_NUMBER = (PER_NUMBER, PAUSE)
@@ -44,8 +44,13 @@ def _budgets(tx: Connection, number_id: int, policy: Failures, now: float) -> li
         shown.append(Budget(limit, scope, left, max(now, bucket["arrival"] + bucket["interval"] - bucket["tolerance"])))
     for row in failures.of_number(tx, number_id):
         scope = f"{row.client_id}:{row.purpose}"
-        shown.append(Budget(FAILURES, scope, max(0, policy.free - row.checks), max(now, row.waits_until), row.checks))
+        shown.append(Budget(FAILURES, scope, _checks_left(row, policy, now), max(now, row.waits_until), row.checks))
     return shown
+
+
+def _checks_left(row: AnyRow, policy: Failures, now: float) -> int:
+    """Before the first wait what is free of it; after a wait one at a time."""
+    return max(policy.free - int(row.checks), int(row.waits_until <= now))
 
 
 async def clear(database: Database, vault: Vault, e164: str) -> int:

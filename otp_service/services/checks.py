@@ -12,7 +12,7 @@ from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
 from otp_service.services import limits
 from otp_service.services.context import Context, session_digest
-from otp_service.services.verifications import found
+from otp_service.services.verifications import found, not_found
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, failures, verifications
 from otp_service.storage.engine import AnyRow
@@ -34,7 +34,7 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Checked:
-    """`result`: contract, "checks". `retry_at`: seconds since the epoch, with `locked` alone."""
+    """`result`: docs/api.md, "Results". `retry_at`: seconds since the epoch, with `locked` alone."""
 
     result: str
     verification: Verification
@@ -153,9 +153,11 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
     def step(tx: Connection) -> tuple[str, AnyRow] | Refusal:
         now = ctx.clock.now()
         row = verifications.read(tx, request.client_id, request.verification_id)
-        refusal = _refusal(row, asked)
-        if row is None or refusal is not None:
-            return refusal or malformed_pin()
+        if row is None:
+            return not_found()
+        refusal = _mismatch(row, asked)
+        if refusal is not None:
+            return refusal
         result = "locked" if waits_until is not None else _result_of(row, now)
         events.add_bounded(tx, request.verification_id, now=now, kind="check", result=result)
         return result, row
@@ -167,9 +169,7 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
     return Checked(result, shown(row, ctx.vault, ctx.clock.now()), waits_until if result == "locked" else None)
 
 
-def _refusal(row: AnyRow | None, asked: _Asked) -> Refusal | None:
-    if row is None:
-        return Refusal("not_found", "There is no such verification.")
+def _mismatch(row: AnyRow, asked: _Asked) -> Refusal | None:
     if row.pin_length != len(asked.pin):
         return malformed_pin()
     same = row.session_digest == asked.session

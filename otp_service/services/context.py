@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 
 from otp_service.clock import Clock
+from otp_service.config.policy import Policy
 from otp_service.gateways.base import Gateway
 from otp_service.hashing import PinHasher
-from otp_service.policy import Policy
 from otp_service.services.health import GatewayHealth
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault

@@ -8,11 +8,11 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins, texts
+from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import PinHash
 from otp_service.metrics import GATEWAY_SECONDS, SENDS
-from otp_service.policy import Purpose
 from otp_service.services.context import Context
 from otp_service.storage import buckets, sends, verifications
 from otp_service.storage.buckets import Take
@@ -21,7 +21,7 @@ from otp_service.storage.engine import AnyRow
 log = structlog.get_logger("otp_service.deliveries")
 
 TOTAL_SECONDS = 9.5
-"""All routes together; the contract promises an answer within 10 s, the rest is for hashing and storing."""
+"""All routes together; a start is answered within 10 s, the rest is for hashing and storing."""
 LEAST_SECONDS = 1.0
 """A route with less time left is not tried."""
 CARRIER_ROUTES = frozenset({"pin", "sms"})
@@ -105,7 +105,7 @@ async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, sen
         await _all_refused(ctx, job, drafted.route, send_id, sent)
         raise Refusal(
             "gateway_failed",
-            "Every route was refused and nothing was sent; try again later.",
+            "No route took the message, nothing was sent; try again later.",
             verification_id=job.verification_id,
         )
     return await _settle(ctx, job, drafted, send_id, sent)

@@ -45,7 +45,7 @@ async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -
     `fingerprint_of`: the request in one canonical form, without the PIN.
     """
     key_digest = hashlib.sha256(key.encode()).hexdigest()
-    fingerprint = ctx.vault.fingerprint(fingerprint_of) or ""
+    fingerprint = ctx.vault.fingerprint(fingerprint_of)
 
     def step(tx: Connection) -> Claim | Saved | Lost:
         now = ctx.clock.now()

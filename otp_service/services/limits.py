@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from sqlalchemy.engine import Connection
 
+from otp_service.config.policy import Failures
 from otp_service.errors import Refusal
-from otp_service.policy import Failures
 from otp_service.services.context import Context
 from otp_service.storage import buckets
 from otp_service.storage.buckets import Take

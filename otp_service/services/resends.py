@@ -7,6 +7,7 @@ from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context
 from otp_service.services.deliveries import Draft, Job
 from otp_service.services.idempotency import Claim
+from otp_service.services.verifications import found
 from otp_service.services.view import Verification, open_number, shown
 from otp_service.storage import failures, verifications
 from otp_service.storage.engine import AnyRow
@@ -15,20 +16,20 @@ from otp_service.storage.engine import AnyRow
 async def resend(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
     """Sends a new PIN. Refusals: `not_found`, `not_pending`, `no_sends_left`, `rate_limited`, `gateway_failed`."""
     deadline = deliveries.deadline()
-    row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
-    job = _job(ctx, row, claim, deadline)
+    read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
+    job = _job(ctx, found(read), claim, deadline)
     routes = deliveries.usable_routes(job.purpose, job.carrier)
     with ctx.hasher.place(share=0.5):  # checks go first: sends get no more than half of the queue
         drafted = await deliveries.draft(ctx, verification_id, routes[0], job.purpose)
     send_id = await ctx.database.write(lambda tx: _open(tx, ctx, client_id, job, drafted, claim))
-    sent = await deliveries.deliver(ctx, job, routes, drafted, send_id)
-    return shown(sent, ctx.vault, ctx.clock.now())
+    row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
+    return shown(row, ctx.vault, ctx.clock.now())
 
 
-def _job(ctx: Context, row: AnyRow | None, claim: Claim | None, deadline: float) -> Job:
+def _job(ctx: Context, row: AnyRow, claim: Claim | None, deadline: float) -> Job:
     refusal = _why_not(row, ctx.clock.now())
-    if row is None or refusal is not None:
-        raise refusal or _not_found()
+    if refusal is not None:
+        raise refusal
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
@@ -55,7 +56,7 @@ def _open(tx: Connection, ctx: Context, client_id: str, job: Job, drafted: Draft
     now = ctx.clock.now()
     resend_after = job.purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, client_id, job.verification_id, now=now, resend_after=resend_after):
-        row = verifications.read(tx, client_id, job.verification_id)
+        row = found(verifications.read(tx, client_id, job.verification_id))
         raise _why_not(row, now) or Refusal("not_pending", "The verification changed in this moment; read it again.")
     waits_until = failures.waits_until(tx, client_id=client_id, number_id=job.number_id, purpose=job.purpose.name)
     if waits_until > now:
@@ -64,9 +65,7 @@ def _open(tx: Connection, ctx: Context, client_id: str, job: Job, drafted: Draft
     return deliveries.note(tx, job, drafted, now)
 
 
-def _why_not(row: AnyRow | None, now: float) -> Refusal | None:
-    if row is None:
-        return _not_found()
+def _why_not(row: AnyRow, now: float) -> Refusal | None:
     if row.status != "pending" or row.expires_at <= now or row.attempts_spent >= row.attempts:
         return Refusal("not_pending", "The verification is over; start a new one.")
     if row.sends_spent >= row.sends:
@@ -74,7 +73,3 @@ def _why_not(row: AnyRow | None, now: float) -> Refusal | None:
     if row.resend_at > now:
         return limits.limited("resend_after", row.resend_at - now)
     return None
-
-
-def _not_found() -> Refusal:
-    return Refusal("not_found", "There is no such verification.")

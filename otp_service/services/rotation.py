@@ -36,8 +36,8 @@ async def record_index_key(database: Database, vault: Vault) -> str:
     """The key of the number index, written down at the first start."""
 
     def step(tx: Connection) -> str:
-        numbers.record_index_key(tx, vault.first)
-        return numbers.index_key(tx) or vault.first
+        numbers.record_index_key(tx, vault.writing_key_id)
+        return numbers.index_key(tx) or vault.writing_key_id
 
     return await database.write(step)
 
@@ -74,24 +74,24 @@ async def rewrap(database: Database, vault: Vault, progress: Callable[[int], Non
 
 
 def _move_index(tx: Connection, vault: Vault) -> None:
-    numbers.record_index_key(tx, vault.first)
-    numbers.move_index_key(tx, vault.first)
+    numbers.record_index_key(tx, vault.writing_key_id)
+    numbers.move_index_key(tx, vault.writing_key_id)
 
 
 def _rewrap_numbers(tx: Connection, vault: Vault, after: int) -> tuple[int, int]:
     """The last id of the batch (0: it was the last) and how many were moved."""
-    rows = numbers.written_by_others(tx, vault.first, after, BATCH)
+    rows = numbers.written_by_others(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for number_id, _, sealed in rows:
         plain = vault.open(NUMBER, sealed)
         if plain is not None:
-            digest = vault.digests(plain.decode())[vault.first]
+            digest = vault.digests(plain.decode())[vault.writing_key_id]
             moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(NUMBER, plain))
     return (rows[-1][0] if rows else 0), moved
 
 
 def _rewrap_answers(tx: Connection, vault: Vault, after: int) -> tuple[int, int]:
-    rows = requests.written_by_others(tx, vault.first, after, BATCH)
+    rows = requests.written_by_others(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for request_id, sealed in rows:
         plain = vault.open(ANSWER, sealed)

@@ -2,14 +2,15 @@
 
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
+from otp_service.config.policy import Purpose
 from otp_service.errors import FieldError, Refusal
 from otp_service.metrics import STARTS
 from otp_service.phone import PhoneNumber
-from otp_service.policy import Purpose
 from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context, session_digest
 from otp_service.services.deliveries import Draft, Job
@@ -56,7 +57,7 @@ class _Opened:
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Sends a PIN; the verification, and whether it is new. Refusals: the contract's table."""
+    """Sends a PIN; the verification, and whether it is new. Refusals: docs/api.md."""
     purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
     try:
         row, created = await _start(ctx, _plan(ctx, request, claim))
@@ -95,39 +96,56 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, draft
     """The first transaction: the row of the pending one, or everything that counts the send; None: try again."""
     idempotency.hold(tx, plan.claim)
     now = ctx.clock.now()
-    request, purpose = plan.request, plan.purpose
     number_id = numbers.remember(
         tx,
         digests=ctx.vault.digests(plan.number.e164),
         sealed=ctx.vault.seal(NUMBER, plan.number.e164.encode()),
-        seen_until=now + purpose.lifetime,
+        seen_until=now + plan.purpose.lifetime,
     )
-    session = session_digest(request.client_id, request.session)
-    slot = f"session:{session}" if session else f"number:{number_id}"
+    new = _new_row(ctx, plan, verification_id, number_id, now)
+    pending = _make_way(tx, new, now)
+    if pending is not None:
+        return pending
+    if not verifications.insert(tx, new):
+        return None
+    return _count_send(tx, ctx, plan, drafted, new, now)
+
+
+def _make_way(tx: Connection, new: dict[str, Any], now: float) -> AnyRow | None:
+    """The pending verification that is the same one; another one in the slot is ended.
+
+    Raises Refusal `rate_limited` while the number has to wait.
+    """
     other = verifications.in_the_way(
-        tx, client_id=request.client_id, purpose=purpose.name, slot=slot, number_id=number_id
+        tx,
+        client_id=new["client_id"],
+        purpose=new["purpose"],
+        slot=new["slot"],
+        number_id=new["number_id"],
     )
-    if other.id is not None and other.number_id == number_id and other.expires_at > now:
+    if other.id is not None and other.number_id == new["number_id"] and other.expires_at > now:
         return other
     if other.waits_until is not None and other.waits_until > now:
         raise limits.limited(limits.FAILURES, other.waits_until - now)
     if other.id is not None:
         verifications.clear_slot(tx, other.id, now)
-    address = ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None
-    row = _new_row(plan, verification_id, number_id, slot, session, address, now)
-    if not verifications.insert(tx, row):
-        return None
-    takes = limits.of_send(ctx, client_id=request.client_id, number_id=number_id, address_digest=address)
-    takes += limits.pause(ctx, client_id=request.client_id, number_id=number_id, purpose=purpose.name)
+    return None
+
+
+def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: dict[str, Any], now: float) -> _Opened:
+    """Takes every limit and notes the send. Raises Refusal `rate_limited`."""
+    client_id, number_id = new["client_id"], new["number_id"]
+    takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=new["address_digest"])
+    takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
     limits.take(tx, takes, now)
     job = Job(
-        verification_id=verification_id,
+        verification_id=new["id"],
         number_id=number_id,
         to=plan.number.e164,
-        purpose=purpose,
-        locale=request.locale,
+        purpose=plan.purpose,
+        locale=new["locale"],
         carrier=plan.carrier,
-        seconds_left=purpose.lifetime,
+        seconds_left=plan.purpose.lifetime,
         first=True,
         takes=takes,
         request_id=plan.claim.id if plan.claim else None,
@@ -136,17 +154,16 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, draft
     return _Opened(job, deliveries.note(tx, job, drafted, now))
 
 
-def _new_row(
-    plan: _Plan, verification_id: str, number_id: int, slot: str, session: str | None, address: str | None, now: float
-) -> dict[str, str | int | float | None]:
+def _new_row(ctx: Context, plan: _Plan, verification_id: str, number_id: int, now: float) -> dict[str, Any]:
     request, purpose = plan.request, plan.purpose
+    session = session_digest(request.client_id, request.session)
     return {
         "id": verification_id,
         "client_id": request.client_id,
         "purpose": purpose.name,
         "number_id": number_id,
         "number_masked": phone.mask(plan.number.e164),
-        "slot": slot,
+        "slot": f"session:{session}" if session else f"number:{number_id}",
         "session_digest": session,
         "status": "pending",
         "pin_length": purpose.pin_length,
@@ -157,7 +174,7 @@ def _new_row(
         "sends_spent": 1,
         "locale": request.locale,
         "carrier": plan.carrier,
-        "address_digest": address,
+        "address_digest": ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None,
         "subject": request.subject,
         "reference": request.reference,
         "created_at": now,

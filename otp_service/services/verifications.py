@@ -75,5 +75,10 @@ def _final(row: AnyRow, now: float) -> list[Event]:
 def found(row: AnyRow | None) -> AnyRow:
     """The row, or Refusal `not_found`."""
     if row is None:
-        raise Refusal("not_found", "There is no such verification.")
+        raise not_found()
     return row
+
+
+def not_found() -> Refusal:
+    """Another client's id answers as one that never was."""
+    return Refusal("not_found", "There is no such verification.")

@@ -20,7 +20,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Verification:
-    """Shapes and words: contract, "The verification". Times are seconds since the epoch."""
+    """Shapes and words: docs/api.md. Times are seconds since the epoch."""
 
     id: str
     status: str

@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON of at most 16 KiB; what is wrong is named, never repeated (attack 6)."""
+"""Request bodies: strict JSON of at most 16 KiB; what is wrong is named, never repeated."""
 
 import json
 from collections.abc import AsyncIterator

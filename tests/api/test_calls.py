@@ -14,8 +14,8 @@ from tests.api.support import JSON, nothing_counted, post, problem, wrong_fields
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.vendor import Vendor
 
-WITH_KEY = [(each.method, each.path) for each in OPERATIONS if each.needs_key]
-WITHOUT_KEY = [each.path for each in OPERATIONS if not each.needs_key]
+WITH_KEY = [(each.method, each.path) for each in OPERATIONS if each.needs_api_key]
+WITHOUT_KEY = [each.path for each in OPERATIONS if not each.needs_api_key]
 START = b'{"to": "+573007654321", "purpose": "signup"}'
 NOBODY = "ver_0123456789012345678901"
 

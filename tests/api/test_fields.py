@@ -1,4 +1,4 @@
-"""The fields of a start: numbers, carriers, locales, addresses, texts (attacks 9, 10, 13, 19)."""
+"""The fields of a start: numbers, carriers, locales, addresses, texts."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The PIN of a check: digits that a person typed, or a refusal that spends and compares nothing (attacks 5 and 6)."""
+"""The PIN of a check: digits that a person typed, or a refusal that spends and compares nothing."""
 
 import json
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from otp_service.secret_keys import parse_secret_keys
+from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.vault import generate_key_entry
 from tests.support.processes import here, ok, run, storage_settings, together
 from tests.support.service import SECRET_KEYS, serving

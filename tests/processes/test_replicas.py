@@ -1,4 +1,4 @@
-"""Two server processes on one database: attacks 1 and 2, keys, metrics, and what the logs hold."""
+"""Two server processes on one database: guessing, keys, metrics, and what the logs hold."""
 
 import asyncio
 import random

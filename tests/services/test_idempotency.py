@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one effect and one answer for 24 hours, per client (attack 18)."""
+"""`Idempotency-Key`: one effect and one answer for 24 hours, per client."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Limits per number, address and client: what is taken, refused, given back (attacks 10 and 17)."""
+"""Limits per number, address and client: what is taken, refused, given back."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.policy import Failures
+from otp_service.config.policy import Failures
 from otp_service.services import limits
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor

@@ -198,7 +198,7 @@ async def test_the_story_tells_everything_but_the_pin(service: Service) -> None:
 
 async def test_checks_that_compare_nothing_take_as_long_as_others(vendor: Vendor, migrated: str) -> None:
     cost: dict[str, Any] = {"argon2": "m=19456,t=2,p=1", "allow_weak_argon2": False}
-    async with serving(migrated, vendor, FREE, **cost) as service:
+    async with serving(migrated, vendor, {**FREE, "purposes": {"signup": {"attempts": 100}}}, **cost) as service:
         started, canceled = await service.api.start(), await service.api.start()
         await service.api.cancel(canceled["id"])
         pin = wrong(service.pin(started["to"]))
@@ -208,7 +208,7 @@ async def test_checks_that_compare_nothing_take_as_long_as_others(vendor: Vendor
             await service.api.try_check(verification_id, pin)
             return time.perf_counter() - begun
 
-        compared = median([await seconds(started["id"]) for _ in range(5)])
-        for other in (canceled["id"], started["id"], f"ver_{'A' * 22}"):
-            took = median([await seconds(other) for _ in range(5)])
-            assert compared / 2 < took < compared * 2
+        for other in (canceled["id"], f"ver_{'A' * 22}"):
+            # In turns, and pair by pair: the machine's speed drifts.
+            ratios = [await seconds(started["id"]) / await seconds(other) for _ in range(9)]
+            assert 0.5 < median(ratios) < 2

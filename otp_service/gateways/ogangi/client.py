@@ -134,7 +134,7 @@ def _length(pin_length: int) -> str:
 
 
 def _outcome(answer: Answer | NoAnswer, read: Callable[[replies.Reply], Sent]) -> Sent:
-    """Section 3 on what the vendor says; what a failure of HTTP means is our contract."""
+    """What the vendor says and what a failure of HTTP means: docs/gateway.md."""
     if isinstance(answer, NoAnswer):
         return Sent(Outcome.UNKNOWN if answer.left else Outcome.REFUSED, answer.reason)
     if answer.status != 200:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import environment
-from otp_service.argon2_cost import Argon2Cost
+from otp_service.config import environment
+from otp_service.config.argon2_cost import Argon2Cost
+from otp_service.config.policy import Policy
+from otp_service.config.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
 from otp_service.errors import SettingsError
-from otp_service.policy import Policy
-from otp_service.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(100, 132))).decode().rstrip("=")
@@ -236,7 +236,7 @@ def test_no_secret_is_in_the_repr() -> None:
 def test_the_example_names_exactly_the_settings_and_only_lacks_the_required_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    example = (Path(__file__).parent.parent / ".env.example").read_text("utf-8")
+    example = (Path(__file__).parent.parent.parent / ".env.example").read_text("utf-8")
     named = re.findall(r"^(OTP_[A-Z0-9_]+)=", example, re.MULTILINE)
     assert sorted(named) == sorted(environment.variable(field) for field in variables_of(ServiceSettings))
     (tmp_path / ".env").write_text(example, "utf-8")

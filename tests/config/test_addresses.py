@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from otp_service.addresses import checked_base_url, checked_database_url, parse_networks
+from otp_service.config.addresses import checked_base_url, checked_database_url, parse_networks
 
 
 @pytest.mark.parametrize(

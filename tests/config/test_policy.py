@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import shipped_texts
+from otp_service.config import shipped_texts
+from otp_service.config.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
 from otp_service.errors import SettingsError
-from otp_service.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
 
 
 def written(folder: Path, toml: str) -> Path:

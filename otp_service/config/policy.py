@@ -18,11 +18,12 @@ from pydantic import (
     field_validator,
 )
 
-from otp_service import shipped_texts, texts
+from otp_service import texts
+from otp_service.config import shipped_texts
+from otp_service.config.rates import Failures, Rate, parse_rates
+from otp_service.config.sentences import sentences
 from otp_service.errors import SettingsError
 from otp_service.phone import carrier_is_safe
-from otp_service.problems import sentences
-from otp_service.rates import Failures, Rate, parse_rates
 
 __all__ = ["Failures", "Limits", "Policy", "Purpose", "Rate", "Retention", "load_policy", "parse_rates"]
 

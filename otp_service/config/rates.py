@@ -57,5 +57,5 @@ class Failures(BaseModel):
             return float(self.lock_for)
         if count < self.free:
             return 0.0
-        doublings = min(count - self.free, 32)  # 2**32 seconds are past every longest_wait
+        doublings = min(count - max(self.free, 1), 32)  # 2**32 seconds are past every longest_wait
         return float(min(self.first_wait * 2**doublings, self.longest_wait))

@@ -6,13 +6,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from otp_service import metrics
-from otp_service.addresses import is_loopback
+from otp_service.api import openapi
+from otp_service.api.calls import bearer_token
+from otp_service.config.addresses import is_loopback
 from otp_service.errors import Refusal
 from otp_service.pages import docs
 from otp_service.services import health
-
-from . import openapi
-from .calls import bearer_token
 
 _FORWARDING = ("x-forwarded-for", "x-real-ip", "forwarded")
 
