@@ -12,6 +12,7 @@ from otp_service.api.problems import HANDLERS
 from otp_service.api.routes import OPERATIONS, routes
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
+from otp_service.errors import Unavailable
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.ogangi.client import Account, OgangiGateway
 from otp_service.hashing import PinHasher
@@ -77,8 +78,10 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None) -> Sta
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     ctx: Context = app.state.context
-    await ctx.database.anchor(ctx.clock)
-    await rotation.record_index_key(ctx.database, ctx.vault)
+    # A process that comes up while the database is away serves 503 and heals, instead of ending the others with it.
+    with suppress(Unavailable):
+        await ctx.database.anchor(ctx.clock)
+        await rotation.record_index_key(ctx.database, ctx.vault)
     sweeper = asyncio.create_task(sweep_forever(ctx))
     yield
     sweeper.cancel()

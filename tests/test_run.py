@@ -29,6 +29,7 @@ class Copy:
 
     root: Path
     bin: Path
+    called: Path | None = None
 
     def tool(self, name: str, script: str) -> None:
         path = self.bin / name
@@ -47,7 +48,7 @@ class Copy:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [self.root / "run", *arguments],
+            [self.called or self.root / "run", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -130,9 +131,10 @@ def test_a_newer_python_is_found_by_its_own_name(bare: Copy) -> None:
 
 def test_no_index(bare: Copy) -> None:
     bare.python()
-    (bare.bin / "pip.py").write_text("import sys; sys.exit('install' in sys.argv)")
+    (bare.bin / "pip.py").write_text("import sys; 'install' in sys.argv and sys.exit('Collecting nowhere\\nno index')")
     code, out, err = bare.run("serve", PYTHONPATH=str(bare.bin))
     assert (code, out) == (1, "")
+    assert err.splitlines()[-3:-1] == ["Collecting nowhere", "no index"]
     assert err.splitlines()[-1].startswith("run: the packages could not be installed (see above)")
     assert bare.run("serve", PYTHONPATH=str(bare.bin))[0] == 1
 
@@ -144,6 +146,35 @@ def test_pip_takes_over_where_uv_fails(bare: Copy) -> None:
     code, out, err = bare.run("serve", PYTHONPATH=str(bare.bin))
     assert (code, out) == (0, "['serve']\n")
     assert "trying pip" in err
+
+
+def test_it_says_how_far_it_is_and_not_what_pip_says(bare: Copy) -> None:
+    bare.python()
+    names = [f"package{number}" for number in range(50)]
+    (bare.root / "requirements" / "runtime.txt").write_text(
+        "".join(f"{name}==1.0 \\\n    --hash=x\n" for name in names)
+    )
+    pip = f"import sys\nif 'install' in sys.argv:\n    for name in {names}: print('Collecting', name, flush=True); print(' chatter')"
+    (bare.bin / "pip.py").write_text(pip)
+    code, out, err = bare.run("serve", PYTHONPATH=str(bare.bin))
+    assert (code, out) == (0, "['serve']\n")
+    assert [line for line in err.splitlines() if "packages" in line] == [
+        f"run: {count} of 50 packages fetched" for count in (12, 25, 37, 50)
+    ]
+    assert len(err.splitlines()) == 6
+
+
+def test_it_may_be_called_by_a_symlink(copy: Copy, tmp_path: Path) -> None:
+    found = shutil.which("readlink")
+    assert found
+    (copy.bin / "readlink").symlink_to(found)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy.called = elsewhere / "start"
+    copy.called.symlink_to(copy.root / "run")
+    assert copy.run("serve")[:2] == (0, "['serve']\n")
+    assert (copy.root / ".venv").is_dir()
+    assert [*elsewhere.iterdir()] == [copy.called]
 
 
 def test_no_word_is_dev(copy: Copy) -> None:

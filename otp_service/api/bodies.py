@@ -59,6 +59,8 @@ async def _bytes(request: Request) -> bytes:
 
 def parse(raw: bytes) -> Any:
     """The JSON value (RFC 8259), refusing what parsers disagree on: duplicate keys, NaN, lone surrogates."""
+    if not raw:
+        raise Refusal("malformed", "The body is empty; send a JSON object.")
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode("utf-8")

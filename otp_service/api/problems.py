@@ -79,9 +79,11 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
     """What Starlette refuses by itself: an unknown path, a wrong method."""
     if not isinstance(error, HTTPException) or error.status_code not in _OF_STARLETTE:
         return internal()
-    details = {404: "There is no such thing here.", 405: "This path does not take this method."}
-    refusal = Refusal(_OF_STARLETTE[error.status_code], details[error.status_code])
-    return problem(refusal, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    detail = "There is no such path; /docs shows those that there are."
+    if error.status_code == 405:
+        detail = f"This path takes {headers.get('Allow', 'other methods')} alone."
+    return problem(Refusal(_OF_STARLETTE[error.status_code], detail), headers)
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:

@@ -21,5 +21,6 @@ def migrate() -> None:
 @click.command()
 def restored() -> None:
     """After a restore from a backup: cancel what it shows as pending, so that no old PIN revives."""
-    count = with_database(load(DatabaseSettings).database_url, retention.restored)
+    url = load(DatabaseSettings).database_url
+    count = with_database(url, lambda database, clock: retention.cancel_pending(database, clock, "restored"))
     click.echo(f"Canceled {count} pending verifications.")

@@ -21,6 +21,7 @@ from otp_service.cli.serve import server_options
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.services import clients as service
+from otp_service.services import retention
 from otp_service.services.clients import ClientError
 from otp_service.simulator.app import create_simulator
 from otp_service.storage import migrate
@@ -82,6 +83,7 @@ def _bind(port: int | None, usual: int) -> _Port:
     try:
         return _Port(listening(LOOPBACK, usual))
     except Problems:
+        click.echo(f"Port {usual} is taken; taking a free one.")
         return _Port(listening(LOOPBACK, 0))
 
 
@@ -114,6 +116,8 @@ def _api_key(path: Path, url: str) -> str:
     known = _read(path)
 
     async def ready(database: Database, clock: Clock) -> str:
+        # The simulator has forgotten the messages of last time: nobody could read their PINs any more.
+        await retention.cancel_pending(database, clock, "restarted")
         if await service.Directory(database, clock).client_of(known):
             return known
         try:
@@ -146,11 +150,11 @@ def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
 
 Request a PIN:
 
-  curl -s {api}/v1/verifications {headers} -d '{started}'
+  curl -s -w '\\n' {api}/v1/verifications {headers} -d '{started}'
 
 Read the SMS at {vendor}/ and verify, with the id of the answer in place of ID and the PIN of the SMS in place of PIN:
 
-  curl -s {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}'
+  curl -s -w '\\n' {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}'
 
 Ctrl-C stops.
 """

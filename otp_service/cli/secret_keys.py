@@ -1,5 +1,7 @@
 """`secrets generate`, `rewrap`, `status`."""
 
+import sys
+
 import click
 
 from otp_service.cli.running import with_database
@@ -26,10 +28,10 @@ def rewrap() -> None:
     vault = Vault(settings.keys)
 
     def progress(done: int) -> None:
-        click.echo(f"\r{done} values rewritten", err=True, nl=False)
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} values rewritten", err=True, nl=False)
 
     done = with_database(settings.database_url, lambda database, _: rotation.rewrap(database, vault, progress))
-    click.echo("", err=True)
     click.echo(f"{done} values are now under {vault.writing_key_id}; `otp-service secrets status` says what is left.")
 
 
@@ -46,11 +48,11 @@ def status() -> None:
                 ("writes", use.key_id == vault.writing_key_id),
                 ("the number index", use.indexes),
                 (f"{use.numbers} numbers", use.numbers),
-                (f"{use.live_pins} live PINs", use.live_pins),
+                (f"{use.live_pins} PIN hashes", use.live_pins),
                 (f"{use.answers} saved answers", use.answers),
             )
             if count
         )
-        verdict = "needed" if use.needed or use.key_id == vault.writing_key_id else "can be taken away"
+        verdict = "needed" if use.needed or use.key_id == vault.writing_key_id else "not used"
         missing = "" if use.configured else "  MISSING in OTP_SECRET_KEYS: put it back"
         click.echo(f"{use.key_id}\t{verdict}\t{where}{missing}")

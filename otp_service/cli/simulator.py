@@ -31,6 +31,7 @@ def simulator(port: int) -> None:
     account = {name: os.environ.get(name) or sample for name, sample in SAMPLE_ACCOUNT.items()}
     address = f"http://{LOOPBACK}:{port}"
     click.echo(f"messages   {address}/\nsettings   OTP_OGANGI_BASE_URL={address}/mmc")
+    click.echo("           OTP_OGANGI_SENDER=12345\n           OTP_OGANGI_CARRIER=Simulated")
     if account == SAMPLE_ACCOUNT:
         for name, value in account.items():
             click.echo(f"           {name}={value}")

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -10,12 +12,17 @@ from typing import Any
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: 1rem; font-size: 1.1rem; }
+h2 { margin-top: 3rem; border-top: 1px solid #8886; padding-top: 1rem; font-size: 1.2rem; overflow-wrap: anywhere; }
+h3 { margin: 2rem 0 0.25rem; font-size: 1rem; }
+h3 + p { margin-top: 0; }
 code, pre { font: 0.9em/1.4 ui-monospace, monospace; }
+p code { overflow-wrap: anywhere; }
 pre { overflow-x: auto; background: #8882; padding: 0.75rem; border-radius: 4px; }
+.table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid #8883; }
-summary { cursor: pointer; }
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0; border-bottom: 1px solid #8883; }
+td:first-child { white-space: nowrap; }
+td:last-child { min-width: 11rem; padding-right: 0; }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -35,7 +42,9 @@ _PAGE = """<!doctype html>
 <main>
 <h1>{title} {version}</h1>
 <p>{description} The machine-readable form is <a href="/openapi.json">/openapi.json</a>.
-Send the API key as <code>Authorization: Bearer otp_...</code></p>
+Send the API key as <code>Authorization: Bearer otp_...</code>. The examples take it, and the address of the service,
+from the shell:</p>
+<pre>export PIN_SERVICE=http://127.0.0.1:8000 PIN_SERVICE_KEY=otp_...</pre>
 {calls}
 <h2>Shapes</h2>
 {shapes}
@@ -47,49 +56,120 @@ Send the API key as <code>Authorization: Bearer otp_...</code></p>
 
 def render(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
-    info = {name: escape(text) for name, text in document["info"].items()}
+    info = {name: _prose(text) for name, text in document["info"].items()}
+    schemas = document["components"]["schemas"]
     calls = [
-        _operation(method, path, operation)
+        _operation(method, path, operation, schemas)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    shapes = [_shape(name, schema) for name, schema in document["components"]["schemas"].items()]
+    shapes = [_shape(name, schema) for name, schema in schemas.items()]
     return _PAGE.format(style=_STYLE, calls="\n".join(calls), shapes="\n".join(shapes), **info)
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    parts = [f"<h2><code>{method.upper()} {escape(path)}</code></h2>", f"<p>{escape(operation['summary'])}</p>"]
-    if operation.get("security") == []:
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    parts = [f"<h2>{_code(f'{method.upper()} {path}')}</h2>", f"<p>{_prose(operation['summary'])}</p>"]
+    if _is_open(operation):
         parts.append("<p>Needs no API key.</p>")
+    parts.append(f"<pre>{escape(_curl(method, path, operation, schemas))}</pre>")
     if "requestBody" in operation:
         parts.append(f"<p>Body: {_content(operation['requestBody'])}</p>")
     if operation["parameters"]:
-        rows = [(_code(each["name"]), each["in"], escape(each["description"])) for each in operation["parameters"]]
-        parts.append(_table(("Parameter", "In", "Meaning"), rows))
-    rows = [(status, _content(each), escape(each["description"])) for status, each in operation["responses"].items()]
-    parts.append(_table(("Status", "Shape", "Meaning"), rows))
+        rows = [(_code(each["name"]), each["in"], _prose(each["description"])) for each in operation["parameters"]]
+        parts.append(_table("Parameters", ("Name", "In", "Meaning"), rows))
+    rows = [(status, _content(each), _prose(each["description"])) for status, each in operation["responses"].items()]
+    parts.append(_table("Answers", ("Status", "Shape", "Meaning"), rows))
     return "\n".join(parts)
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """`rows`: of HTML."""
-    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
+def _is_open(operation: dict[str, Any]) -> bool:
+    return operation.get("security") == []
+
+
+def _curl(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """The smallest call: the required fields of the body with their examples, ID for the id of the path."""
+    filled = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
+    lines = [f'curl -s "$PIN_SERVICE{filled}"']
+    if not _is_open(operation):
+        lines.append('-H "Authorization: Bearer $PIN_SERVICE_KEY"')
+    if "requestBody" in operation:
+        body = json.dumps(_example(schemas[_reference(operation["requestBody"])]), ensure_ascii=False)
+        lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    elif method != "get":
+        lines[0] = lines[0].replace("-s", f"-s -X {method.upper()}", 1)
+    return " \\\n  ".join(lines)
+
+
+def _example(schema: dict[str, Any]) -> dict[str, Any]:
+    fields = schema["properties"]
+    return {name: fields[name].get("examples", [name.upper()])[0] for name in schema.get("required", [])}
+
+
+def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """`rows`: of HTML. In a box of its own, which scrolls where the screen is narrow."""
+    heading = f"<h3>{title}</h3>\n" if title else ""
+    titles = "".join(f'<th scope="col">{each}</th>' for each in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
+    table = f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
+    return f'{heading}<div class="table" tabindex="0">{table}</div>'
 
 
 def _content(described: dict[str, Any]) -> str:
-    ((media_type, content),) = described["content"].items()
-    if "$ref" not in content["schema"]:
-        return _code(media_type)
-    name = content["schema"]["$ref"].rpartition("/")[2]
-    return f'<a href="#{escape(name)}">{_code(name)}</a>'
+    name = _reference(described)
+    return _link(name) if name else _code(next(iter(described["content"])))
+
+
+def _reference(described: dict[str, Any]) -> str:
+    """The name of the schema of a body or an answer; empty where it is plain text."""
+    (content,) = described["content"].values()
+    return str(content["schema"].get("$ref", "")).rpartition("/")[2]
 
 
 def _shape(name: str, schema: dict[str, Any]) -> str:
-    text = escape(json.dumps(schema, indent=2, ensure_ascii=False))
-    return f'<details id="{escape(name)}"><summary>{_code(name)}</summary><pre>{text}</pre></details>'
+    required = schema.get("required", [])
+    rows = [
+        (_code(field), _type(each), "yes" if field in required else "no", _meaning(each))
+        for field, each in schema["properties"].items()
+    ]
+    heading = f'<h3 id="{escape(name)}">{_code(name)}</h3>\n<p>{_prose(schema.get("description", ""))}</p>'
+    return f"{heading}\n{_table('', ('Field', 'Type', 'Required', 'Meaning'), rows)}"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return _link(schema["$ref"].rpartition("/")[2])
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if values:
+        return ", ".join(_code(str(value)) for value in values)
+    if "type" not in schema:
+        return " or ".join(_type(each) for each in schema.get("anyOf", [])) or "any"
+    if schema["type"] == "array":
+        return f"array of {_type(schema['items'])}"
+    return escape(f"{schema['type']} ({schema['format']})" if "format" in schema else schema["type"])
+
+
+def _meaning(schema: dict[str, Any]) -> str:
+    """The description, how long it may be, and examples; of an optional field they stand at its one real type."""
+    told: dict[str, Any] = {}
+    for each in (*schema.get("anyOf", []), schema):
+        told.update(each)
+    parts = [_prose(told["description"])] if "description" in told else []
+    if "maxLength" in told:
+        parts.append(f"At most {told['maxLength']} characters.")
+    if "examples" in told:
+        examples = ", ".join(_code(str(example)) for example in told["examples"])
+        parts.append(f"Such as {examples}.")
+    return " ".join(parts)
+
+
+def _link(name: str) -> str:
+    return f'<a href="#{escape(name)}">{_code(name)}</a>'
 
 
 def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
+
+
+def _prose(text: str) -> str:
+    """Text in which backticks mark code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

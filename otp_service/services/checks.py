@@ -176,7 +176,9 @@ def _mismatch(row: AnyRow, asked: _Asked) -> Refusal | None:
     same = same and asked.request.purpose in (None, row.purpose)
     same = same and (asked.digests is None or row.digest in asked.digests.values())
     if not same:
-        return Refusal("mismatch", "session, to or purpose is not that of the start; nothing was compared.")
+        return Refusal(
+            "mismatch", "session, to or purpose is not that of the start, or was left out; nothing was compared."
+        )
     return None
 
 

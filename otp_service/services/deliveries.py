@@ -66,7 +66,10 @@ def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
     """The purpose's routes without those that need a carrier where none is known."""
     routes: list[str] = [route for route in purpose.routes if carrier is not None or route not in CARRIER_ROUTES]
     if not routes:
-        raise Refusal("gateway_failed", "No carrier is known for this number and every route needs one.")
+        raise Refusal(
+            "gateway_failed",
+            "No carrier is known for this number and every route needs one: give `carrier`, or configure one.",
+        )
     return routes
 
 

@@ -1,6 +1,7 @@
 """The limits of `[limits]`: what a send takes, all or none, and gives back where it was refused for sure."""
 
 import ipaddress
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -54,7 +55,9 @@ def take(tx: Connection, takes: Sequence[Take], now: float) -> None:
 
 def limited(limit: str, wait: float) -> Refusal:
     """The refusal of a limit that is free again in `wait` seconds."""
-    return Refusal("rate_limited", f"The limit {limit} is used up; wait and try again.", retry_after=wait, limit=limit)
+    seconds = max(1, math.ceil(wait))
+    detail = f"The limit {limit} is used up; try again in {seconds} seconds."
+    return Refusal("rate_limited", detail, retry_after=wait, limit=limit)
 
 
 def address_key(user_ip: str) -> str:

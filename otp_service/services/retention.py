@@ -89,10 +89,10 @@ async def sweep_forever(ctx: Context) -> None:
             log.error("sweep_failed", exc_info=True)
 
 
-async def restored(database: Database, clock: Clock) -> int:
-    """After a restore: cancels whatever the backup shows as pending; how many."""
+async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
+    """Cancels whatever is pending, as after a restore from a backup; how many."""
 
     def step(tx: Connection) -> int:
-        return verifications.cancel_all_pending(tx, clock.now(), "restored")
+        return verifications.cancel_all_pending(tx, clock.now(), reason)
 
     return await database.write(step)

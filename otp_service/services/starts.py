@@ -71,7 +71,7 @@ async def start(ctx: Context, request: StartRequest, claim: Claim | None = None)
 def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
-        detail = "The purpose is not one of those in the service's configuration."
+        detail = f"It should be one of {', '.join(ctx.policy.purposes)}, or another that the service is told of."
         raise Refusal("invalid", "A field is wrong.", errors=[FieldError("purpose", detail)])
     number = phone.parse(request.to)
     phone.check_country(number, ctx.countries)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Row
@@ -133,7 +134,14 @@ def translated(work: Callable[[], T]) -> T:
         raise
 
 
+_REASONS = ("password authentication failed", "no password supplied", "Connection refused", "does not exist")
+"""What PostgreSQL's library only says in its text, which can hold more and is not passed on."""
+
+
 def _kind(error: Exception) -> str:
     original = error.orig if isinstance(error, DBAPIError) else error
+    reason = next((reason for reason in _REASONS if reason in str(original)), None)
+    if type(original) is psycopg.OperationalError and reason is not None:
+        return reason
     # SQLite names what is wrong in the error, not in its type.
     return getattr(original, "sqlite_errorname", type(original).__name__)

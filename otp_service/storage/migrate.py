@@ -40,7 +40,15 @@ def make_config(connection: Connection) -> Config:
     return config
 
 
+def _make_private_file(url: str) -> None:
+    # SQLite's own files take the mode of this one: nobody else on the machine is to read them.
+    path = sa.make_url(url).database
+    if url.startswith("sqlite:") and path is not None:
+        Path(path).touch(mode=0o600)
+
+
 def _run(url: str, step: Callable[[Config], None]) -> None:
+    _make_private_file(url)
     engine = make_engine(url)
 
     def work() -> None:

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import inspect
+import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -133,11 +135,16 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.text = ""
         self.style = ""
+        self.code: list[str] = []
+        self.preformatted: list[str] = []
+        self.boxed: list[bool] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
         self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag == "table":
+            self.boxed.append(self.open[-1] == "div")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -149,6 +156,8 @@ class Page(HTMLParser):
             self.style += data
         else:
             self.text += data
+        if self.open and self.open[-1] in {"code", "pre"}:
+            (self.code if self.open[-1] == "code" else self.preformatted).append(data)
 
 
 @pytest.fixture
@@ -173,8 +182,27 @@ async def test_the_page_is_well_formed_and_every_link_leads_somewhere(page: Page
 async def test_the_page_shows_every_call(page: Page) -> None:
     for path, method, call in CALLS:
         assert f"{method.upper()} {path}" in page.text
-        assert call["summary"] in page.text
-    assert set(DOCUMENT["components"]["schemas"]) <= set(page.ids)
+        assert call["summary"].replace("`", "") in page.text
+    assert "`" not in page.text
+
+
+async def test_the_page_shows_every_field_of_every_shape(page: Page) -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        assert name in page.ids
+        assert set(schema["properties"]) <= set(page.code)
+    assert all(page.boxed)  # each in a box that scrolls
+
+
+async def test_the_commands_of_the_page_work(page: Page, shared: Service) -> None:
+    commands = [shlex.split(text) for text in page.preformatted if text.startswith("curl")]
+    assert len(commands) == len(CALLS)
+    ((body, key),) = [
+        (json.loads(words[words.index("-d") + 1]), words[words.index("-H") + 1])
+        for words in commands
+        if words[2] == "$PIN_SERVICE/v1/verifications"
+    ]
+    assert key == "Authorization: Bearer $PIN_SERVICE_KEY"
+    assert (await shared.api.try_start(**body)).status_code in (200, 201)
 
 
 async def test_the_page_runs_nothing_and_loads_nothing(page: Page, shared: Service) -> None:

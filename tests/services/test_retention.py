@@ -122,7 +122,7 @@ async def test_idempotency_keys_go_after_a_day(service: Service) -> None:
 
 async def test_after_a_restore_nothing_pending_revives(service: Service) -> None:
     started = await service.api.start()
-    assert await retention.restored(service.ctx.database, service.ctx.clock) == 1
+    assert await retention.cancel_pending(service.ctx.database, service.ctx.clock, "restored") == 1
     shown = await service.api.read(started["id"])
     assert (shown["status"], shown["reason"]) == ("canceled", "restored")
     assert await service.api.check(started["id"], service.pin(started["to"])) == "canceled"
