@@ -42,7 +42,6 @@ def make_gateway(settings: ServiceSettings) -> OgangiGateway:
 def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> Context:
     """Everything the services work with."""
     vault = Vault(settings.keys)
-    cost = settings.argon2
     return Context(
         policy=settings.policy,
         countries=settings.allowed_countries,
@@ -51,7 +50,7 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
         clock=Clock(),
         database=Database(settings.database_url),
         vault=vault,
-        hasher=PinHasher(vault, cost.memory_kib, cost.iterations, cost.lanes),
+        hasher=PinHasher(vault, settings.argon2),
         gateway=gateway or make_gateway(settings),
         gateway_health=GatewayHealth(),
     )

@@ -72,9 +72,14 @@ class Vault:
         except InvalidTag:
             return None
 
-    def new_pin_mac(self, verification_id: str, pin: str) -> tuple[str, bytes]:
-        """The id of the writing key, and the MAC of a PIN, bound to its verification, that Argon2id hashes."""
-        return self.writing_key_id, self._pin_mac_under(self.writing_key_id, verification_id, pin)
+    def new_pin_mac(self, verification_id: str, pin: str) -> tuple[str, bytes, bytes]:
+        """For a new hash: the writing key's id, the MAC of the PIN, bound to its verification, and Argon2's salt.
+
+        One salt per verification, so that one run of Argon2id compares with all its live PINs.
+        """
+        key_id = self.writing_key_id
+        salt = hmac.digest(self._keys[key_id].pepper, f"salt:{verification_id}".encode(), "sha256")[:16]
+        return key_id, self._pin_mac_under(key_id, verification_id, pin), salt
 
     def pin_mac(self, key_id: str, verification_id: str, pin: str) -> bytes | None:
         """The same MAC under the key that a hash was made with; None where that key is gone."""

@@ -58,6 +58,11 @@ def test_every_service_is_hardened_and_bounded(service: str) -> None:
     assert any(mount.startswith("/tmp:") for mount in keys["tmpfs"])  # noqa: S108 - the container's
 
 
+@pytest.mark.parametrize("service", ["api", "migrate"])
+def test_what_holds_secrets_dumps_no_core(service: str) -> None:
+    assert SERVICES[service]["ulimits"] == {"core": 0}
+
+
 def test_the_api_is_reached_from_this_machine_alone() -> None:
     assert SERVICES["api"]["ports"] == ["127.0.0.1:8000:8000"]
     assert all("ports" not in SERVICES[service] for service in ("migrate", "postgres"))

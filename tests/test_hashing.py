@@ -1,8 +1,14 @@
 """The hash queue is bounded, checks come before starts, and the parameters are those of the settings."""
 
 import asyncio
+import itertools
 import threading
+from typing import Any
 
+import pytest
+from argon2 import low_level
+
+from otp_service import hashing
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -38,20 +44,39 @@ async def test_a_hash_has_the_cost_of_the_settings(vendor: Vendor, migrated: str
         assert "argon2" not in repr(made)
 
 
-async def test_hashes_run_in_as_many_threads_as_there_are_cores(vendor: Vendor, migrated: str) -> None:
+async def test_hashes_run_in_as_many_threads_as_there_are_cores(
+    vendor: Vendor, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(migrated, vendor) as service:
-        running, most = 0, 0
-        together = threading.Barrier(service.ctx.hasher.threads, timeout=20)
-        real = service.ctx.hasher._verify
+        hasher = service.ctx.hasher
+        together = threading.Barrier(hasher.threads, timeout=20)
+        counts = itertools.count()
 
-        def counted(phc: str, mac: bytes) -> bool:
-            nonlocal running, most
-            running += 1
-            most = max(most, running)
+        def met(_: list[tuple[bytes, str]]) -> bool:
+            next(counts)
             together.wait()
-            running -= 1
-            return real(phc, mac)
+            return False
 
-        service.ctx.hasher._verify = counted  # type: ignore[method-assign]
-        await asyncio.gather(*(service.ctx.hasher.compare_nothing() for _ in range(service.ctx.hasher.threads * 5)))
-        assert most == service.ctx.hasher.threads
+        monkeypatch.setattr(hashing, "_any_matches", met)
+        await asyncio.gather(*(hasher.compare_nothing() for _ in range(hasher.threads * 5)))
+        assert next(counts) == hasher.threads * 5
+
+
+async def test_all_live_pins_are_compared_in_one_run(
+    vendor: Vendor, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        hasher = service.ctx.hasher
+        live = [await hasher.hash("ver_1", pin) for pin in ("111111", "222222", "333333")]
+        assert len({made.phc for made in live}) == 3
+        runs: list[bytes] = []
+        real = low_level.hash_secret
+
+        def counted(secret: bytes, *values: Any) -> bytes:
+            runs.append(secret)
+            return real(secret, *values)
+
+        monkeypatch.setattr(hashing, "hash_secret", counted)
+        assert await hasher.matches("ver_1", "333333", live)
+        assert not await hasher.matches("ver_1", "444444", live)
+        assert len(runs) == 2

@@ -138,7 +138,7 @@ async def test_a_crash_in_the_middle_leaks_nothing(
 
 
 async def test_a_thousand_equal_pins_have_a_thousand_hashes(service: Service) -> None:
-    hashes = await asyncio.gather(*(service.ctx.hasher.hash(f"ver_{n % 500}", "123456") for n in range(1000)))
+    hashes = await asyncio.gather(*(service.ctx.hasher.hash(f"ver_{n}", "123456") for n in range(1000)))
     assert len({made.phc for made in hashes}) == 1000
     assert all(made.phc.startswith("$argon2id$v=19$") for made in hashes)
 

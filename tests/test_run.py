@@ -154,8 +154,9 @@ def test_it_says_how_far_it_is_and_not_what_pip_says(bare: Copy) -> None:
     (bare.root / "requirements" / "runtime.txt").write_text(
         "".join(f"{name}==1.0 \\\n    --hash=x\n" for name in names)
     )
-    pip = f"import sys\nif 'install' in sys.argv:\n    for name in {names}: print('Collecting', name, flush=True); print(' chatter')"
-    (bare.bin / "pip.py").write_text(pip)
+    (bare.bin / "pip.py").write_text(
+        f"import sys\nif 'install' in sys.argv:\n    for name in {names}: print('Collecting', name, '\\n chatter')"
+    )
     code, out, err = bare.run("serve", PYTHONPATH=str(bare.bin))
     assert (code, out) == (0, "['serve']\n")
     assert [line for line in err.splitlines() if "packages" in line] == [

@@ -171,7 +171,6 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.Double(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("message_id", sa.Text(), nullable=True),
         sa.Column("pepper_key", sa.Text(), nullable=True),
         sa.Column("pin_hash", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["verification_id"], ["verifications.id"], name=op.f("fk_sends_verification_id")),

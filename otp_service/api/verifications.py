@@ -37,8 +37,8 @@ async def check(request: Request) -> Response:
         purpose=body.purpose,
     )
 
-    async def run(_: Claim | None) -> Response:
-        return JSONResponse(render_check(await checks.check(call.ctx, asked)))
+    async def run(claim: Claim | None) -> Response:
+        return JSONResponse(render_check(await checks.check(call.ctx, asked, claim)))
 
     return await once(call, body, 200, run)
 
@@ -60,8 +60,8 @@ async def cancel(request: Request) -> Response:
     call = await authenticated(request)
     await bodies.read_empty(request)
 
-    async def run(_: Claim | None) -> Response:
-        verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id)
+    async def run(claim: Claim | None) -> Response:
+        verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id, claim)
         return JSONResponse(render(VerificationAnswer, verification))
 
     return await once(call, None, 200, run)

@@ -27,7 +27,8 @@ def parse_rates(text: str) -> tuple[Rate, ...]:
     """`"5/hour; 10/day"`, `"25/5 minutes"`; `""` and `"0"` are off: `()`. Raises ValueError."""
     if text.strip() in {"", "0"}:
         return ()
-    return tuple(_parse_rate(part.strip()) for part in text.split(";"))
+    # The same rate written twice is one limit.
+    return tuple(dict.fromkeys(_parse_rate(part.strip()) for part in text.split(";")))
 
 
 def _parse_rate(text: str) -> Rate:

@@ -1,6 +1,5 @@
 """Checking a PIN: the attempt is spent and committed before anything is compared."""
 
-import asyncio
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,8 +9,9 @@ from otp_service import phone, pins
 from otp_service.errors import FieldError, OtpError, Refusal
 from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
-from otp_service.services import limits
+from otp_service.services import idempotency, limits
 from otp_service.services.context import Context, session_digest
+from otp_service.services.idempotency import Claim
 from otp_service.services.verifications import found, not_found
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, failures, verifications
@@ -49,6 +49,7 @@ class _Asked:
     pin: str = field(repr=False)
     session: str | None
     digests: dict[str, str] | None
+    claim: Claim | None
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class _NumberWaits(OtpError):
         self.until = until
 
 
-async def check(ctx: Context, request: CheckRequest) -> Checked:
+async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
     """Compares a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
-    asked = _asked(ctx, request)
+    asked = _asked(ctx, request, claim)
     with ctx.hasher.place():
         checked = await _check(ctx, asked)
     log.info("check", verification=request.verification_id, result=checked.result)
@@ -78,12 +79,12 @@ async def check(ctx: Context, request: CheckRequest) -> Checked:
     return checked
 
 
-def _asked(ctx: Context, request: CheckRequest) -> _Asked:
+def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
     digests = ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None
-    return _Asked(request, pin, session_digest(request.client_id, request.session), digests)
+    return _Asked(request, pin, session_digest(request.client_id, request.session), digests, claim)
 
 
 def malformed_pin() -> Refusal:
@@ -106,6 +107,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
 
 def _spend(tx: Connection, ctx: Context, asked: _Asked) -> _Spent | None:
     """The first transaction: the attempt and the number's failure budget, both or none."""
+    idempotency.hold(tx, asked.claim)
     now = ctx.clock.now()
     request = asked.request
     row = verifications.spend(
@@ -162,7 +164,9 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
         events.add_bounded(tx, request.verification_id, now=now, kind="check", result=result)
         return result, row
 
-    answer, _ = await asyncio.gather(ctx.database.write(step), ctx.hasher.compare_nothing())
+    # One after the other, as in a check that is compared.
+    await ctx.hasher.compare_nothing()
+    answer = await ctx.database.write(step)
     if isinstance(answer, Refusal):
         raise answer
     result, row = answer

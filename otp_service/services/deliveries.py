@@ -15,7 +15,7 @@ from otp_service.hashing import PinHash
 from otp_service.metrics import GATEWAY_SECONDS, SENDS
 from otp_service.services.context import Context
 from otp_service.storage import buckets, sends, verifications
-from otp_service.storage.buckets import Take
+from otp_service.storage.buckets import Taken
 from otp_service.storage.engine import AnyRow
 
 log = structlog.get_logger("otp_service.deliveries")
@@ -41,18 +41,16 @@ class Draft:
 class Job:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
-    `seconds_left`: of the lifetime; `first`: the verification has no other message; `takes`: its part of the limits.
+    `seconds_left`: of the lifetime; `taken`: its part of the limits.
     """
 
     verification_id: str
-    number_id: int
     to: str = field(repr=False)
     purpose: Purpose
     locale: str | None
     carrier: str | None
     seconds_left: float
-    first: bool
-    takes: list[Take]
+    taken: list[Taken]
     request_id: int | None
     deadline: float
 
@@ -105,7 +103,7 @@ async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, sen
             break
         drafted, send_id = await _next_route(ctx, job, following, send_id, sent)
     if sent.outcome is Outcome.REFUSED:
-        await _all_refused(ctx, job, drafted.route, send_id, sent)
+        await _nothing_sent(ctx, job, drafted.route, send_id, sent)
         raise Refusal(
             "gateway_failed",
             "No route took the message, nothing was sent; try again later.",
@@ -120,7 +118,10 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     pin = drafted.pin if drafted.pin is not None else ctx.gateway.pin_placeholder
     text = texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand)
     message = Message(job.to, text, job.carrier)
-    timeout = min(ctx.gateway_timeout, job.deadline - time.monotonic())
+    left = job.deadline - time.monotonic()
+    if left < LEAST_SECONDS:
+        return Sent(Outcome.REFUSED, "no_time")
+    timeout = min(ctx.gateway_timeout, left)
     with GATEWAY_SECONDS.labels(drafted.route).time():
         if drafted.route == "pin":
             sent = await ctx.gateway.send_pin(message, job.purpose.pin_length, timeout)
@@ -162,31 +163,29 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
 
     def step(tx: Connection) -> AnyRow:
         now = ctx.clock.now()
-        _finish(tx, send_id, sent, now, pin_hash)
-        if sent.outcome is Outcome.ACCEPTED and not job.first:
-            sends.retire(tx, job.verification_id, job.purpose.live_pins)
-        return verifications.delivered(
+        row = verifications.delivered(
             tx,
             job.verification_id,
+            send_id,
             status=DELIVERY[sent.outcome],
             route=drafted.route,
             at=now,
             resend_at=now if at_once else None,
         )
+        _finish(tx, send_id, sent, now, pin_hash)
+        if row.sends_spent > 1:
+            sends.retire(tx, job.verification_id, job.purpose.live_pins)
+        return row
 
     return await ctx.database.write(step)
 
 
-async def _all_refused(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:
+async def _nothing_sent(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
+        verifications.not_sent(tx, job.verification_id, send_id, route=route, now=now)
         _finish(tx, send_id, sent, now, None)
-        if job.first:
-            verifications.failed(tx, job.verification_id, route=route, now=now)
-        else:
-            verifications.give_back_send(tx, job.verification_id, now)
-        if job.takes:
-            buckets.give_back(tx, [take.key for take in job.takes])
+        buckets.give_back(tx, job.taken, now)
 
     await ctx.database.write(step)
 
@@ -198,6 +197,5 @@ def _finish(tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinH
         outcome=sent.outcome.value,
         reason=sent.reason,
         now=now,
-        message_id=sent.message_id,
         pin_hash=pin_hash,
     )

@@ -76,7 +76,9 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
         return Lost(verification_id)
     if not requests.take_over(tx, row.id, claimed_at=row.claimed_at, now=now):
         raise _in_progress(DEAD_AFTER_SECONDS)
-    return Claim(row.id, now)
+    # Once more, now that the first one cannot count a send any more: it may have, in between.
+    verification_id = sends.verification_of_request(tx, row.id)
+    return Lost(verification_id) if verification_id is not None else Claim(row.id, now)
 
 
 def _in_progress(wait: float) -> Refusal:

@@ -11,7 +11,7 @@ from otp_service.config.policy import Failures
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.storage import buckets
-from otp_service.storage.buckets import Take
+from otp_service.storage.buckets import Take, Taken
 
 PER_NUMBER = "sends_per_number"
 PAUSE = "pause_per_number"
@@ -28,7 +28,7 @@ def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str
     if address_digest is not None:
         rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
     return [
-        Take(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:g}", rate.interval, rate.burst)
+        Take(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
         for limit, of_whom, rate in rates
     ]
 
@@ -41,16 +41,18 @@ def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str) -> list
     return [Take(PAUSE, f"{PAUSE}:{number_id}:{client_id}:{purpose}", float(seconds), 1)]
 
 
-def take(tx: Connection, takes: Sequence[Take], now: float) -> None:
+def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
     """Takes one of each, or raises Refusal `rate_limited` naming the limit that is free last."""
     if not takes:
-        return
-    passed = buckets.take(tx, takes, now)
+        return []
+    taken = buckets.take(tx, takes, now)
+    passed = {unit.key for unit in taken}
     refused = {t.key: t.limit for t in takes if t.key not in passed}
     if refused:
         free_at = buckets.free_at(tx, list(refused))
         key = max(refused, key=lambda key: free_at.get(key, now))
         raise limited(refused[key], free_at.get(key, now) - now)
+    return taken
 
 
 def limited(limit: str, wait: float) -> Refusal:

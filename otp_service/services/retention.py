@@ -20,7 +20,7 @@ log = structlog.get_logger("otp_service.retention")
 
 PERIOD_SECONDS = 5.0
 STUCK_AFTER_SECONDS = 15.0
-"""Longer than any request lives: 10 s of gateway and a full hash queue."""
+"""Longer than any request lives: 10 s of gateway and a full hash queue. Nothing younger is purged."""
 
 Sweep = Callable[[Connection, float], int]
 
@@ -45,7 +45,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now - keep.number),
         "counters": lambda tx, now: sweeps.purge_counters(tx, now, now - keep.counters),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
-        "audit": lambda tx, now: sweeps.purge_audit(tx, now - keep.audit),
+        "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
     }
 
 
@@ -60,17 +60,19 @@ async def _until_done(ctx: Context, work: Sweep) -> int:
 
 def _abandon_stuck(tx: Connection, now: float) -> int:
     """Their process died between the row and the answer: nobody knows, nothing is repeated."""
-    stuck = sends.abandon(tx, now - STUCK_AFTER_SECONDS, now)
-    for verification_id, route in stuck:
-        # The gateway's PIN died with the process: the person may ask for another at once.
+    stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
+    for send in stuck:
         verifications.delivered(
             tx,
-            verification_id,
+            send.verification_id,
+            send.id,
             status="unknown",
-            route=route,
+            route=send.route,
             at=now,
-            resend_at=now if route == "pin" else None,
+            # The gateway's PIN died with the process: the person may ask for another at once.
+            resend_at=now if send.route == "pin" else None,
         )
+        sends.abandon(tx, send.id, now)
     return len(stuck)
 
 

@@ -137,17 +137,15 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     client_id, number_id = new["client_id"], new["number_id"]
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=new["address_digest"])
     takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
-    limits.take(tx, takes, now)
+    taken = limits.take(tx, takes, now)
     job = Job(
         verification_id=new["id"],
-        number_id=number_id,
         to=plan.number.e164,
         purpose=plan.purpose,
         locale=new["locale"],
         carrier=plan.carrier,
         seconds_left=plan.purpose.lifetime,
-        first=True,
-        takes=takes,
+        taken=taken,
         request_id=plan.claim.id if plan.claim else None,
         deadline=plan.deadline,
     )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from otp_service.errors import Refusal
+from otp_service.services import idempotency
 from otp_service.services.context import Context
+from otp_service.services.idempotency import Claim
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, sends, verifications
 from otp_service.storage.engine import AnyRow
@@ -29,10 +31,11 @@ async def read(ctx: Context, client_id: str, verification_id: str) -> Verificati
     return shown(found(row), ctx.vault, ctx.clock.now())
 
 
-async def cancel(ctx: Context, client_id: str, verification_id: str) -> Verification:
+async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
     """Ends a pending verification; also the second time. Refusals: `not_found`, `not_pending`."""
 
     def step(tx: Connection) -> AnyRow:
+        idempotency.hold(tx, claim)
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
         ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now, unexpired=True)

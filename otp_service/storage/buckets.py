@@ -23,8 +23,17 @@ class Take:
     burst: int
 
 
-def take(tx: Connection, takes: Sequence[Take], now: float) -> set[str]:
-    """Takes one unit of each bucket; the keys that had one. Fewer than asked: the caller rolls back.
+@dataclass(frozen=True)
+class Taken:
+    """A unit that was taken. `arrival`: when the bucket, left alone, is full again."""
+
+    key: str
+    interval: float
+    arrival: float
+
+
+def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
+    """Takes one unit of each bucket that has one. Fewer than asked: the caller rolls back.
 
     `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
     """
@@ -40,8 +49,8 @@ def take(tx: Connection, takes: Sequence[Take], now: float) -> set[str]:
         set_={"arrival": arrival, "interval": insert.excluded.interval, "tolerance": insert.excluded.tolerance},
         # A microsecond of slack: sums of doubles do not come out even.
         where=arrival <= now + insert.excluded.tolerance + 1e-6,
-    ).returning(b.key)
-    return set(tx.execute(statement).scalars())
+    ).returning(b.key, b.interval, b.arrival)
+    return [Taken(row.key, row.interval, row.arrival) for row in tx.execute(statement)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
@@ -50,9 +59,14 @@ def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
-def give_back(tx: Connection, keys: Sequence[str]) -> None:
-    """Returns one unit of each bucket."""
-    tx.execute(sa.update(buckets).where(b.key.in_(sorted(keys))).values(arrival=b.arrival - b.interval))
+def give_back(tx: Connection, taken: Sequence[Taken], now: float) -> None:
+    """Returns what was taken and has not been refilled since."""
+    owed = {unit.key: min(unit.interval, unit.arrival - now) for unit in taken if unit.arrival > now}
+    if not owed:
+        return
+    # Locked in the order of `take`: one UPDATE alone would lock them in any order.
+    tx.execute(sa.select(b.key).where(b.key.in_(owed)).order_by(b.key).with_for_update())
+    tx.execute(sa.update(buckets).where(b.key.in_(owed)).values(arrival=b.arrival - sa.case(owed, value=b.key)))
 
 
 def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dict[str, Any]]:
@@ -62,7 +76,9 @@ def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dic
 
 def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
     """Forgets every bucket of a number; how many there were."""
-    return tx.execute(sa.delete(buckets).where(_of_number(number_id, limits))).rowcount
+    mine = _of_number(number_id, limits)
+    tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
+    return tx.execute(sa.delete(buckets).where(mine)).rowcount
 
 
 def _of_number(number_id: int, limits: Sequence[str]) -> sa.ColumnElement[bool]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.errors import DeadlockDetected
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
@@ -24,6 +25,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 POSTGRES_CONNECTIONS = 10
 SQLITE_READERS = 2
+MOST_TRIES = 3
 
 
 def make_engine(url: str) -> Engine:
@@ -98,10 +100,9 @@ class Database:
 
     async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
         def transaction() -> T:
-            with engine.begin() as tx:
-                return work(tx)
+            return translated(lambda: repeated(engine, work))
 
-        return await asyncio.get_running_loop().run_in_executor(threads, translated, transaction)
+        return await asyncio.get_running_loop().run_in_executor(threads, transaction)
 
     async def anchor(self, clock: Clock) -> None:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters."""
@@ -116,6 +117,27 @@ class Database:
         self._writers.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self.engine.dispose()
+
+
+def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Runs `work` in a transaction, once more where the database gave up on it before the commit.
+
+    A connection that a restart of the server left dead, a deadlock: nothing was done, so repeating is safe. A commit
+    whose outcome is unknown is never repeated.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        committing = False
+        try:
+            with engine.begin() as tx:
+                result = work(tx)
+                committing = True
+            return result
+        except DBAPIError as error:
+            lost = error.connection_invalidated or isinstance(error.orig, DeadlockDetected)
+            if committing or not lost or tries == MOST_TRIES:
+                raise
 
 
 def translated(work: Callable[[], T]) -> T:

@@ -54,6 +54,9 @@ def index_key(tx: Connection) -> str | None:
 
 def move_index_key(tx: Connection, key_id: str) -> None:
     """From now on new numbers are indexed under this key."""
+    if tx.dialect.name == "postgresql":
+        # Waits for starts that still write under the old key: a number must not get two rows.
+        tx.execute(sa.text("LOCK TABLE numbers IN SHARE MODE"))
     tx.execute(sa.update(keyring).values(index_key=key_id))
 
 

@@ -29,16 +29,11 @@ def finish(
     outcome: str,
     reason: str,
     now: float,
-    message_id: str | None,
     pin_hash: PinHash | None,
 ) -> None:
     """The outcome is known, and with it which PIN counts: the gateway's, ours, or none."""
     statement = sa.update(sends).where(s.id == send_id)
-    tx.execute(
-        statement.values(
-            outcome=outcome, reason=reason, finished_at=now, message_id=message_id, **_hash_columns(pin_hash)
-        )
-    )
+    tx.execute(statement.values(outcome=outcome, reason=reason, finished_at=now, **_hash_columns(pin_hash)))
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
@@ -68,15 +63,16 @@ def verification_of_request(tx: Connection, request_id: int) -> str | None:
     return tx.scalar(sa.select(s.verification_id).where(s.request_id == request_id).limit(1))
 
 
-def abandon(tx: Connection, started_before: float, now: float) -> list[tuple[str, str]]:
-    """Sends whose process died become unknown; (verification id, route) of each."""
-    statement = (
-        sa.update(sends)
-        .where(s.outcome.is_(None), s.started_at < started_before)
-        .values(outcome="unknown", reason="abandoned", finished_at=now)
-        .returning(s.verification_id, s.route)
-    )
-    return [(row.verification_id, row.route) for row in tx.execute(statement)]
+def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
+    """Sends without an outcome that began before then: their process died."""
+    statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
+    return tx.execute(statement.order_by(s.id).limit(limit)).all()
+
+
+def abandon(tx: Connection, send_id: int, now: float) -> None:
+    """Nobody will know the outcome; the PIN's hash stays as it is."""
+    statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
+    tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:

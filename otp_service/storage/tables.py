@@ -115,7 +115,6 @@ sends = sa.Table(
     sa.Column("finished_at", Time),
     sa.Column("outcome", sa.Text),
     sa.Column("reason", sa.Text),
-    sa.Column("message_id", sa.Text),
     sa.Column("pepper_key", sa.Text),
     sa.Column("pin_hash", sa.Text),
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else

@@ -169,39 +169,47 @@ def claim_resend(
     return tx.execute(statement).rowcount == 1
 
 
-def give_back_send(tx: Connection, verification_id: str, now: float) -> None:
-    """A resend that was refused for sure costs nothing and may be tried again at once."""
-    statement = sa.update(verifications).where(v.id == verification_id)
-    tx.execute(statement.values(sends_spent=v.sends_spent - 1, resend_at=now))
-
-
 def delivered(
-    tx: Connection, verification_id: str, *, status: str, route: str, at: float, resend_at: float | None
+    tx: Connection, verification_id: str, send_id: int, *, status: str, route: str, at: float, resend_at: float | None
 ) -> AnyRow:
-    """Shows how the newest message went; `resend_at` moves where the next send need not wait."""
+    """Shows how a send went, unless a newer one tells more; `resend_at` moves where the next send need not wait."""
+    newest = ~_other_sends(verification_id, sends.c.id > send_id)
     changes: dict[str, Any] = {"delivery_status": status, "delivery_route": route, "delivery_at": at}
     if resend_at is not None:
         changes["resend_at"] = resend_at
-    statement = sa.update(verifications).where(v.id == verification_id).values(**changes).returning(*SHOWN)
+    shown = {name: sa.case((newest, value), else_=v[name]) for name, value in changes.items()}
+    statement = sa.update(verifications).where(v.id == verification_id).values(**shown).returning(*SHOWN)
     return tx.execute(statement).one()
 
 
-def failed(tx: Connection, verification_id: str, *, route: str, now: float) -> None:
-    """Nothing was sent: every route was refused for sure."""
-    pending = v.status == "pending"
+def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
+    """Every route of a message was refused for sure: it costs nothing, and the next one need not wait.
+
+    Where there is no other message, the verification has failed.
+    """
+    newest = ~_other_sends(verification_id, sends.c.id > send_id)
+    only = ~_other_sends(verification_id, sends.c.id != send_id)
+    failed = sa.and_(v.status == "pending", only)
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id)
         .values(
-            status=sa.case((pending, "failed"), else_=v.status),
-            reason=sa.case((pending, "gateway_failed"), else_=v.reason),
-            ended_at=sa.case((pending, now), else_=v.ended_at),
             sends_spent=v.sends_spent - 1,
-            delivery_status="failed",
-            delivery_route=route,
+            resend_at=sa.case((newest, now), else_=v.resend_at),
+            status=sa.case((failed, "failed"), else_=v.status),
+            reason=sa.case((failed, "gateway_failed"), else_=v.reason),
+            ended_at=sa.case((failed, now), else_=v.ended_at),
+            delivery_status=sa.case((only, "failed"), else_=v.delivery_status),
+            delivery_route=sa.case((only, route), else_=v.delivery_route),
         )
     )
     tx.execute(statement)
+
+
+def _other_sends(verification_id: str, which: sa.ColumnElement[bool]) -> sa.Exists:
+    """Whether the verification has such sends that were not refused for sure."""
+    not_refused = sends.c.outcome.is_distinct_from("refused")
+    return sa.exists().where(sends.c.verification_id == verification_id, which, not_refused)
 
 
 def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:

@@ -45,6 +45,14 @@ async def test_the_scheme_is_read_in_any_case(shared: Service) -> None:
         assert (await shared.http.get(f"/v1/verifications/{NOBODY}", headers=headers)).status_code == 404
 
 
+async def test_two_authorization_headers_are_unauthorized(shared: Service) -> None:
+    key = ("Authorization", f"Bearer {shared.api.api_key}")
+    for other in (key, ("Authorization", "Bearer x"), ("Authorization", "Basic eDp5"), ("Authorization", "")):
+        for headers in ([key, other], [other, key]):
+            answer = await shared.http.get(f"/v1/verifications/{NOBODY}", headers=headers)
+            problem(answer, 401, "unauthorized")
+
+
 async def test_no_key_is_told_before_anything_of_the_body_is(shared: Service) -> None:
     problem(await shared.http.post("/v1/verifications", content=b"[" * 100_000), 401, "unauthorized")
 
@@ -251,6 +259,11 @@ async def _started_row(service: Service) -> str:
     return str(await service.ctx.database.read(lambda tx: tx.scalar(sa.text("SELECT id FROM verifications LIMIT 1"))))
 
 
+PROXIED = (
+    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via", "CF-Connecting-IP",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("token", [None, "metrics-token-1234567890"])
 async def test_metrics_are_for_loopback_or_with_their_token(sqlite_url: str, vendor: Vendor, token: str | None) -> None:
     async with serving(sqlite_url, vendor, metrics_token=token) as service:
@@ -258,11 +271,13 @@ async def test_metrics_are_for_loopback_or_with_their_token(sqlite_url: str, ven
             transport=httpx.ASGITransport(service.app, client=("203.0.113.7", 1)), base_url="http://service"
         )
         assert (await service.http.get("/metrics")).status_code == 200
-        for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded"):
+        for name in PROXIED:
             problem(await service.http.get("/metrics", headers={name: "127.0.0.1"}), 401, "unauthorized")
             problem(await far.get("/metrics", headers={name: "127.0.0.1"}), 401, "unauthorized")
         for wrong in ("", "Bearer", "Bearer x", f"Basic {token}", f"Bearer {service.api.api_key}", "Bearer None"):
             problem(await far.get("/metrics", headers={"Authorization": wrong}), 401, "unauthorized")
+        twice = [("Authorization", f"Bearer {token}")] * 2
+        problem(await far.get("/metrics", headers=twice), 401, "unauthorized")
         right = await far.get("/metrics", headers={"Authorization": f"bearer {token}"})
         assert right.status_code == (401 if token is None else 200)
         await far.aclose()

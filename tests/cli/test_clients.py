@@ -64,6 +64,17 @@ def test_what_cannot_be_done_is_one_line_that_says_what_to_do(settings: dict[str
     assert "otp-service migrate" in no_schema[0]
 
 
+@pytest.mark.parametrize("name", ["otp_hush", f"otp_{'hush' * 10}abc", "\x1b[31mhush", "hush hush", "h" * 65])
+def test_a_name_that_is_none_is_not_shown(settings: dict[str, str], name: str) -> None:
+    for command in ("create", "rotate", "revoke"):
+        done = here("clients", command, name, settings=settings)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(
+            "error: That is an API key" if name.startswith("otp_") else "error: A client's name is 1 to 64"
+        )
+        assert name[-4:] not in done.err.removeprefix("error: ")
+
+
 def test_a_grace_that_is_no_time_and_options_that_are_none_end_with_2() -> None:
     calls = (
         ("clients", "rotate", "shop", "--grace", "soon"),

@@ -1,15 +1,16 @@
 """The settings: read from the environment, `.env` and files, every problem named at once, no secret shown."""
 
 import base64
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from otp_service.argon2_cost import Argon2Cost
 from otp_service.config import environment
-from otp_service.config.argon2_cost import Argon2Cost
 from otp_service.config.policy import Policy
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
 from otp_service.errors import SettingsError
@@ -78,14 +79,56 @@ def test_dotenv_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch
     assert (settings.database_url, settings.log_level) == ("sqlite:///b.db", "debug")
 
 
-def test_a_dotenv_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+def test_dotenv_stays_as_it_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(monkeypatch, {name: value for name, value in VALID.items() if "_KEY" not in name})
+    lines = [f"OTP_SECRET_KEYS=k1:{KEY}", "OTP_OGANGI_PUBLIC_KEY='a~b'", 'OTP_OGANGI_PRIVATE_KEY="ab${HOME}c$d"', ""]
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    settings = load(ServiceSettings)
+    assert settings.keys == (("k1", bytes(range(32))),)
+    assert settings.ogangi_public_key.get_secret_value() == "a~b"
+    assert settings.ogangi_private_key.get_secret_value() == "ab${HOME}c$d"
+
+
+def of_bytes(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe hush")
+
+
+def of_64_kib_and_more(path: Path) -> None:
+    path.write_bytes(b"hush" * 16_384 + b"\n")
+
+
+UNREADABLE: list[tuple[Callable[[Path], None], str]] = [
+    (of_bytes, "not UTF-8 text"),
+    (of_64_kib_and_more, "more than 64 KiB"),
+    (Path.mkdir, "not a regular file"),
+    (os.mkfifo, "not a regular file"),
+]
+
+
+@pytest.mark.parametrize(("make", "why"), UNREADABLE)
+def test_a_dotenv_that_is_none_is_a_problem(tmp_path: Path, make: Callable[[Path], None], why: str) -> None:
+    make(tmp_path / ".env")
+    with pytest.raises(SettingsError) as caught:
         load(DatabaseSettings)
+    assert caught.value.problems == [f".env cannot be read: {why}"]
 
 
-def test_a_value_can_be_kept_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text(f"k1:{KEY}\n")
+@pytest.mark.parametrize(("make", "why"), UNREADABLE)
+def test_a_value_s_file_that_is_none_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[[Path], None], why: str
+) -> None:
+    make(tmp_path / "url")
+    monkeypatch.setenv("OTP_DATABASE_URL_FILE", "url")
+    with pytest.raises(SettingsError) as caught:
+        load(DatabaseSettings)
+    assert caught.value.problems == [f"OTP_DATABASE_URL_FILE names a file that cannot be read: {why}"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(b"", b""), (b"", b"\n"), (b"", b"\r\n"), (b"\xef\xbb\xbf", b"\n")])
+def test_a_value_can_be_kept_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: bytes, end: bytes
+) -> None:
+    (tmp_path / "key").write_bytes(start + f"k1:{KEY}".encode() + end)
     put(monkeypatch, {"OTP_DATABASE_URL": "sqlite:///otp.db", "OTP_SECRET_KEYS_FILE": "key", "OTP_SECRET_KEYS": ""})
     assert load(StorageSettings).keys == (("k1", bytes(range(32))),)
 
@@ -185,6 +228,11 @@ def test_secret_keys_that_are_refused_are_not_shown(monkeypatch: pytest.MonkeyPa
 )
 def test_settings_that_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     problem(monkeypatch, name, value)
+
+
+def test_countries_that_are_none_are_named_where_they_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = problem(monkeypatch, "OTP_COUNTRIES", "CO,COL,XX,hush hush")
+    assert text.endswith("unknown: COL, XX, ...")
 
 
 @pytest.mark.parametrize("cost", ["m=47104,t=1,p=1", "m=12288,t=3,p=1", "m=9216,t=4,p=1", "m=7168,t=5,p=1"])

@@ -82,6 +82,7 @@ def test_where_the_usual_ports_are_taken_it_finds_others(tmp_path: Path) -> None
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             named = run("dev", "--port", port, settings={}, folder=tmp_path)
+        assert dev.stop(signal.SIGHUP) == 0
     for holder in holders:
         if holder:
             holder.close()

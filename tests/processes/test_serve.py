@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from otp_service.storage import migrate
 from otp_service.vault import generate_key_entry
 from tests.processes.test_replicas import new_key
+from tests.support import postgres
 from tests.support.processes import Running, ok, replicas, run, service_settings, serving, wait_for
 from tests.support.service import SECRET_KEYS, Api, new_number, wrong
 from tests.support.vendor import Vendor
@@ -29,10 +33,29 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'otp.db'}"
 
 
+@pytest.fixture
+def cores_allowed() -> Iterator[None]:
+    """A process that is started now may dump its memory, unless it says no."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def workers_of(server: Running) -> list[int]:
+    """The process ids of all workers that ever came up."""
+    complete = server.text().count("Application startup complete")
+    started = [line["event"] for line in server.log() if line["event"].startswith("Started server process")]
+    return [int(event.rstrip("]").partition("[")[2]) for event in started][:complete]
+
+
+@pytest.mark.usefixtures("cores_allowed")
 async def test_two_workers_serve_on_one_port_and_count_together(sqlite_url: str, vendor: Vendor) -> None:
     key = await new_key(sqlite_url, "app")
     with serving(service_settings(sqlite_url, vendor), "--workers", "2") as server:
-        server.wait_for(lambda: server.text().count("Application startup complete") == 2)
+        server.wait_for(lambda: len(workers_of(server)) == 2)
+        for pid in (server.process.pid, *workers_of(server)):
+            assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
         async with http(server) as client:
             api = Api(client, key)
             verification = await api.start()
@@ -47,6 +70,29 @@ async def test_two_workers_serve_on_one_port_and_count_together(sqlite_url: str,
                     assert counted in (await other.get("/metrics")).text
 
 
+async def test_a_worker_that_dies_while_the_database_is_away_is_replaced_and_heals(vendor: Vendor) -> None:
+    cluster = postgres.Cluster(postgres.find_binaries())
+    url = cluster.create_database()
+    migrate.upgrade(url)
+    key = await new_key(url, "app")
+    with serving(service_settings(url, vendor), "--workers", "2") as server:
+        server.wait_for(lambda: len(workers_of(server)) == 2)
+        cluster.kill()
+        os.kill(workers_of(server)[0], signal.SIGKILL)
+        server.wait_for(lambda: len(workers_of(server)) == 3)
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        cluster.start()
+        await asyncio.wait_for(asyncio.to_thread(server.wait_for, lambda: all_are_ready(server)), 30)
+        async with http(server) as client:
+            await Api(client, key).start()
+    cluster.stop()
+
+
+def all_are_ready(server: Running) -> bool:
+    """Whether so many connections in a row are answered 200 that each worker was among them."""
+    return all(httpx.get(f"{server.url}/readyz").status_code == 200 for _ in range(20))
+
+
 def test_workers_end_with_a_parent_that_was_killed(sqlite_url: str, vendor: Vendor) -> None:
     with serving(service_settings(sqlite_url, vendor), "--workers", "2") as server:
         os.kill(server.process.pid, signal.SIGKILL)
@@ -54,7 +100,10 @@ def test_workers_end_with_a_parent_that_was_killed(sqlite_url: str, vendor: Vend
         wait_for(server.group_is_gone)
 
 
-async def test_a_stop_lets_a_start_end_that_waits_for_the_gateway(sqlite_url: str, vendor: Vendor) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_stop_lets_a_start_end_that_waits_for_the_gateway(
+    sqlite_url: str, vendor: Vendor, how: signal.Signals
+) -> None:
     key = await new_key(sqlite_url, "app")
     to = new_number()
     with serving(service_settings(sqlite_url, vendor)) as server:
@@ -62,7 +111,7 @@ async def test_a_stop_lets_a_start_end_that_waits_for_the_gateway(sqlite_url: st
             vendor.fail("pin", "slow", seconds=2)
             start = asyncio.create_task(Api(client, key).try_start(to))
             await vendor.delivered(to)
-            server.process.send_signal(signal.SIGTERM)
+            server.process.send_signal(how)
             answer = await start
         assert answer.status_code == 201
         assert answer.json()["delivery"]["status"] == "sent"

@@ -188,6 +188,51 @@ async def test_compression_is_not_asked_for_and_cookies_are_not_kept(gateway_to:
     assert len(bare.heads) == 2
 
 
+@asynccontextmanager
+async def kept_open(first: bytes) -> AsyncIterator[Bare]:
+    """A server that closes nothing: `first` goes to the first request, a PIN of its own to each later one."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                answer = first if len(bare.heads) == 1 else http(pin_answer(f"33333{len(bare.heads)}"))
+                writer.write(answer)
+                bare.heads.append((await reader.readuntil(b"\r\n\r\n")).decode("ascii"))
+
+    async with bare_server(serve) as bare:
+        yield bare
+
+
+def pin_answer(pin: str) -> bytes:
+    return f"{OK.decode()}<result><PinSMSConfirmation><pin>{pin}</pin></PinSMSConfirmation></result>".encode()
+
+
+TWICE = http(pin_answer("111111")) * 2
+
+
+@pytest.mark.parametrize("first", [TWICE, TWICE + b"\n", http(pin_answer("111111")) + b"\n", TWICE[:-1] + b"\0junk"])
+async def test_what_follows_an_answer_is_never_the_answer_of_the_next_send(gateway_to: GatewayTo, first: bytes) -> None:
+    async with kept_open(first) as bare:
+        gateway = gateway_to(bare.base_url)
+        sent = [await gateway.send_pin(MESSAGE, 6, 5) for _ in range(3)]
+    assert [each.pin for each in sent] == ["111111", "333332", "333333"]
+    assert all(each.outcome is Outcome.ACCEPTED for each in sent)
+
+
+async def test_cookies_are_not_even_read(
+    gateway_to: GatewayTo, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("http.cookiejar.debug", True)  # it prints the traceback that it prints before Python 3.12
+    lines = ["Set-Cookie: a=b; expires=Wed, 01 Jan 123456 00:00:00 GMT", "Set-Cookie2: a", *["Set-Cookie: a=b"] * 5000]
+    async with answering(http(OK, *lines)) as bare:
+        gateway = gateway_to(bare.base_url)
+        started = time.thread_time()
+        assert (await gateway.send_mt(MESSAGE, 5)).outcome is Outcome.ACCEPTED
+        spent = time.thread_time() - started
+    assert spent < 0.2
+    assert capfd.readouterr().err == ""
+
+
 async def test_proxies_of_the_environment_are_not_used(gateway_to: GatewayTo, monkeypatch: pytest.MonkeyPatch) -> None:
     async with answering(http(OK)) as proxy, answering(http(OK)) as bare:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
