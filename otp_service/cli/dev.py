@@ -150,11 +150,11 @@ def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
 
 Request a PIN:
 
-  curl -s -w '\\n' {api}/v1/verifications {headers} -d '{started}'
+  curl -s {api}/v1/verifications {headers} -d '{started}' -w '\\n'
 
 Read the SMS at {vendor}/ and verify, with the id of the answer in place of ID and the PIN of the SMS in place of PIN:
 
-  curl -s -w '\\n' {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}'
+  curl -s {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}' -w '\\n'
 
 Ctrl-C stops.
 """

@@ -1,7 +1,7 @@
 """Faults that a tester asks for: how the simulated vendor goes wrong, by name.
 
-Nothing is delivered by `refuse`, `bad_signature`, `http_404`, `http_503`, `reset_before`, `hang`, `html`, `redirect`
-and `message_failed`; all others deliver the message and then spoil the answer.
+Nothing is delivered by `refuse`, `slow_refuse`, `bad_signature`, `http_404`, `http_503`, `reset_before`, `hang`,
+`html`, `redirect` and `message_failed`; all others deliver the message and then spoil the answer.
 """
 
 import asyncio
@@ -99,6 +99,11 @@ async def _slow(call: Spoiled) -> Response:
     answer = call.delivered()
     await _wait(call.request, call.seconds)
     return as_xml(answer)
+
+
+async def _slow_refuse(call: Spoiled) -> Response:
+    await _wait(call.request, call.seconds)
+    return await _refuse(call)
 
 
 async def _hang(call: Spoiled) -> Response:
@@ -209,6 +214,7 @@ FAULTS: dict[str, Callable[[Spoiled], Awaitable[Response]]] = {
     "reset_before": _reset_before,
     "reset_after": _reset_after,
     "slow": _slow,
+    "slow_refuse": _slow_refuse,
     "hang": _hang,
     "drip": _drip,
     "malformed": _malformed,

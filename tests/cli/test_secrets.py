@@ -32,16 +32,16 @@ async def test_rewrap_moves_everything_to_the_first_key_and_status_says_what_is_
     before = ok("secrets", "status", settings=both).splitlines()
     assert before == [
         f"{first}\tneeded\twrites",
-        f"{old}\tneeded\tthe number index, 1 numbers, 1 live PINs, 1 saved answers",
+        f"{old}\tneeded\tthe number index, 1 numbers, 1 PIN hashes, 1 saved answers",
     ]
     moved = run("secrets", "rewrap", settings=both)
     assert (moved.code, moved.out.splitlines()[0][:20]) == (0, "2 values are now und")
     assert ok("secrets", "status", settings=both).splitlines() == [
         f"{first}\tneeded\twrites, the number index, 1 numbers, 1 saved answers",
-        f"{old}\tneeded\t1 live PINs, 1 saved answers",
+        f"{old}\tneeded\t1 PIN hashes, 1 saved answers",
     ]
     without = ok("secrets", "status", settings=storage_settings(database_url, OTP_SECRET_KEYS=new))
-    assert f"{old}\tneeded\t1 live PINs, 1 saved answers  MISSING in OTP_SECRET_KEYS: put it back\n" in without
+    assert f"{old}\tneeded\t1 PIN hashes, 1 saved answers  MISSING in OTP_SECRET_KEYS: put it back\n" in without
 
 
 @pytest.mark.parametrize("keys", ["k1", "k1:c2hvcnQ", "k1:" + "A" * 43, f"{SECRET_KEYS},{SECRET_KEYS}"])

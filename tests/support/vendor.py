@@ -40,6 +40,12 @@ class Vendor:
             while len((await http.get("/messages", params={"to": to})).json()) < count:
                 pass
 
+    async def fault_taken(self) -> None:
+        """Waits until no fault is armed any more: the call that met the last one is under way."""
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
+            while (await http.get("/faults")).json():
+                pass
+
     def fail(self, method: str, fault: str, *, times: int | None = 1, seconds: float = 1.0) -> None:
         """Arms a fault."""
         asked = {"method": method, "fault": fault, "times": times, "seconds": seconds}

@@ -1,0 +1,114 @@
+"""Sends of one verification that overlap: whichever ends last, the newest accepted PIN is the one that counts."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from otp_service.services import limits, retention
+from tests.support.service import NO_LIMITS, Service, new_number, serving
+from tests.support.vendor import Vendor
+
+
+def config(**signup: Any) -> dict[str, Any]:
+    return {"limits": NO_LIMITS, "purposes": {"signup": {"resend_after": [0], **signup}}}
+
+
+async def slow_start(service: Service, to: str, fault: str, method: str) -> asyncio.Task[Any]:
+    """A start whose first message the gateway is slow with, and the verification it made."""
+    service.vendor.fail(method, fault, seconds=1.5)
+    starting = asyncio.create_task(service.api.try_start(to))
+    await service.vendor.fault_taken()
+    return starting
+
+
+async def test_a_first_send_that_is_refused_late_leaves_the_resend_its_pin(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(routes=["pin"])) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow_refuse", "pin")
+        pending = await service.api.start(to)
+        assert (await service.api.resend(pending["id"])).status_code == 200
+        assert (await starting).status_code == 502
+        shown = await service.api.read(pending["id"])
+        assert (shown["status"], shown["delivery"]["status"]) == ("pending", "sent")
+        assert await service.api.check(pending["id"], service.pin(to)) == "approved"
+
+
+@pytest.mark.parametrize(("method", "routes"), [("pin", ["pin"]), ("sms", ["sms"])])
+async def test_a_first_send_that_is_accepted_late_does_not_revive_the_older_pin(
+    database_url: str, vendor: Vendor, method: str, routes: list[str]
+) -> None:
+    async with serving(database_url, vendor, config(routes=routes)) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow", method)
+        pending = await service.api.start(to)
+        assert (await service.api.resend(pending["id"])).status_code == 200
+        assert (await starting).status_code == 201
+        older, newer = sorted(vendor.messages(to), key=lambda message: message["at"])
+        if older["pin"] != newer["pin"]:
+            assert await service.api.check(pending["id"], older["pin"]) == "incorrect"
+        assert await service.api.check(pending["id"], newer["pin"]) == "approved"
+
+
+async def test_an_older_send_of_unknown_outcome_does_not_revive_its_pin(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(routes=["sms"]), ogangi_timeout=1.0) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow", "sms")
+        pending = await service.api.start(to)
+        resent = (await service.api.resend(pending["id"])).json()
+        assert (await starting).json()["delivery"]["status"] == "sent", "the newest message is the one that is shown"
+        shown = await service.api.read(pending["id"])
+        assert (shown["resend_at"], shown["delivery"]) == (resent["resend_at"], resent["delivery"])
+        older, newer = sorted(vendor.messages(to), key=lambda message: message["at"])
+        if older["pin"] != newer["pin"]:
+            assert await service.api.check(pending["id"], older["pin"]) == "incorrect"
+
+
+async def test_an_older_send_that_ends_late_does_not_shorten_the_wait(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(routes=["pin"], resend_after=[0, 300])) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow_refuse", "pin")
+        pending = await service.api.start(to)
+        assert (await service.api.resend(pending["id"])).status_code == 200
+        assert (await starting).status_code == 502
+        refused = await service.api.resend(pending["id"])
+        assert (refused.status_code, refused.json()["limit"]) == (429, "resend_after")
+
+
+async def test_refused_sends_with_limits_they_share_give_everything_back_and_never_deadlock(
+    database_url: str, vendor: Vendor
+) -> None:
+    shared = {**NO_LIMITS, "sends_per_client": "60/hour; 70/day", "sends_per_user_ip": "60/hour"}
+    async with serving(database_url, vendor, {"limits": shared}) as service:
+        vendor.fail("*", "refuse", times=None)
+        for _ in range(3):
+            answers = await asyncio.gather(
+                *(service.api.try_start(new_number(), user_ip="198.51.100.1") for _ in range(50))
+            )
+            assert Counter(answer.status_code for answer in answers) == {502: 50}
+        vendor.recover()
+        assert (await service.api.start(user_ip="198.51.100.1"))["status"] == "pending"
+
+
+async def test_what_was_refilled_is_not_given_back(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, {"limits": {**NO_LIMITS, "pause_per_number": 3}}) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow_refuse", "*")
+        service.shift(3.1)
+        await service.api.start(to, session="b")
+        await starting
+        refused = await service.api.try_start(to, session="c")
+        assert (refused.status_code, refused.json()["limit"]) == (429, limits.PAUSE)
+
+
+async def test_a_canceled_verification_whose_audit_is_not_kept_still_settles(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, {**config(), "retention": {"audit": 0}}) as service:
+        to = new_number()
+        starting = await slow_start(service, to, "slow", "pin")
+        pending = await service.api.start(to)
+        await service.api.cancel(pending["id"])
+        service.shift(1)
+        await retention.sweep(service.ctx)
+        answer = await starting
+        assert (answer.status_code, answer.json()["status"]) == (201, "canceled")
