@@ -1,6 +1,7 @@
 """The Prometheus metrics; no label ever carries a number, a PIN or an id."""
 
 import os
+from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -23,6 +24,22 @@ def render() -> bytes:
     """All metrics as text, of every worker where there are several."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
+    _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """A worker that was killed cannot take back what it held; what it counted stays."""
+    for file in folder.glob("gauge_live*.db"):
+        if not _lives(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

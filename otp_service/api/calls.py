@@ -43,8 +43,12 @@ class Call:
 
 
 def bearer_token(request: Request) -> str:
-    """What stands behind `Bearer` in the Authorization header (RFC 6750); empty where nothing does."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    """What stands behind `Bearer` in the Authorization header (RFC 6750); empty where nothing does.
+
+    Of two headers a proxy in front may have checked the other one: neither counts.
+    """
+    headers = request.headers.getlist("authorization")
+    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 

@@ -13,7 +13,9 @@ from otp_service.errors import Refusal
 from otp_service.pages import docs
 from otp_service.services import health
 
-_FORWARDING = ("x-forwarded-for", "x-real-ip", "forwarded")
+_FORWARDING = frozenset(
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip"]
+)
 
 
 async def livez(_: Request) -> Response:

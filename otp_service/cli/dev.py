@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.running import Problems, end_cleanly_when_stopped, listening, with_database
+from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
@@ -50,6 +50,7 @@ class _Port:
 @click.option("--folder", default=".otp-dev", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     """Serve everything on this machine: SQLite, own keys, the simulated Campaign Manager, a client."""
+    dump_no_core()
     end_cleanly_when_stopped()
     _make(folder)
     api, vendor = _bind(port, 8000), _bind(simulator_port, 8001)

@@ -1,6 +1,7 @@
 """What commands share: errors in plain words, and running asynchronous work on a database."""
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -153,3 +154,15 @@ def end_cleanly_when_stopped() -> None:
     """A stop that was asked for is no failure; uvicorn raises the signal again once it has shut down."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
+    stop_when_hung_up()
+
+
+def stop_when_hung_up() -> None:
+    """A terminal that is closed asks for a stop like any other: what is in flight ends."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def dump_no_core() -> None:
+    """The memory holds keys and PINs: a crash must not write it to the disk. Children inherit this."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -22,10 +22,12 @@ from otp_service import logs
 from otp_service.app import create_app
 from otp_service.cli.running import (
     BACKLOG,
+    dump_no_core,
     end_cleanly_when_stopped,
     listening,
     missing_file,
     schema_problem,
+    stop_when_hung_up,
     unavailable,
 )
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
@@ -35,8 +37,9 @@ from otp_service.storage.engine import Database
 
 GRACEFUL_SECONDS = 20
 """Longer than a start may take: what is in flight ends."""
-WORKER_START_SECONDS = 60
-"""A worker answers its parent only once it has imported everything; a loaded machine takes its time."""
+WORKER_START_SECONDS = 20
+"""A worker answers its parent only once it has imported everything, and a loaded machine takes its time. But a parent
+that waits for one that died meanwhile neither replaces the others nor hears a stop."""
 
 
 @click.command()
@@ -45,6 +48,7 @@ WORKER_START_SECONDS = 60
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
 def serve(host: str, port: int, workers: int) -> None:
     """Serve the API."""
+    dump_no_core()
     end_cleanly_when_stopped()
     settings = checked_settings()
     logs.configure(settings.log_level, settings.log_format)
@@ -73,6 +77,7 @@ def _serve_in_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> b
 
 def worker() -> Starlette:
     """The application of one worker process, from its own environment."""
+    stop_when_hung_up()  # it reaches the workers as well as the parent
     settings = load(ServiceSettings)
     logs.configure(settings.log_level, settings.log_format)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,14 +1,19 @@
 """Where settings come from: the environment over `.env`, and `NAME_FILE` for a value that is kept in a file."""
 
+import errno
+import io
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, DotEnvSettingsSource
+from dotenv import dotenv_values
 
 from otp_service.errors import SettingsError
 
 PREFIX = "OTP_"
+MOST_BYTES = 64 * 1024
+"""Of a file: a wrong path must not fill the memory."""
 
 
 def variable(field: str) -> str:
@@ -16,9 +21,9 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def read(settings: type[BaseSettings], fields: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+def read(fields: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """By field: the text of what is set, and the problem with what cannot be read. Raises SettingsError for `.env`."""
-    variables = {**_dotenv(settings), **os.environ}
+    variables = {**_dotenv(Path(".env")), **os.environ}
     values: dict[str, str] = {}
     problems: dict[str, str] = {}
     for field in fields:
@@ -31,11 +36,13 @@ def read(settings: type[BaseSettings], fields: list[str]) -> tuple[dict[str, str
     return values, problems
 
 
-def _dotenv(settings: type[BaseSettings]) -> dict[str, str]:
+def _dotenv(path: Path) -> dict[str, str]:
     try:
-        found = DotEnvSettingsSource(settings, env_file=".env", env_file_encoding="utf-8", case_sensitive=True).env_vars
+        text = _text(path) if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f".env cannot be read as UTF-8 text: {_why(error)}"]) from None
+        raise SettingsError([f".env cannot be read: {_why(error)}"]) from None
+    # Not interpolated: a secret may hold ${...}, and must be what stands there.
+    found = dotenv_values(stream=io.StringIO(text, newline=None), interpolate=False)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -46,10 +53,21 @@ def _value(name: str, variables: Mapping[str, str]) -> str | None:
     if value:
         raise ValueError(f"{name} and {name}_FILE are both set: leave one of them out")
     try:
-        return Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        return _text(Path(path)).removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as error:
         # Not the path: it is the secret itself when somebody mistook the two names.
         raise ValueError(f"{name}_FILE names a file that cannot be read: {_why(error)}") from None
+
+
+def _text(path: Path) -> str:
+    # A pipe would make us wait for who writes to it.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    with path.open("rb") as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise OSError(errno.EFBIG, "more than 64 KiB")
+    return raw.decode("utf-8-sig")  # Windows editors put a mark in front
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -49,7 +49,8 @@ def _checked_countries(text: str) -> str:
     regions = [part.strip().upper() for part in text.split(",")]
     unknown = [region for region in regions if region not in KNOWN_REGIONS]
     if unknown and regions != [_EVERYWHERE]:
-        raise ValueError(f"should be two-letter countries such as CO,US,VE, or * alone; unknown: {', '.join(unknown)}")
+        named = ", ".join(region if len(region) <= 3 else "..." for region in unknown)  # longer: perhaps a secret
+        raise ValueError(f"should be two-letter countries such as CO,US,VE, or * alone; unknown: {named}")
     return ",".join(regions)
 
 
@@ -212,7 +213,7 @@ SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
 
 def load(cls: type[SettingsT]) -> SettingsT:
     """The settings of the environment and `.env`. Raises SettingsError with every problem at once."""
-    values, unread = environment.read(cls, variables_of(cls))
+    values, unread = environment.read(variables_of(cls))
     given: dict[str, Any] = {field: value for field, value in values.items() if value or field in _MAY_BE_EMPTY}
     try:
         settings = cls(**given)

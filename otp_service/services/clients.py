@@ -16,7 +16,8 @@ from otp_service.storage.engine import AnyRow, Database
 CACHED_SECONDS = 2.0
 """A revoked key must be refused within 5 s on every replica."""
 MOST_CACHED = 10_000
-_KEY = re.compile(r"otp_[A-Za-z0-9_-]{43}")
+_KEY_START = "otp_"
+_KEY = re.compile(rf"{_KEY_START}[A-Za-z0-9_-]{{43}}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -71,8 +72,7 @@ class Directory:
 
 async def create(database: Database, clock: Clock, name: str) -> NewKey:
     """A new client with its first key."""
-    if not _NAME.fullmatch(name):
-        raise ClientError("A client's name is 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
+    _require_name(name)
     client_id, api_key = f"cli_{secrets.token_urlsafe(16)}", _new_key()
 
     def step(tx: Connection) -> None:
@@ -87,6 +87,7 @@ async def create(database: Database, clock: Clock, name: str) -> NewKey:
 
 async def rotate(database: Database, clock: Clock, name: str, grace_seconds: float) -> NewKey:
     """A new key; the ones before end after the grace."""
+    _require_name(name)
     api_key = _new_key()
 
     def step(tx: Connection) -> str:
@@ -100,12 +101,21 @@ async def rotate(database: Database, clock: Clock, name: str, grace_seconds: flo
 
 async def revoke(database: Database, clock: Clock, name: str) -> None:
     """Refuses every key of the client from now on."""
+    _require_name(name)
     await database.write(lambda tx: clients.revoke(tx, client_id=_active(tx, name).id, now=clock.now()))
 
 
 async def everyone(database: Database, clock: Clock) -> Sequence[AnyRow]:
     """All clients by name: id, name, created_at, revoked_at, keys (how many work)."""
     return await database.read(lambda tx: clients.everyone(tx, clock.now()))
+
+
+def _require_name(name: str) -> None:
+    """What is no name is not shown in any message: it may be a key, or control a terminal."""
+    if name.startswith(_KEY_START):
+        raise ClientError("That is an API key, or begins like one; name the client instead: `clients list` shows them.")
+    if not _NAME.fullmatch(name):
+        raise ClientError("A client's name is 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
 
 
 def _active(tx: Connection, name: str) -> AnyRow:
@@ -118,7 +128,7 @@ def _active(tx: Connection, name: str) -> AnyRow:
 
 
 def _new_key() -> str:
-    return f"otp_{secrets.token_urlsafe(32)}"
+    return f"{_KEY_START}{secrets.token_urlsafe(32)}"
 
 
 def _digest(api_key: str) -> str:

@@ -7,6 +7,7 @@ from otp_service.storage.tables import keyring
 
 HEAD = "0001"
 """The newest migration; revisions are numbered, so that older and newer can be told apart."""
+_NOBODYS_ID = 0
 
 
 def revision(tx: Connection) -> str | None:
@@ -23,6 +24,8 @@ def is_current(found: str | None) -> bool:
 
 
 def require_writable(tx: Connection) -> None:
-    """An insert of nothing: fails where the database is read-only, as after a failover."""
-    nothing = sa.select(keyring.c.id, keyring.c.index_key).where(sa.false())
-    tx.execute(sa.insert(keyring).from_select(["id", "index_key"], nothing))
+    """A row that comes and goes in this transaction: fails, at the latest in its commit, on a full disk or where the
+    database is read-only, as after a failover."""
+    # An update of a row to what it is already writes no page on SQLite, and waits for whoever holds the row.
+    tx.execute(sa.insert(keyring).values(id=_NOBODYS_ID, index_key=""))
+    tx.execute(sa.delete(keyring).where(keyring.c.id == _NOBODYS_ID))

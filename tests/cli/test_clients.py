@@ -70,7 +70,7 @@ def test_a_name_that_is_none_is_not_shown(settings: dict[str, str], name: str) -
         done = here("clients", command, name, settings=settings)
         assert (done.code, done.out) == (1, "")
         assert done.err.startswith(
-            "error: That is an API key" if name.startswith("otp_") else "error: A client's name is 1 to 64"
+            "error: That is an API key, or" if name.startswith("otp_") else "error: A client's name is 1 to 64"
         )
         assert name[-4:] not in done.err.removeprefix("error: ")
 

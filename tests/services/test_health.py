@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from otp_service.services import health
 from otp_service.storage.engine import Database
-from tests.support.postgres import Server
 
 READY = {"database": "ok", "schema": "ok"}
 UNREADY = {"database": "unavailable", "schema": "unknown"}
@@ -22,8 +21,15 @@ def no_file_grows_beyond(size: int) -> Iterator[None]:
     """What a full disk does, to this process alone."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def size_of_log(database_url: str) -> int:
+    """That of SQLite's write-ahead log, which every commit makes longer."""
+    return Path(f"{database_url.removeprefix('sqlite:///')}-wal").stat().st_size
 
 
 @pytest.mark.parametrize("keys", [0, 1])
@@ -32,7 +38,7 @@ async def test_a_full_disk_is_not_ready_until_it_has_room_again(migrated: str, k
     if keys:
         await database.write(lambda tx: tx.execute(sa.text("INSERT INTO keyring VALUES (1, 'k1')")))
     assert await health.database_and_schema(database) == READY
-    with no_file_grows_beyond(Path(f"{migrated.removeprefix('sqlite:///')}-wal").stat().st_size):
+    with no_file_grows_beyond(size_of_log(migrated)):
         assert await health.database_and_schema(database) == UNREADY
     assert await health.database_and_schema(database) == READY
     assert await database.read(lambda tx: tx.scalar(sa.text("SELECT count(*) FROM keyring"))) == keys
@@ -40,7 +46,7 @@ async def test_a_full_disk_is_not_ready_until_it_has_room_again(migrated: str, k
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_postgresql_commits_a_change_each_time(database_url: str, postgres_server: Server) -> None:
+async def test_postgresql_commits_a_change_each_time(database_url: str) -> None:
     database = Database(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
 

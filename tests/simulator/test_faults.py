@@ -95,6 +95,7 @@ def vendor() -> Iterator[Vendor]:
 
 NOT_DELIVERED = [
     "refuse",
+    "slow_refuse",
     "bad_signature",
     "http_404",
     "http_503",

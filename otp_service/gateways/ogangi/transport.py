@@ -5,7 +5,7 @@ import logging
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
@@ -19,9 +19,17 @@ for _name in ("httpx", "httpcore"):
 _BODY_LIMIT = 64 * 1024
 _GZIP_OR_ZLIB = 47
 
-# The kept-open connections expire early: a request that meets a connection just being closed is one whose outcome
-# nobody knows.
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=50, keepalive_expiry=4.0)
+# No connection is used twice. What a vendor writes beyond its answer would be read as the answer of the next send:
+# somebody's PIN would approve somebody else's number. And a request that meets a connection just being closed is one
+# whose outcome nobody knows.
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=0)
+
+
+class _NoCookies(CookieJar):
+    """Reads none: thousands in one answer would hold everybody up, and the parser prints its tracebacks."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Extracts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class Transport:
             timeout=httpx.Timeout(None),  # it counts per read; `get` bounds the whole exchange
             limits=_LIMITS,
             headers={"Accept-Encoding": "identity", "Accept": "application/xml", "User-Agent": "otp-service"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            cookies=_NoCookies(),
         )
 
     async def get(self, url: str, timeout: float) -> Answer | NoAnswer:

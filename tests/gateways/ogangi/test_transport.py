@@ -219,18 +219,12 @@ async def test_what_follows_an_answer_is_never_the_answer_of_the_next_send(gatew
     assert all(each.outcome is Outcome.ACCEPTED for each in sent)
 
 
-async def test_cookies_are_not_even_read(
-    gateway_to: GatewayTo, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("http.cookiejar.debug", True)  # it prints the traceback that it prints before Python 3.12
-    lines = ["Set-Cookie: a=b; expires=Wed, 01 Jan 123456 00:00:00 GMT", "Set-Cookie2: a", *["Set-Cookie: a=b"] * 5000]
-    async with answering(http(OK, *lines)) as bare:
-        gateway = gateway_to(bare.base_url)
-        started = time.thread_time()
-        assert (await gateway.send_mt(MESSAGE, 5)).outcome is Outcome.ACCEPTED
-        spent = time.thread_time() - started
-    assert spent < 0.2
-    assert capfd.readouterr().err == ""
+async def test_cookies_are_not_even_read(gateway_to: GatewayTo, recwarn: pytest.WarningsRecorder) -> None:
+    # More digits than Python takes for a number: its parser of cookies prints the traceback, as a warning.
+    year = "1" * 5000
+    async with answering(http(OK, f"Set-Cookie: a=b; expires=1 Jan {year}")) as bare:
+        assert (await gateway_to(bare.base_url).send_mt(MESSAGE, 5)).outcome is Outcome.ACCEPTED
+    assert list(recwarn) == []
 
 
 async def test_proxies_of_the_environment_are_not_used(gateway_to: GatewayTo, monkeypatch: pytest.MonkeyPatch) -> None:
