@@ -136,6 +136,10 @@ def _rates(value: object) -> object:
     raise ValueError('should be text such as "5/hour", or "" or 0 to turn it off')
 
 
+def _pause(value: object) -> object:
+    return 0 if value == "" else value
+
+
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates)]
 
 
@@ -143,7 +147,7 @@ class Limits(_Table):
     """How much may be sent, and what wrong checks cost. An empty tuple or 0 is off."""
 
     sends_per_number: Rates = parse_rates("5/hour; 10/day")
-    pause_per_number: StrictInt = Field(default=30, ge=0, le=86400)
+    pause_per_number: Annotated[StrictInt, BeforeValidator(_pause)] = Field(default=30, ge=0, le=86400)
     sends_per_user_ip: Rates = parse_rates("25/5 minutes")
     sends_per_client: Rates = ()
     failures_per_number: Failures = Failures()

@@ -271,6 +271,17 @@ def test_waits_that_make_no_sense_are_refused(table: dict[str, int]) -> None:
         Failures.model_validate(table)
 
 
+@pytest.mark.parametrize("off", ['""', "0"])
+def test_a_limit_is_turned_off_by_nothing_or_zero(tmp_path: Path, off: str) -> None:
+    names = ("sends_per_number", "sends_per_user_ip", "sends_per_client", "pause_per_number")
+    limits = load_policy(written(tmp_path, "\n".join(["[limits]", *(f"{name} = {off}" for name in names)]))).limits
+    assert not any(getattr(limits, name) for name in names)
+
+
+def test_the_same_rate_written_twice_is_one_limit() -> None:
+    assert parse_rates("5/hour; 5/60 minutes") == parse_rates("5/hour")
+
+
 def test_the_longest_prefix_names_the_carrier() -> None:
     policy = Policy(carriers={"57": "Any", "5730": "Tigo", "5731": "Claro"})
     assert policy.carrier_for("+573001234567") == "Tigo"
