@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from otp_service import texts
 from otp_service.app import make_context
 from otp_service.cli.running import missing_file, schema_problem, unavailable
 from otp_service.config.settings import ServiceSettings, load
@@ -76,6 +77,17 @@ def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
     if settings.ogangi_carrier is None and not settings.policy.carriers:
         detail = "no carrier is known: set OTP_OGANGI_CARRIER or [carriers], or name one in each request"
         yield Finding("policy", None, detail)
+    yield from _long_texts(settings)
+
+
+def _long_texts(settings: ServiceSettings) -> Iterator[Finding]:
+    for purpose in settings.policy.purposes.values():
+        for locale, template in purpose.text.items():
+            pin = "0" * purpose.pin_length
+            filled = texts.render(template, pin=pin, minutes=purpose.lifetime // 60, brand=purpose.brand)
+            if texts.segments(filled) > 1:
+                detail = f"{purpose.name} in {locale} takes {texts.segments(filled)} SMS: shorten the text"
+                yield Finding("policy", None, detail)
 
 
 async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:

@@ -61,6 +61,14 @@ def test_what_is_wrong_is_said_with_what_to_do(migrated_sqlite: Path, tmp_path: 
     assert not (tmp_path / "none.db").exists()
 
 
+def test_a_text_that_takes_two_messages_is_worth_a_look(migrated_sqlite: Path, tmp_path: Path, vendor: Vendor) -> None:
+    config = tmp_path / "policy.toml"
+    config.write_text(f'[purposes.login]\nbrand = "Acme"\n[purposes.login.text]\nes = "{"largo " * 30}{{pin}}"\n')
+    done = looked(service_settings(f"sqlite:///{migrated_sqlite}", vendor, OTP_CONFIG_FILE=str(config)))
+    assert done.code == 0
+    assert "login in es takes 2 SMS" in done.out
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
