@@ -58,11 +58,11 @@ def config() -> dict[str, Any]:
 
 @pytest.fixture
 def application(
-    database_url: str, vendor: Vendor, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    migrated: str, vendor: Vendor, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Application]:
-    with running(create_app(make_settings(database_url, vendor.base_url, config))) as url:
+    with running(create_app(make_settings(migrated, vendor.base_url, config))) as url:
         monkeypatch.setenv("PIN_SERVICE", url)
-        monkeypatch.setenv("PIN_SERVICE_KEY", asyncio.run(new_client(database_url)))
+        monkeypatch.setenv("PIN_SERVICE_KEY", asyncio.run(new_client(migrated)))
         names: dict[str, Any] = {}
         for block in blocks("python"):
             exec(block, names)  # noqa: S102 - that it runs as it is printed is what is tested
