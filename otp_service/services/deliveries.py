@@ -112,15 +112,18 @@ async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, sen
     return await _settle(ctx, job, drafted, send_id, sent)
 
 
-async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
+def _message(ctx: Context, job: Job, drafted: Draft) -> Message:
     minutes = max(1, int(job.seconds_left // 60))
     template = texts.choose(job.purpose, job.locale)
     pin = drafted.pin if drafted.pin is not None else ctx.gateway.pin_placeholder
-    text = texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand)
-    message = Message(job.to, text, job.carrier)
+    return Message(job.to, texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand), job.carrier)
+
+
+async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     left = job.deadline - time.monotonic()
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
+    message = _message(ctx, job, drafted)
     timeout = min(ctx.gateway_timeout, left)
     with GATEWAY_SECONDS.labels(drafted.route).time():
         if drafted.route == "pin":

@@ -215,6 +215,20 @@ async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried
     assert calls == ([PIN_METHOD, SMS_METHOD] if status == 201 else [PIN_METHOD])
 
 
+async def test_the_first_route_too_is_not_tried_with_too_little_time_left(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "TOTAL_SECONDS", 0.9)
+    to = new_number()
+    refused = await service.api.try_start(to)
+    assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
+    assert service.vendor.messages(to) == []
+    (send,) = [
+        event for event in await service.api.events(refused.json()["verification_id"]) if event["type"] == "send"
+    ]
+    assert (send["result"], send["detail"]) == ("refused", "no_time")
+
+
 async def test_nothing_is_sent_where_nothing_listens(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, ogangi_base_url="http://127.0.0.1:1/mmc") as service:
         refused = await service.api.try_start(new_number())

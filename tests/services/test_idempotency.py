@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.services import deliveries, idempotency
+from otp_service.services import checks, deliveries, idempotency
 from otp_service.services.clients import Directory
 from otp_service.storage.tables import requests
 from tests.support.service import Api, Service, new_number, serving, wrong
@@ -121,6 +121,28 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
         status, body = await slow
         assert (status, body["code"]) == (409, "idempotency_in_progress")
         assert len(vendor.messages(to)) == 1
+
+
+async def test_a_check_that_was_taken_over_spends_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = await service.api.start()
+    path, body = f"/v1/verifications/{started['id']}/checks", {"pin": wrong(service.pin(started["to"]))}
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    real = checks._check
+
+    async def slow(*args: Any) -> checks.Checked:
+        waiting.set()
+        await go_on.wait()
+        return await real(*args)
+
+    monkeypatch.setattr(checks, "_check", slow)
+    first = asyncio.create_task(service.api.call("POST", path, body, idempotency_key="c"))
+    await waiting.wait()
+    monkeypatch.setattr(checks, "_check", real)
+    service.shift(12.1)
+    assert (await service.api.call("POST", path, body, idempotency_key="c")).json()["result"] == "incorrect"
+    go_on.set()
+    assert (await first).json()["code"] == "idempotency_in_progress"
+    assert (await service.api.read(started["id"]))["attempts_left"] == 4
 
 
 async def test_what_is_saved_tells_no_number_without_the_keys(service: Service) -> None:
