@@ -23,6 +23,11 @@ def main():
 TOOLS = ("sh", "cat", "chmod", "cksum", "dirname", "mkdir", "mktemp", "rm")
 
 
+def _hear_interrupts() -> None:
+    # What runs in the background of a shell ignores SIGINT, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Copy:
     """A copy of the project with its own PATH: nothing of this machine's is on it but the plainest tools."""
@@ -54,6 +59,7 @@ class Copy:
             text=True,
             cwd=self.bin,
             env={"PATH": str(self.bin), "HOME": str(self.bin), **environment},
+            preexec_fn=_hear_interrupts,
         )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
