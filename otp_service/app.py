@@ -1,8 +1,8 @@
 """Wires the packages together: the only place that does."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,13 +14,15 @@ from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.errors import Unavailable
 from otp_service.gateways.base import Gateway
-from otp_service.gateways.ogangi.client import Account, OgangiGateway
+from otp_service.gateways.ogangi.callbacks import read_callback
+from otp_service.gateways.ogangi.caller import Account, Descriptor
+from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.hashing import PinHasher
-from otp_service.services import rotation
+from otp_service.services import background, campaign, inbound, outbox, receipts, retention, rotation
+from otp_service.services.background import Loop, Wakes
 from otp_service.services.clients import Directory
 from otp_service.services.context import Context
 from otp_service.services.health import GatewayHealth
-from otp_service.services.retention import sweep_forever
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault
 
@@ -34,8 +36,13 @@ def make_gateway(settings: ServiceSettings) -> OgangiGateway:
         private_key=settings.ogangi_private_key.get_secret_value(),
         sender=settings.ogangi_sender,
     )
+    names = settings.policy.campaign
     return OgangiGateway(
-        account, padding=settings.ogangi_base64_padding, pin_placeholder=settings.ogangi_pin_placeholder
+        account,
+        padding=settings.ogangi_base64_padding,
+        pin_placeholder=settings.ogangi_pin_placeholder,
+        mt_flags=settings.policy.gateway.mt_flags,
+        descriptor=Descriptor(sender=names.sender_name, keyword=names.keyword_name, number=names.number_name),
     )
 
 
@@ -53,11 +60,13 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
         hasher=PinHasher(vault, settings.argon2),
         gateway=gateway or make_gateway(settings),
         gateway_health=GatewayHealth(),
+        sender=settings.ogangi_sender,
+        wakes=Wakes(),
     )
 
 
-def create_app(settings: ServiceSettings, gateway: Gateway | None = None) -> Starlette:
-    """The service as an ASGI application."""
+def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, background_work: bool = True) -> Starlette:
+    """The service as an ASGI application. Without `background_work`, a test takes each step when it wants it."""
     ctx = make_context(settings, gateway)
     table = routes()
     app = Starlette(
@@ -69,9 +78,25 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None) -> Sta
     app.router.redirect_slashes = False
     app.state.context = ctx
     app.state.clients = Directory(ctx.database, ctx.clock)
+    app.state.loops = _loops(ctx) if background_work else []
     app.state.operations = OPERATIONS
     app.state.metrics_token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    app.state.callback_token = (
+        settings.ogangi_callback_token.get_secret_value() if settings.ogangi_callback_token else None
+    )
+    app.state.read_callback = read_callback
     return app
+
+
+def _loops(ctx: Context) -> list[Loop]:
+    """What goes on beside the requests, with the pauses in seconds."""
+    return [
+        Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
+        Loop("outbox", partial(outbox.work, ctx), outbox.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
+        Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
+        Loop("inbound", partial(inbound.poll, ctx), 1.0, ctx.wakes.inbound),
+        Loop("receipts", partial(receipts.poll, ctx), 2.0),
+    ]
 
 
 @asynccontextmanager
@@ -81,11 +106,9 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     with suppress(Unavailable):
         await ctx.database.anchor(ctx.clock)
         await rotation.record_index_key(ctx.database, ctx.vault)
-    sweeper = asyncio.create_task(sweep_forever(ctx))
-    yield
-    sweeper.cancel()
-    with suppress(asyncio.CancelledError):
-        await sweeper
+    async with background.running(app.state.loops):
+        yield
+        ctx.wakes.stopping.set()
     await ctx.gateway.aclose()
     ctx.hasher.close()
     ctx.database.close()

@@ -11,6 +11,12 @@ CHECKS = Counter("otp_checks", "Checks by purpose and result", ["purpose", "resu
 GATEWAY_SECONDS = Histogram(
     "otp_gateway_seconds", "How long the gateway took", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
 )
+BREAKER_OPEN = Gauge("otp_gateway_breaker_open", "1 while a route is left out", ["route"], multiprocess_mode="livemax")
+BAD_SIGNATURES = Counter("otp_gateway_bad_signatures", "Calls whose signature the gateway refused", ["method"])
+GATEWAY_READS = Counter("otp_gateway_reads", "Calls that only read or tell, by method and result", ["method", "result"])
+NOTIFICATIONS = Counter("otp_notifications", "Notifications by what became of them", ["result"])
+RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["status", "source"])
+INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
 HASH_QUEUE = Gauge("otp_hash_queue", "Requests that hash or wait for it", multiprocess_mode="livesum")
 REQUESTS = Counter("otp_http_requests", "Requests by route, method and status", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")
+_NAMED = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
 _FIELD = re.compile(r"\{(pin|minutes|brand)\}")
 
 # GSM 03.38, the default alphabet and its extension table, whose characters take an escape as well.
@@ -57,6 +58,14 @@ def render(template: str, *, pin: str, minutes: int, brand: str) -> str:
     return _FIELD.sub(lambda match: values[match[1]], template)
 
 
+def reads_like(text: str, template: str, *, pin_length: int, brand: str) -> bool:
+    """Whether `text` can be the template filled in, with whatever PIN of that length and whatever minutes."""
+    shapes = {"pin": f"[0-9]{{{pin_length}}}", "minutes": "[0-9]{1,2}", "brand": re.escape(brand)}
+    pieces = _FIELD.split(template)  # words and names of fields, in turn
+    pattern = "".join(shapes[piece] if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))
+    return re.fullmatch(pattern, text) is not None
+
+
 def problem_with(template: str) -> str | None:
     """What keeps `template` from being the text of a message, as the end of a sentence; None if nothing does."""
     if template.count("{pin}") != 1:
@@ -67,6 +76,34 @@ def problem_with(template: str) -> str | None:
         return "should hold no control, format or bidirectional characters"
     if any(line.lstrip().startswith("@") for line in template.split("\n")):
         return "should have no line that begins with '@': browsers read that as ours (WebOTP)"
+    return None
+
+
+def problem_with_template(template: str) -> str | None:
+    """What keeps `template` from being one of a notification, as the end of a sentence; None if nothing does."""
+    if any(char in "{}" for char in _NAMED.sub("", template)):
+        return "should hold no braces but {names} of a-z, 0-9 and _"
+    return problem_with_message(_NAMED.sub("", template))
+
+
+def fields(template: str) -> list[str]:
+    """The {names} that stand in a notification's template."""
+    return _NAMED.findall(template)
+
+
+def fill_in(template: str, values: Mapping[str, str]) -> str:
+    """A notification's template filled in, in a single pass: what is put in is never interpreted again."""
+    return _NAMED.sub(lambda match: values[match[1]], template)
+
+
+def problem_with_message(text: str) -> str | None:
+    """What keeps `text` from being sent as a message that is no PIN, as the end of a sentence; None if nothing does."""
+    if not text.strip():
+        return "should not be empty"
+    if not is_printable(text.replace("\n", "")):
+        return "should hold no control, format or bidirectional characters but line breaks"
+    if any(line.lstrip().startswith("@") for line in text.split("\n")):
+        return "should have no line that begins with '@': browsers read that as a PIN's (WebOTP)"
     return None
 
 

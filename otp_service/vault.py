@@ -92,6 +92,10 @@ class Vault:
         """`id:hex`, the MAC of a request."""
         return self._fingerprint_under(self.writing_key_id, data)
 
+    def fingerprints(self, data: bytes) -> list[str]:
+        """The same under every key, the writing one first."""
+        return [self._fingerprint_under(key_id, data) for key_id in self._keys]
+
     def fingerprint_matches(self, recorded: str, data: bytes) -> bool:
         """Whether `recorded` is the fingerprint of `data`; False where the key that made it is gone."""
         key_id = recorded.partition(":")[0]

@@ -37,9 +37,9 @@ def shared_vendor() -> Iterator[Vendor]:
 
 @pytest.fixture
 def vendor(shared_vendor: Vendor) -> Iterator[Vendor]:
-    """The simulated gateway, without the faults that another test asked for."""
+    """The simulated gateway, without the faults and the texts from people of another test."""
     yield shared_vendor
-    shared_vendor.recover()
+    shared_vendor.reset()
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,14 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from otp_service import metrics
 from otp_service.api.problems import STATUS
-from otp_service.api.routes import OPERATIONS
+from otp_service.api.routes import CALLBACKS, OPERATIONS
 from otp_service.cli import main
 from otp_service.config.environment import variable
 from otp_service.config.policy import Failures, Limits, Policy, Purpose, Retention
 from otp_service.config.settings import ServiceSettings, variables_of
 
 ROOT = Path(__file__).parent.parent
-FILES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
+FILES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in FILES)
 
 
@@ -68,6 +68,6 @@ def test_every_metric_is_documented(metric: str) -> None:
     assert names(metric)
 
 
-@pytest.mark.parametrize("call", [f"{each.method} {each.path}" for each in OPERATIONS])
+@pytest.mark.parametrize("call", [f"{each.method} {each.path}" for each in OPERATIONS + CALLBACKS])
 def test_every_route_is_documented(call: str) -> None:
     assert names(call)

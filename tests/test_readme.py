@@ -96,7 +96,7 @@ def test_sign_up_says_what_to_do_about_a_refusal(application: Application, vendo
     assert application.start_signup("+576012345678", {}, USER_IP) == "We cannot send an SMS to this number."
     assert application.start_signup(to, {}, USER_IP) is None
     assert application.start_signup(to, {}, USER_IP).startswith("Wait ")
-    vendor.fail("*", "refuse", times=2)
+    vendor.fail("*", "refuse", times=3)
     assert application.start_signup(new_number(), {}, USER_IP) == (
         "The message could not be sent. Try again in a minute."
     )

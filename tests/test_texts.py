@@ -65,6 +65,15 @@ def test_placeholders_and_format_strings_put_in_stay_as_they_are(evil: str) -> N
     assert texts.render("{brand}: {pin}", pin=evil, minutes=1, brand=evil) == f"{evil}: {evil}"
 
 
+@given(template=st.text(), minutes=st.integers(1, 10), pin=st.from_regex("[0-9]{6}", fullmatch=True), brand=st.text())
+def test_what_was_filled_in_reads_like_its_template(template: str, minutes: int, pin: str, brand: str) -> None:
+    whole = f"{{brand}} {template} {{minutes}}: {{pin}}"
+    filled = texts.render(whole, pin=pin, minutes=minutes, brand=brand)
+    assert texts.reads_like(filled, whole, pin_length=6, brand=brand)
+    assert not texts.reads_like(f"{filled}1", whole, pin_length=6, brand=brand)
+    assert not texts.reads_like(f"{filled}\n", whole, pin_length=6, brand=brand)
+
+
 @pytest.mark.parametrize(("purpose", "locale", "template"), SHIPPED)
 def test_a_shipped_text_is_one_gsm7_segment_at_its_longest(purpose: str, locale: str, template: str) -> None:
     filled = texts.render(template, pin="0" * 10, minutes=10, brand="B" * 40)

@@ -22,15 +22,23 @@ Timestamp = Annotated[
 """Seconds since the epoch, written in RFC 3339."""
 Status = Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
 DeliveryStatus = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
+NotificationStatus = Literal["queued", "sent", "delivered", "undelivered", "unknown", "failed"]
 Result = Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"]
 
 
 class DeliveryAnswer(Answer):
-    """How the newest message went."""
+    """How the newest message went; all null where none is ever sent."""
 
-    status: DeliveryStatus
+    status: DeliveryStatus | None
     route: str | None
     sent_at: Timestamp | None
+
+
+class InboundAnswer(Answer):
+    """What the person should text us."""
+
+    send_to: str
+    text: str
 
 
 class VerificationAnswer(Answer):
@@ -50,6 +58,12 @@ class VerificationAnswer(Answer):
     delivery: DeliveryAnswer
     subject: str | None
     reference: str | None
+    inbound: Annotated[
+        InboundAnswer | None,
+        Field(
+            description="Only with `channel` `inbound`, while it is pending.", exclude_if=lambda asked: asked is None
+        ),
+    ] = None
 
 
 class CheckAnswer(Answer):
@@ -78,6 +92,36 @@ class EventsAnswer(Answer):
     events: list[EventAnswer]
 
 
+class NotificationAnswer(Answer):
+    """A message that is no PIN."""
+
+    id: str
+    status: NotificationStatus
+    reason: str | None
+    to: str | None
+    segments: int
+    template: str | None
+    reference: str | None
+    created_at: Timestamp
+    sent_at: Timestamp | None
+    route: str | None
+
+
+class OptOutAnswer(Answer):
+    """Whether a number wants messages; `source` and `since` are null while it does."""
+
+    to: str
+    opted_out: bool
+    source: Literal["user", "client"] | None
+    since: Timestamp | None
+
+
+class LookedUpAnswer(OptOutAnswer):
+    """The same, and whether the gateway itself blocks the number; null where it could not tell."""
+
+    gateway_blacklisted: bool | None
+
+
 class AliveAnswer(Answer):
     """The process answers."""
 
@@ -85,10 +129,12 @@ class AliveAnswer(Answer):
 
 
 class GatewayState(Answer):
-    """How the newest send of this process went."""
+    """How this process finds the gateway. `routes`: the circuit breaker of each; `alarm`: what somebody must mend."""
 
     status: Literal["ok", "trouble"]
     last: str
+    routes: dict[str, Literal["closed", "open", "probing"]]
+    alarm: Literal["bad_signature"] | None
 
 
 class ReadyAnswer(Answer):

@@ -25,16 +25,16 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 async def read(request: Request, model: type[BodyT]) -> BodyT:
     """The body of a request. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
     _check_media_type(request)
-    return _validated(model, parse(await _bytes(request)))
+    return _validated(model, parse(await raw(request)))
 
 
 async def read_empty(request: Request) -> None:
     """For calls without a body: nothing, or an empty object."""
-    raw = await _bytes(request)
-    if not raw:
+    found = await raw(request)
+    if not found:
         return
     _check_media_type(request)
-    value = parse(raw)
+    value = parse(found)
     if value != {}:
         raise Refusal("invalid", "This call takes no body.", errors=[FieldError("body", "It should be empty.")])
 
@@ -44,17 +44,18 @@ def _check_media_type(request: Request) -> None:
         raise Refusal("unsupported_media_type", "Send plain JSON as application/json in UTF-8.")
 
 
-async def _bytes(request: Request) -> bytes:
-    too_large = Refusal("too_large", f"A body has at most {MOST_BYTES} bytes.")
+async def raw(request: Request, most: int = MOST_BYTES) -> bytes:
+    """The body as it came. Refusal: `too_large`."""
+    too_large = Refusal("too_large", f"A body has at most {most} bytes.")
     announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced[:12]) > MOST_BYTES:
+    if not announced.isdecimal() or int(announced[:12]) > most:
         raise too_large
-    raw = bytearray()
+    found = bytearray()
     async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MOST_BYTES:
+        found += chunk
+        if len(found) > most:
             raise too_large
-    return bytes(raw)
+    return bytes(found)
 
 
 def parse(raw: bytes) -> Any:

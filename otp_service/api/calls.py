@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from otp_service.api.answers import VerificationAnswer, render
+from otp_service.api.answers import NotificationAnswer, VerificationAnswer, render
 from otp_service.errors import FieldError, Refusal, Unavailable
-from otp_service.services import idempotency, verifications
+from otp_service.services import idempotency, notifications, verifications
 from otp_service.services.clients import Client, Directory
 from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim, Lost, Saved
@@ -21,6 +21,7 @@ from otp_service.services.idempotency import Claim, Lost, Saved
 log = structlog.get_logger("otp_service.api")
 
 VERIFICATION_ID = r"ver_[A-Za-z0-9_-]{22}"
+NOTIFICATION_ID = r"ntf_[A-Za-z0-9_-]{22}"
 IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
 """Quoted (RFC 9651) or bare."""
 
@@ -40,6 +41,14 @@ class Call:
         if not re.fullmatch(VERIFICATION_ID, verification_id):
             raise verifications.not_found()
         return verification_id
+
+    @property
+    def notification_id(self) -> str:
+        """The same of a notification."""
+        notification_id = str(self.request.path_params["id"])
+        if not re.fullmatch(NOTIFICATION_ID, notification_id):
+            raise notifications.not_found()
+        return notification_id
 
 
 def bearer_token(request: Request) -> str:
@@ -67,7 +76,7 @@ async def once(
 ) -> Response:
     """Runs a call under its `Idempotency-Key`, if it has one: once, however often it is sent.
 
-    `status_if_lost`: of the answer where the first request died after it counted a send.
+    `status_if_lost`: of the answer where the first request died after its effect.
     """
     key = _key(call.request)
     if key is None:
@@ -76,8 +85,7 @@ async def once(
     if isinstance(claim, Saved):
         return Response(claim.body, claim.status, media_type="application/json")
     if isinstance(claim, Lost):
-        verification = await verifications.read(call.ctx, call.client.id, claim.verification_id)
-        return JSONResponse(render(VerificationAnswer, verification), status_if_lost)
+        return JSONResponse(await _left(call, claim), status_if_lost)
     try:
         response = await run(claim)
     except Refusal:
@@ -86,9 +94,16 @@ async def once(
     try:
         await idempotency.keep(call.ctx, claim, response.status_code, bytes(response.body))
     except Unavailable:
-        # What was done is done, and the answer is true; a repetition finds it by the row of the send.
+        # What was done is done, and the answer is true; a repetition finds it by what it left.
         log.warning("answer_not_kept")
     return response
+
+
+async def _left(call: Call, lost: Lost) -> dict[str, Any]:
+    """What a request that died left, as it is now."""
+    if lost.kind == "notification":
+        return render(NotificationAnswer, await notifications.read(call.ctx, call.client.id, lost.id))
+    return render(VerificationAnswer, await verifications.read(call.ctx, call.client.id, lost.id))
 
 
 def _key(request: Request) -> str | None:

@@ -2,13 +2,13 @@
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from otp_service import pins
 from otp_service.phone import carrier_is_safe
-from otp_service.texts import is_printable, locale_is_wellformed
+from otp_service.texts import is_printable, locale_is_wellformed, problem_with_message
 
 
 class Body(BaseModel):
@@ -58,6 +58,13 @@ def _checked_pin(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _checked_message(text: str) -> str:
+    problem = problem_with_message(text)
+    if problem is not None:
+        raise ValueError(f"It {problem}.")
+    return text
+
+
 def _shown(description: str, pattern: str, *examples: str) -> Any:
     # The pattern is for readers and their tools alone: what it says is checked elsewhere, with a better message.
     return Field(description=description, examples=list(examples) or None, json_schema_extra={"pattern": pattern})
@@ -97,6 +104,19 @@ Address = Annotated[
         json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
     ),
 ]
+MessageText = Annotated[
+    str,
+    AfterValidator(_checked_message),
+    Field(
+        description="The finished text of a message that is no PIN: at most 10 SMS, no line that begins with `@`.",
+        examples=["Your order is on its way."],
+        json_schema_extra={"pattern": r"^([^\p{C}\p{Zl}\p{Zp}]|\n)+$", "minLength": 1, "maxLength": 1530},
+    ),
+]
+TemplateName = Annotated[
+    str,
+    _shown("A template of the service's configuration.", "^[a-z][a-z0-9_]{0,31}$", "order_sent"),
+]
 Pin = Annotated[
     SecretStr,
     AfterValidator(_checked_pin),
@@ -109,8 +129,11 @@ Pin = Annotated[
 Session = Annotated[Text, Field(description="Whatever ties checks to the browser or app that started; kept hashed.")]
 
 
+Channel = Literal["sms", "inbound"]
+
+
 class StartBody(Body):
-    """Asks for a PIN to be sent."""
+    """Asks for a PIN to be sent, or for a phrase that the person texts us."""
 
     to: To
     purpose: PurposeName
@@ -118,6 +141,7 @@ class StartBody(Body):
     carrier: Carrier | None = None
     user_ip: Address | None = None
     session: Session | None = None
+    channel: Annotated[Channel, Field(description="`inbound`: nothing is sent, the person texts us.")] | None = None
     subject: Annotated[Text, Field(description="The application's own id of the person.")] | None = None
     reference: Annotated[Text, Field(description="Whatever the application wants to find again.")] | None = None
 
@@ -129,3 +153,21 @@ class CheckBody(Body):
     session: Session | None = None
     to: To | None = None
     purpose: PurposeName | None = None
+
+
+class NotifyBody(Body):
+    """A message that is no PIN: either its text, or a template with its values."""
+
+    to: To
+    text: MessageText | None = None
+    template: TemplateName | None = None
+    values: Annotated[dict[str, Text], Field(description="What stands for each {name} of the template.")] | None = None
+    locale: Locale | None = None
+    carrier: Carrier | None = None
+    reference: Annotated[Text, Field(description="Whatever the application wants to find again.")] | None = None
+
+
+class NumberBody(Body):
+    """A number."""
+
+    to: To

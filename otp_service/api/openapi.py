@@ -9,23 +9,17 @@ from pydantic.json_schema import models_json_schema
 
 from otp_service import __version__
 from otp_service.api.answers import Problem
-from otp_service.api.calls import IDEMPOTENCY_KEY, VERIFICATION_ID
+from otp_service.api.calls import IDEMPOTENCY_KEY, NOTIFICATION_ID, VERIFICATION_ID
 from otp_service.api.operation import Operation
 from otp_service.api.problems import MEDIA_TYPE, STATUS
 
 _REF = "#/components/schemas/{model}"
-_DESCRIPTIONS = {200: "Done.", 201: "Created.", 503: "Not ready."}
+_DESCRIPTIONS = {200: "Done.", 201: "Created.", 202: "Queued.", 503: "Not ready."}
 _OF_A_CALL_WITH_KEY = ("unauthorized", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
 
-_ID = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "The id of the verification.",
-    "schema": {"type": "string", "pattern": f"^{VERIFICATION_ID}$"},
-}
+_IDS = {"verifications": VERIFICATION_ID, "notifications": NOTIFICATION_ID}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -86,8 +80,19 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    of_path = [_ID] if "{id}" in operation.path else []
+    of_path = [_id(operation.path)] if "{id}" in operation.path else []
     return of_path + ([_IDEMPOTENCY_KEY] if operation.changes_something else [])
+
+
+def _id(path: str) -> dict[str, Any]:
+    things = path.split("/")[2]
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": f"The id of the {things.removesuffix('s')}.",
+        "schema": {"type": "string", "pattern": f"^{_IDS[things]}$"},
+    }
 
 
 def _responses(operation: Operation) -> dict[str, Any]:

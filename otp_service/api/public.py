@@ -1,6 +1,7 @@
 """The calls without a key: whether the service lives, is ready, what it counts and how it is called."""
 
 import hmac
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -28,10 +29,19 @@ async def readyz(request: Request) -> Response:
     ctx = request.app.state.context
     found = await health.database_and_schema(ctx.database)
     ready = found["database"] == "ok" and found["schema"] == "ok"
-    gateway = {"status": "trouble" if ctx.gateway_health.trouble else "ok", "last": ctx.gateway_health.reason}
+    gateway = _gateway(ctx.gateway_health)
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **found, "gateway": gateway}, 200 if ready else 503
     )
+
+
+def _gateway(found: health.GatewayHealth) -> dict[str, Any]:
+    return {
+        "status": "trouble" if found.trouble else "ok",
+        "last": found.last,
+        "routes": {route: breaker.state for route, breaker in found.breakers.items()},
+        "alarm": "bad_signature" if found.bad_signature else None,
+    }
 
 
 async def show_metrics(request: Request) -> Response:

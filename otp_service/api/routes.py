@@ -7,22 +7,26 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
-from otp_service.api import public, verifications
+from otp_service.api import callbacks, notifications, opt_outs, public, verifications
 from otp_service.api.answers import (
     AliveAnswer,
     CheckAnswer,
     DocumentAnswer,
     EventsAnswer,
     KeysAnswer,
+    LookedUpAnswer,
+    NotificationAnswer,
+    OptOutAnswer,
     ReadyAnswer,
     VerificationAnswer,
 )
-from otp_service.api.models import CheckBody, StartBody
+from otp_service.api.models import CheckBody, NotifyBody, NumberBody, StartBody
 from otp_service.api.operation import Operation
 
-_SENDING = ("rate_limited", "gateway_failed", "overloaded")
+_SENDING = ("opted_out", "rate_limited", "gateway_failed", "overloaded")
 
 
 _ALL = "/v1/verifications"
@@ -58,6 +62,25 @@ _WITH_KEY = (
         "POST", f"{_ONE}/cancel", verifications.cancel, None, {200: VerificationAnswer}, ("not_found", "not_pending")
     ),
     Operation("GET", f"{_ONE}/events", verifications.events, None, {200: EventsAnswer}, ("not_found",)),
+    Operation(
+        "POST",
+        "/v1/notifications",
+        notifications.create,
+        NotifyBody,
+        {202: NotificationAnswer},
+        ("invalid_number", "country_not_allowed", "opted_out", "rate_limited"),
+    ),
+    Operation("POST", "/v1/opt-outs", opt_outs.add, NumberBody, {200: OptOutAnswer}, ("invalid_number",)),
+    Operation("POST", "/v1/opt-outs/lookup", opt_outs.look_up, NumberBody, {200: LookedUpAnswer}, ("invalid_number",)),
+    Operation(
+        "POST",
+        "/v1/opt-outs/remove",
+        opt_outs.remove,
+        NumberBody,
+        {200: OptOutAnswer},
+        ("invalid_number", "user_opted_out"),
+    ),
+    Operation("GET", "/v1/notifications/{id}", notifications.read, None, {200: NotificationAnswer}, ("not_found",)),
 )
 
 
@@ -80,7 +103,14 @@ _WITHOUT_KEY = (
 )
 
 OPERATIONS = _WITH_KEY + _WITHOUT_KEY
-"""All calls."""
+"""All calls of applications and monitors: what the document describes."""
+
+CALLBACKS = (
+    Operation(
+        "POST", "/gateway/ogangi/{callback_token}", callbacks.take, None, {200: "text/plain"}, needs_api_key=False
+    ),
+)
+"""What the gateway calls."""
 
 
 class _ExactRoute(Route):
@@ -91,6 +121,15 @@ class _ExactRoute(Route):
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
+class _HiddenRoute(_ExactRoute):
+    """A route that is not there for another method: a 405 would tell that it is."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return (match, found) if match is Match.FULL else (Match.NONE, {})
+
+
 def routes() -> list[Route]:
     """Starlette's routes; one per call."""
-    return [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
+    shown: list[Route] = [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
+    return [*shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

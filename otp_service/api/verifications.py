@@ -7,18 +7,19 @@ from otp_service.api import bodies
 from otp_service.api.answers import EventsAnswer, VerificationAnswer, render, render_check
 from otp_service.api.calls import authenticated, once
 from otp_service.api.models import CheckBody, StartBody
-from otp_service.services import checks, resends, starts, verifications
+from otp_service.services import checks, inbound_starts, resends, starts, verifications
 from otp_service.services.idempotency import Claim
 
 
 async def create(request: Request) -> Response:
-    """Sends a PIN to a number; the same one again while it is pending."""
+    """Sends a PIN to a number, or says what to text us; the same one again while it is pending."""
     call = await authenticated(request)
     body = await bodies.read(request, StartBody)
-    asked = starts.StartRequest(client_id=call.client.id, **body.model_dump())
+    asked = starts.StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
+    start = inbound_starts.start if body.channel == "inbound" else starts.start
 
     async def run(claim: Claim | None) -> Response:
-        verification, created = await starts.start(call.ctx, asked, claim)
+        verification, created = await start(call.ctx, asked, claim)
         return JSONResponse(render(VerificationAnswer, verification), 201 if created else 200)
 
     return await once(call, body, 201, run)

@@ -13,7 +13,9 @@ COMMANDS = {
     "clients": "clients:clients",
     "secrets": "secret_keys:secret_keys",
     "budgets": "budgets:budgets",
+    "opt-outs": "opt_outs:opt_outs",
     "simulator": "simulator:simulator",
+    "gateway": "gateway:gateway",
     "doctor": "doctor:doctor",
 }
 """Name -> `file:function` of this package."""

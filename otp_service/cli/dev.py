@@ -18,6 +18,7 @@ from otp_service import logs
 from otp_service.app import create_app
 from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
+from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.services import clients as service
@@ -31,6 +32,7 @@ from otp_service.vault import generate_key_entry
 LOOPBACK = "127.0.0.1"
 CLIENT = "dev"
 SAMPLE_NUMBER = "+573001234567"
+SENDER = "12345"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,20 @@ def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
         "public_key": _kept(folder / "public-key"),
         "private_key": _kept(folder / "private-key"),
     }
-    settings = _settings(folder, account, vendor.address)
+    token = _kept(folder / "callback-token")
+    settings = _settings(folder, account, vendor.address, token)
     logs.configure(settings.log_level, settings.log_format)
     click.echo("Preparing the database ...")
     migrate.upgrade(settings.database_url)
     api_key = _api_key(folder / "api-key", settings.database_url)
     click.echo(_welcome(api.address, vendor.address, api_key, folder))
-    simulator = create_simulator(account["instance_id"], account["public_key"], account["private_key"])
+    simulator = create_simulator(
+        account["instance_id"],
+        account["public_key"],
+        account["private_key"],
+        deliver_after=DELIVER_AFTER_SECONDS,
+        callback_url=f"{api.address}/gateway/ogangi/{token}",
+    )
     asyncio.run(_serve([(create_app(settings), api), (simulator, vendor)], settings))
 
 
@@ -88,7 +97,7 @@ def _bind(port: int | None, usual: int) -> _Port:
         return _Port(listening(LOOPBACK, 0))
 
 
-def _settings(folder: Path, account: dict[str, str], vendor: str) -> ServiceSettings:
+def _settings(folder: Path, account: dict[str, str], vendor: str, callback_token: str) -> ServiceSettings:
     """The gateway, the database and the keys are always dev's own: a production .env must not send real messages."""
     config_file = os.environ.get("OTP_CONFIG_FILE")
     return ServiceSettings.of(
@@ -96,8 +105,9 @@ def _settings(folder: Path, account: dict[str, str], vendor: str) -> ServiceSett
         secret_keys=_kept(folder / "secret-keys", generate_key_entry),
         config_file=Path(config_file) if config_file else None,
         ogangi_base_url=f"{vendor}/mmc",
-        ogangi_sender="12345",
+        ogangi_sender=SENDER,
         ogangi_carrier="Simulated",
+        ogangi_callback_token=callback_token,
         countries=os.environ.get("OTP_COUNTRIES", "*"),
         log_level=os.environ.get("OTP_LOG_LEVEL", "info"),
         log_format=os.environ.get("OTP_LOG_FORMAT", "console"),
@@ -143,6 +153,7 @@ def _write(path: Path, text: str) -> None:
 def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
     headers = f"-H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json'"
     started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
+    texted = f'{{"from": "{SAMPLE_NUMBER}", "to": "{SENDER}", "text": "STOP"}}'
     return f"""
   API        {api}        documentation {api}/docs
   SMS        {vendor}/       what the simulated gateway "delivered"; as JSON: {vendor}/messages
@@ -156,6 +167,10 @@ Request a PIN:
 Read the SMS at {vendor}/ and verify, with the id of the answer in place of ID and the PIN of the SMS in place of PIN:
 
   curl -s {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}' -w '\\n'
+
+Text STOP as that phone; START takes it back:
+
+  curl -s {vendor}/mo -d '{texted}'
 
 Ctrl-C stops.
 """

@@ -75,7 +75,7 @@ def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
         detail = f"messages of {', '.join(unnamed)} say 'Example': set brand in OTP_CONFIG_FILE"
         yield Finding("policy", None, detail)
     if settings.ogangi_carrier is None and not settings.policy.carriers:
-        detail = "no carrier is known: set OTP_OGANGI_CARRIER or [carriers], or name one in each request"
+        detail = "no carrier is known, so only the route mt is used: set OTP_OGANGI_CARRIER or [carriers]"
         yield Finding("policy", None, detail)
     yield from _long_texts(settings)
 

@@ -50,6 +50,7 @@ def status() -> None:
                 (f"{use.numbers} numbers", use.numbers),
                 (f"{use.live_pins} PIN hashes", use.live_pins),
                 (f"{use.answers} saved answers", use.answers),
+                (f"{use.messages} texts and ids of messages", use.messages),
             )
             if count
         )

@@ -17,6 +17,8 @@ SAMPLE_ACCOUNT = {
     "OTP_OGANGI_PRIVATE_KEY": "FBF3-4310-909C-C4BBC26F886F",
 }
 """The account that the provider's documentation uses in its samples; no real one."""
+DELIVER_AFTER_SECONDS = 2.0
+"""A handset's time to take a message, for people who watch."""
 
 
 @click.command()
@@ -37,6 +39,9 @@ def simulator(port: int) -> None:
             click.echo(f"           {name}={value}")
     logs.configure("warning", "console")
     app = create_simulator(
-        account["OTP_OGANGI_INSTANCE_ID"], account["OTP_OGANGI_PUBLIC_KEY"], account["OTP_OGANGI_PRIVATE_KEY"]
+        account["OTP_OGANGI_INSTANCE_ID"],
+        account["OTP_OGANGI_PUBLIC_KEY"],
+        account["OTP_OGANGI_PRIVATE_KEY"],
+        deliver_after=DELIVER_AFTER_SECONDS,
     )
     uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])

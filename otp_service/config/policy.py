@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     ValidationError,
     ValidationInfo,
@@ -20,6 +19,7 @@ from pydantic import (
 
 from otp_service import texts
 from otp_service.config import shipped_texts
+from otp_service.config.messaging import Campaign, GatewayUse, Inbound, Locale, Notifications, Receipts, Table
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
 from otp_service.errors import SettingsError
@@ -32,10 +32,8 @@ Route = Literal["pin", "sms", "mt"]
 _PURPOSE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _LONGEST_TEXT = 320
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+_NOT_INBOUND = frozenset({"login", "password_reset"})
+"""Unless the file says otherwise: there somebody else could ask the person to text a phrase."""
 
 
 def _checked_brand(brand: str) -> str:
@@ -44,12 +42,6 @@ def _checked_brand(brand: str) -> str:
     if brand.startswith("@") or "{" in brand or "}" in brand:
         raise ValueError("should hold no braces and not begin with '@'")
     return brand
-
-
-def _checked_locale(locale: str) -> str:
-    if not texts.locale_is_wellformed(locale):
-        raise ValueError('should be a locale such as "en" or "pt-BR"')
-    return texts.locale_key(locale)
 
 
 def _checked_text(template: str) -> str:
@@ -65,13 +57,15 @@ def _checked_purpose_name(name: str) -> str:
     return name
 
 
-Locale = Annotated[str, AfterValidator(_checked_locale)]
 PurposeName = Annotated[str, AfterValidator(_checked_purpose_name)]
 Text = Annotated[str, AfterValidator(_checked_text)]
 
 
-class Purpose(_Table):
-    """What a verification is for, and its rules. Times are seconds; `text`: templates by `texts.locale_key`."""
+class Purpose(Table):
+    """What a verification is for, and its rules. Times are seconds; `text`: templates by `texts.locale_key`.
+
+    `inbound`: may be verified by a text from the person; `send_to_opted_out`: PINs go to numbers that opted out.
+    """
 
     name: str
     brand: Annotated[str, AfterValidator(_checked_brand)] = "Example"
@@ -82,7 +76,9 @@ class Purpose(_Table):
     sends: StrictInt = Field(default=3, ge=1, le=20)
     resend_after: tuple[Annotated[StrictInt, Field(ge=0, le=600)], ...] = Field(default=(30, 60), max_length=19)
     live_pins: StrictInt = Field(default=1, ge=1, le=3)
-    routes: tuple[Route, ...] = Field(default=("pin", "sms"), min_length=1)
+    routes: tuple[Route, ...] = Field(default=("pin", "sms", "mt"), min_length=1)
+    inbound: StrictBool = True
+    send_to_opted_out: StrictBool = False
     text: dict[Locale, Text] = Field(default=shipped_texts.GENERIC, validate_default=True)
 
     @field_validator("resend_after")
@@ -143,17 +139,18 @@ def _pause(value: object) -> object:
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates)]
 
 
-class Limits(_Table):
+class Limits(Table):
     """How much may be sent, and what wrong checks cost. An empty tuple or 0 is off."""
 
     sends_per_number: Rates = parse_rates("5/hour; 10/day")
     pause_per_number: Annotated[StrictInt, BeforeValidator(_pause)] = Field(default=30, ge=0, le=86400)
     sends_per_user_ip: Rates = parse_rates("25/5 minutes")
     sends_per_client: Rates = ()
+    notifications_per_number: Rates = ()
     failures_per_number: Failures = Failures()
 
 
-class Retention(_Table):
+class Retention(Table):
     """Seconds that things are kept: hashes and numbers after the end, counters and audit after the last use."""
 
     hash: StrictInt = Field(default=60, ge=0, le=86400)
@@ -177,13 +174,18 @@ def _checked_carrier(name: str) -> str:
 Carriers = dict[Annotated[str, AfterValidator(_checked_prefix)], Annotated[str, AfterValidator(_checked_carrier)]]
 
 
-class Policy(_Table):
+class Policy(Table):
     """All rules that an operator sets in the file. What is left out is as shipped."""
 
     purposes: dict[PurposeName, Purpose] = Field(default={}, validate_default=True)
     limits: Limits = Limits()
-    carriers: Carriers = {}
+    carriers: Carriers = Field(default={})
     retention: Retention = Retention()
+    notifications: Notifications = Notifications()
+    inbound: Inbound = Inbound()
+    receipts: Receipts = Receipts()
+    campaign: Campaign = Campaign()
+    gateway: GatewayUse = GatewayUse()
 
     @field_validator("purposes", mode="before")
     @classmethod
@@ -208,7 +210,7 @@ def _merged(name: str, table: object) -> object:
     if isinstance(text, Mapping):
         written = {texts.locale_key(locale) for locale in text}
         text = {**{locale: words for locale, words in shipped.items() if locale not in written}, **text}
-    return {**table, "name": name, "text": text}
+    return {"inbound": name not in _NOT_INBOUND, **table, "name": name, "text": text}
 
 
 def load_policy(path: Path | None) -> Policy:

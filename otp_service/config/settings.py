@@ -28,6 +28,7 @@ from otp_service.errors import SettingsError
 from otp_service.phone import KNOWN_REGIONS, carrier_is_safe
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+~-]{1,64}")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _PRINTABLE = re.compile(r"[!-~]+")
 _EVERYWHERE = "*"
 _MAY_BE_EMPTY = frozenset({"ogangi_pin_placeholder"})
@@ -70,6 +71,11 @@ def _checked_private_key(text: str) -> None:
 def _checked_metrics_token(text: str) -> None:
     if not _PRINTABLE.fullmatch(text) or not 16 <= len(text) <= 512:
         raise ValueError("should be 16 to 512 printable ASCII characters without spaces")
+
+
+def _checked_callback_token(text: str) -> None:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("should be 16 to 128 of A-Z, a-z, 0-9, _ and -, such as `openssl rand -hex 16` makes")
 
 
 def _parsed(parse: Callable[[str], object]) -> BeforeValidator:
@@ -158,6 +164,9 @@ class ServiceSettings(StorageSettings):
     ogangi_base64_padding: bool = Field(default=False, description="pads Base64 with = in gateway URLs")
     ogangi_pin_placeholder: str = Field(
         default="{0}", max_length=32, description="what the gateway replaces by its PIN; empty: it appends the PIN"
+    )
+    ogangi_callback_token: Annotated[SecretStr, _secret(_checked_callback_token)] | None = Field(
+        default=None, description="the secret part of the address that the gateway calls back"
     )
     countries: Annotated[str, AfterValidator(_checked_countries)] = Field(
         description="where messages are sent: CO,US,VE or * for everywhere"

@@ -1,4 +1,4 @@
-"""The texts that ship, by purpose and locale: GSM-7 only, one segment.
+"""The texts that ship, by purpose and locale: GSM-7 only, one segment. Beside them the answer to HELP.
 
 `{pin}` comes last, so that a gateway that appends the PIN instead of replacing its placeholder reads as well.
 """
@@ -28,3 +28,10 @@ SHIPPED: Final = {
         "pt": "{brand}: PIN para redefinir sua senha (vale {minutes} min, nunca o compartilhe): {pin}",
     },
 }
+
+HELP: Final = {
+    "en": "We send the PINs and notices that you asked for. STOP ends them, START brings them back.",
+    "es": "Enviamos los PIN y avisos que pediste. STOP los termina, START los reanuda.",
+    "pt": "Enviamos os PIN e avisos que pediu. STOP encerra, START retoma.",
+}
+"""The answer to HELP, AYUDA, AJUDA."""

@@ -1,8 +1,9 @@
-"""What a gateway must do, and how a send can end (docs/gateway.md)."""
+"""What a gateway must do, and what it tells (docs/gateway.md)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Outcome(StrEnum):
@@ -11,6 +12,10 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+
+
+Delivery = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
+"""What became of a message, in our words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,46 @@ class Message:
 class Sent:
     """How a send went.
 
-    `reason`: one stable word for events, logs and metrics; `pin`: only what the route `pin` returned.
+    `reason`: one stable word for events, logs and metrics; `pin`: only what the route `pin` returned; `message_id`: the
+    vendor's, opaque and possibly revealing: kept sealed alone. `passing`: of a refusal, whether its cause can pass by
+    itself, so that the same message may be taken later.
     """
 
     outcome: Outcome
     reason: str
     pin: str | None = field(default=None, repr=False)
-    message_id: str | None = None
+    message_id: str | None = field(default=None, repr=False)
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What a person texted us. `sent`: the vendor's own date, opaque.
+
+    `sender`: E.164 as far as its digits tell, "" where there are none (a text from a name): nobody that we can answer.
+    """
+
+    sender: str = field(repr=False)
+    to: str
+    text: str = field(repr=False)
+    sent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the vendor says became of one message. `to`: E.164; `text`: of the message; None where it does not say."""
+
+    message_id: str = field(repr=False)
+    status: Delivery
+    to: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """A call that only reads brought nothing. `reason`: one stable word, as in `Sent`."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +100,30 @@ class Gateway(Protocol):
     async def send_mt(self, message: Message, timeout: float) -> Sent:
         """Sends a text; the vendor chooses the carrier."""
 
+    async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
+        """Tells the campaign platform that the person at `to` (E.164) said `keyword`, as if it had been texted."""
+
+    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
+        """A page (from 1) of what people texted us, newest first; empty after the last one."""
+
+    async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
+        """What became of one message."""
+
+    async def report(self, to: str, since: float, until: float, timeout: float) -> Sequence[Receipt] | NoReply:
+        """What became of the messages to `to` (E.164) between two times (seconds since the epoch)."""
+
+    async def is_blacklisted(self, to: str, timeout: float) -> bool | NoReply:
+        """Whether the vendor itself blocks `to` (E.164), for any of our codes."""
+
     async def probe(self, timeout: float) -> Probe:
         """A signed call that sends nothing."""
 
     async def aclose(self) -> None:
         """Closes the connections."""
+
+
+class CallbackReader(Protocol):
+    """Reads what a vendor posts to our callback address."""
+
+    def __call__(self, body: bytes) -> Inbound | Receipt | None:
+        """What the body says; None where it says nothing that we know. Never raises."""

@@ -102,7 +102,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
         return await _not_compared(ctx, asked, None)
     right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live)
     result, row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right))
-    return Checked(result, shown(row, ctx.vault, ctx.clock.now()))
+    return Checked(result, shown(ctx, row))
 
 
 def _spend(tx: Connection, ctx: Context, asked: _Asked) -> _Spent | None:
@@ -170,7 +170,7 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
     if isinstance(answer, Refusal):
         raise answer
     result, row = answer
-    return Checked(result, shown(row, ctx.vault, ctx.clock.now()), waits_until if result == "locked" else None)
+    return Checked(result, shown(ctx, row), waits_until if result == "locked" else None)
 
 
 def _mismatch(row: AnyRow, asked: _Asked) -> Refusal | None:

@@ -1,12 +1,14 @@
 """What every service works with; made once, in `app.py`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otp_service.clock import Clock
 from otp_service.config.policy import Policy
 from otp_service.gateways.base import Gateway
 from otp_service.hashing import PinHasher
+from otp_service.services.background import Wakes
+from otp_service.services.early import EarlyReceipts
 from otp_service.services.health import GatewayHealth
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault
@@ -16,7 +18,8 @@ from otp_service.vault import Vault
 class Context:
     """`countries`: ISO 3166 regions served, None for all. `default_carrier`: the operator where no other is known.
 
-    `gateway_timeout`: total seconds of one call.
+    `gateway_timeout`: total seconds of one call; `sender`: the code that people text to; `early`: receipts
+    whose message is not known yet.
     """
 
     policy: Policy
@@ -29,6 +32,9 @@ class Context:
     hasher: PinHasher
     gateway: Gateway
     gateway_health: GatewayHealth
+    sender: str
+    wakes: Wakes
+    early: EarlyReceipts = field(default_factory=EarlyReceipts)
 
 
 def session_digest(client_id: str, session: str | None) -> str | None:

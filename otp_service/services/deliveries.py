@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -12,8 +13,9 @@ from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import PinHash
-from otp_service.metrics import GATEWAY_SECONDS, SENDS
+from otp_service.services import message_ids, sending
 from otp_service.services.context import Context
+from otp_service.services.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.storage import buckets, sends, verifications
 from otp_service.storage.buckets import Taken
 from otp_service.storage.engine import AnyRow
@@ -22,9 +24,6 @@ log = structlog.get_logger("otp_service.deliveries")
 
 TOTAL_SECONDS = 9.5
 """All routes together; a start is answered within 10 s, the rest is for hashing and storing."""
-LEAST_SECONDS = 1.0
-"""A route with less time left is not tried."""
-CARRIER_ROUTES = frozenset({"pin", "sms"})
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -123,15 +122,8 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     left = job.deadline - time.monotonic()
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
-    message = _message(ctx, job, drafted)
     timeout = min(ctx.gateway_timeout, left)
-    with GATEWAY_SECONDS.labels(drafted.route).time():
-        if drafted.route == "pin":
-            sent = await ctx.gateway.send_pin(message, job.purpose.pin_length, timeout)
-        elif drafted.route == "sms":
-            sent = await ctx.gateway.send_sms(message, timeout)
-        else:
-            sent = await ctx.gateway.send_mt(message, timeout)
+    sent = await sending.send(ctx, drafted.route, _message(ctx, job, drafted), timeout, job.purpose.pin_length)
     log.info(
         "send",
         verification=job.verification_id,
@@ -140,8 +132,6 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
         outcome=sent.outcome.value,
         reason=sent.reason,
     )
-    ctx.gateway_health.note(sent)
-    SENDS.labels(drafted.route, sent.outcome.value).inc()
     return sent
 
 
@@ -150,7 +140,7 @@ async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent:
 
     def step(tx: Connection) -> int:
         now = ctx.clock.now()
-        _finish(tx, refused_id, sent, now, None)
+        _finish(ctx, tx, refused_id, sent, now, None)
         return note(tx, job, drafted, now)
 
     return drafted, await ctx.database.write(step)
@@ -175,7 +165,7 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
             at=now,
             resend_at=now if at_once else None,
         )
-        _finish(tx, send_id, sent, now, pin_hash)
+        _finish(ctx, tx, send_id, sent, now, pin_hash)
         if row.sends_spent > 1:
             sends.retire(tx, job.verification_id, job.purpose.live_pins)
         return row
@@ -187,13 +177,13 @@ async def _nothing_sent(ctx: Context, job: Job, route: str, send_id: int, sent: 
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
         verifications.not_sent(tx, job.verification_id, send_id, route=route, now=now)
-        _finish(tx, send_id, sent, now, None)
+        _finish(ctx, tx, send_id, sent, now, None)
         buckets.give_back(tx, job.taken, now)
 
     await ctx.database.write(step)
 
 
-def _finish(tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinHash | None) -> None:
+def _finish(ctx: Context, tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinHash | None) -> None:
     sends.finish(
         tx,
         send_id,
@@ -201,4 +191,13 @@ def _finish(tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinH
         reason=sent.reason,
         now=now,
         pin_hash=pin_hash,
+        awaited=_awaited(ctx, sent, now),
     )
+
+
+def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
+    """Of a message that may be out: what finds its receipt, and when to ask for it first."""
+    if sent.outcome is Outcome.REFUSED:
+        return {}
+    asks = ctx.policy.receipts.poll_after
+    return {**message_ids.kept(ctx.vault, sent.message_id), "poll_at": now + asks[0] if asks else None}

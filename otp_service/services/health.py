@@ -1,28 +1,70 @@
 """Whether this process can serve: the database, the schema, and for information the gateway."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.errors import Unavailable
 from otp_service.gateways.base import Outcome, Sent
+from otp_service.metrics import BAD_SIGNATURES, BREAKER_OPEN, GATEWAY_READS
+from otp_service.services.breaker import Breaker
 from otp_service.storage import schema
 from otp_service.storage.engine import Database
 
+log = structlog.get_logger("otp_service.health")
+
+ROUTES = ("pin", "sms", "mt")
 ANSWER_WITHIN_SECONDS = 2.0
 
 
 @dataclass
 class GatewayHealth:
-    """How the newest send of this process went; for people and monitors, no decision rests on it."""
+    """How this process finds the gateway. `last`: the reason of the newest send; `breakers`: by route.
 
-    reason: str = "nothing sent yet"
-    trouble: bool = False
+    `bad_signature`: it refused our signature and has not taken one since. No repetition mends that.
+    """
 
-    def note(self, sent: Sent) -> None:
-        """Remembers an outcome."""
-        self.reason, self.trouble = sent.reason, sent.outcome is not Outcome.ACCEPTED
+    last: str = "nothing sent yet"
+    bad_signature: bool = False
+    breakers: dict[str, Breaker] = field(default_factory=lambda: {route: Breaker() for route in ROUTES})
+    _trouble: bool = False
+
+    @property
+    def trouble(self) -> bool:
+        """Whether a person should look: a send was not taken, a route is left out, the signature is refused."""
+        left_out = any(breaker.state != "closed" for breaker in self.breakers.values())
+        return self._trouble or left_out or self.bad_signature
+
+    def admits(self, route: str, now: float) -> bool:
+        """Whether a send may go out over the route."""
+        return self.breakers[route].admits(now)
+
+    def note(self, route: str, sent: Sent, now: float) -> None:
+        """Remembers how a send went that was admitted."""
+        self.last, self._trouble = sent.reason, sent.outcome is not Outcome.ACCEPTED
+        breaker = self.breakers[route]
+        before = breaker.state
+        breaker.note(sent, now)
+        if breaker.state != before:
+            log.warning("breaker", route=route, state=breaker.state, reason=sent.reason)
+        BREAKER_OPEN.labels(route).set(breaker.state != "closed")
+        self._note_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
+
+    def note_read(self, method: str, reason: str) -> None:
+        """Remembers how a call went that only reads or tells; `reason`: `ok` or why not."""
+        GATEWAY_READS.labels(method, reason).inc()
+        self._note_signature(method, reason, accepted=reason == "ok")
+
+    def _note_signature(self, method: str, reason: str, *, accepted: bool) -> None:
+        if reason == "bad_signature":
+            BAD_SIGNATURES.labels(method).inc()
+            if not self.bad_signature:
+                log.error("gateway_refuses_signature", method=method, advice="run `otp-service doctor`")
+            self.bad_signature = True
+        elif accepted:
+            self.bad_signature = False
 
 
 async def database_and_schema(database: Database) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy.engine import Connection
 
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
-from otp_service.storage import requests, sends
+from otp_service.storage import notifications, requests, sends
 from otp_service.storage.engine import AnyRow
 
 KEPT_SECONDS = 86400.0
@@ -34,9 +35,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Lost:
-    """The request died after it counted a send: it is not repeated, its verification tells what is known."""
+    """The request died after its effect was committed: it is not repeated, what it left tells what is known."""
 
-    verification_id: str
+    kind: Literal["verification", "notification"]
+    id: str
 
 
 async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -> Claim | Saved | Lost:
@@ -71,14 +73,21 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
     alive_for = row.claimed_at + DEAD_AFTER_SECONDS - now
     if alive_for > 0:
         raise _in_progress(alive_for)
-    verification_id = sends.verification_of_request(tx, row.id)
-    if verification_id is not None:
-        return Lost(verification_id)
+    lost = _left_by(tx, row.id)
+    if lost is not None:
+        return lost
     if not requests.take_over(tx, row.id, claimed_at=row.claimed_at, now=now):
         raise _in_progress(DEAD_AFTER_SECONDS)
-    # Once more, now that the first one cannot count a send any more: it may have, in between.
-    verification_id = sends.verification_of_request(tx, row.id)
-    return Lost(verification_id) if verification_id is not None else Claim(row.id, now)
+    # Once more, now that the first one cannot commit anything any more: it may have, in between.
+    return _left_by(tx, row.id) or Claim(row.id, now)
+
+
+def _left_by(tx: Connection, request_id: int) -> Lost | None:
+    verification_id = sends.verification_of_request(tx, request_id)
+    if verification_id is not None:
+        return Lost("verification", verification_id)
+    notification_id = notifications.of_request(tx, request_id)
+    return Lost("notification", notification_id) if notification_id is not None else None
 
 
 def _in_progress(wait: float) -> Refusal:

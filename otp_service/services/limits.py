@@ -8,6 +8,7 @@ from functools import lru_cache
 from sqlalchemy.engine import Connection
 
 from otp_service.config.policy import Failures
+from otp_service.config.rates import Rate
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.storage import buckets
@@ -17,6 +18,7 @@ PER_NUMBER = "sends_per_number"
 PAUSE = "pause_per_number"
 PER_USER_IP = "sends_per_user_ip"
 PER_CLIENT = "sends_per_client"
+PER_NOTIFIED = "notifications_per_number"
 FAILURES = "failures_per_number"
 
 
@@ -27,10 +29,16 @@ def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str
     rates += [(PER_CLIENT, client_id, rate) for rate in limits.sends_per_client]
     if address_digest is not None:
         rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
-    return [
-        Take(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
-        for limit, of_whom, rate in rates
-    ]
+    return [_unit(*each) for each in rates]
+
+
+def of_notification(ctx: Context, number_id: int) -> list[Take]:
+    """What every notification takes."""
+    return [_unit(PER_NOTIFIED, str(number_id), rate) for rate in ctx.policy.limits.notifications_per_number]
+
+
+def _unit(limit: str, of_whom: str, rate: Rate) -> Take:
+    return Take(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
 
 
 def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str) -> list[Take]:

@@ -10,9 +10,10 @@ from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context
 from otp_service.services.deliveries import Draft, Job
 from otp_service.services.idempotency import Claim
+from otp_service.services.opt_outs import opted_out
 from otp_service.services.verifications import found
 from otp_service.services.view import Verification, open_number, shown
-from otp_service.storage import failures, verifications
+from otp_service.storage import failures, opt_outs, verifications
 from otp_service.storage.engine import AnyRow
 
 
@@ -29,7 +30,7 @@ class _Plan:
 
 
 async def resend(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
-    """Sends a new PIN. Refusals: `not_found`, `not_pending`, `no_sends_left`, `rate_limited`, `gateway_failed`."""
+    """Sends a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = deliveries.deadline()
     read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     plan = _plan(ctx, client_id, found(read), claim, deadline)
@@ -38,7 +39,7 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
         drafted = await deliveries.draft(ctx, verification_id, routes[0], plan.purpose)
     job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
     row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
-    return shown(row, ctx.vault, ctx.clock.now())
+    return shown(ctx, row)
 
 
 def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> _Plan:
@@ -64,6 +65,8 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
     waits_until = failures.waits_until(tx, client_id=client_id, number_id=number_id, purpose=plan.purpose.name)
     if waits_until > now:
         raise limits.limited(limits.FAILURES, waits_until - now)
+    if not plan.purpose.send_to_opted_out and opt_outs.is_out(tx, number_id):
+        raise opted_out()
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
     job = Job(
         verification_id=verification_id,

@@ -3,17 +3,15 @@
 Every process sweeps.
 """
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
-from otp_service.errors import Unavailable
 from otp_service.services.context import Context
 from otp_service.services.idempotency import KEPT_SECONDS
-from otp_service.storage import sends, sweeps, verifications
+from otp_service.storage import notifications, sends, sweeps, verifications
 from otp_service.storage.engine import Database
 
 log = structlog.get_logger("otp_service.retention")
@@ -39,13 +37,16 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
     keep = ctx.policy.retention
     return {
         "stuck": _abandon_stuck,
+        "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
         "expired": sweeps.expire,
         "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
         "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),
-        "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now - keep.number),
+        "notifications_without_number": lambda tx, now: sweeps.forget_notified(tx, now - keep.number),
+        "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now - keep.number),
         "counters": lambda tx, now: sweeps.purge_counters(tx, now, now - keep.counters),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
         "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
+        "notifications": lambda tx, now: sweeps.purge_notifications(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
     }
 
 
@@ -76,19 +77,13 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
     return len(stuck)
 
 
-async def sweep_forever(ctx: Context) -> None:
-    """Sweeps and takes the database's time, every few seconds, until it is cancelled."""
-    while True:
-        await asyncio.sleep(PERIOD_SECONDS)
-        try:
-            await ctx.database.anchor(ctx.clock)
-            touched = await sweep(ctx)
-            if touched:
-                log.info("swept", **touched)
-        except Unavailable:
-            log.warning("sweep_failed", reason="the database is away")
-        except Exception:  # one bad round must not end all rounds
-            log.error("sweep_failed", exc_info=True)
+async def round_of(ctx: Context) -> bool:
+    """Takes the database's time and sweeps; False: nothing is left to do now."""
+    await ctx.database.anchor(ctx.clock)
+    touched = await sweep(ctx)
+    if touched:
+        log.info("swept", **touched)
+    return False
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:

@@ -1,6 +1,8 @@
 """Starting a verification: one row, one message."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,7 @@ from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context, session_digest
 from otp_service.services.deliveries import Draft, Job
 from otp_service.services.idempotency import Claim
+from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, Verification, shown
 from otp_service.storage import numbers, verifications
 from otp_service.storage.engine import AnyRow
@@ -58,30 +61,45 @@ class _Opened:
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
     """Sends a PIN; the verification, and whether it is new. Refusals: docs/api.md."""
-    purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
-    try:
+    with counted(ctx, request.purpose) as results:
         row, created = await _start(ctx, _plan(ctx, request, claim))
+        results.append("started" if created else "pending")
+    return shown(ctx, row), created
+
+
+@contextmanager
+def counted(ctx: Context, purpose: str) -> Iterator[list[str]]:
+    """Counts a start, refused or with the result that the block appends."""
+    label = purpose if purpose in ctx.policy.purposes else "other"
+    results: list[str] = []
+    try:
+        yield results
     except Refusal as refusal:
-        STARTS.labels(purpose, refusal.code).inc()
+        STARTS.labels(label, refusal.code).inc()
         raise
-    STARTS.labels(purpose, "started" if created else "pending").inc()
-    return shown(row, ctx.vault, ctx.clock.now()), created
+    STARTS.labels(label, results[0]).inc()
 
 
-def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
+def checked(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
+    """The purpose and the number that a start names. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
         detail = f"It should be one of {', '.join(ctx.policy.purposes)}, or another that the service is told of."
         raise Refusal("invalid", "A field is wrong.", errors=[FieldError("purpose", detail)])
     number = phone.parse(request.to)
     phone.check_country(number, ctx.countries)
+    return purpose, number
+
+
+def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
+    purpose, number = checked(ctx, request)
     carrier = request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier
     routes = deliveries.usable_routes(purpose, carrier)
     return _Plan(request, purpose, number, carrier, routes, deliveries.deadline(), claim)
 
 
 async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
-    verification_id = f"ver_{secrets.token_urlsafe(16)}"
+    verification_id = new_id()
     with ctx.hasher.place(share=0.5):  # checks go first: starts get no more than half of the queue
         drafted = await deliveries.draft(ctx, verification_id, plan.routes[0], plan.purpose)
     opened = None
@@ -92,18 +110,26 @@ async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
     return await deliveries.deliver(ctx, opened.job, plan.routes, drafted, opened.send_id), True
 
 
+def new_id() -> str:
+    """The id of a new verification: 128 random bits."""
+    return f"ver_{secrets.token_urlsafe(16)}"
+
+
 def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, drafted: Draft) -> _Opened | AnyRow | None:
     """The first transaction: the row of the pending one, or everything that counts the send; None: try again."""
     idempotency.hold(tx, plan.claim)
     now = ctx.clock.now()
-    number_id = numbers.remember(
-        tx,
-        digests=ctx.vault.digests(plan.number.e164),
-        sealed=ctx.vault.seal(NUMBER, plan.number.e164.encode()),
-        seen_until=now + plan.purpose.lifetime,
-    )
-    new = _new_row(ctx, plan, verification_id, number_id, now)
-    pending = _make_way(tx, new, now)
+    new = new_row(tx, ctx, plan.request, plan.purpose, plan.number, now) | {
+        "id": verification_id,
+        "carrier": plan.carrier,
+        "sends_spent": 1,
+        "resend_at": now + plan.purpose.wait_after_send(1),
+        "channel": "sms",
+        # Until the outcome is known, that is what it is.
+        "delivery_status": "unknown",
+        "delivery_route": plan.routes[0],
+    }
+    pending = make_way(tx, new, now, refuse_opted_out=not plan.purpose.send_to_opted_out)
     if pending is not None:
         return pending
     if not verifications.insert(tx, new):
@@ -111,10 +137,10 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, verification_id: str, draft
     return _count_send(tx, ctx, plan, drafted, new, now)
 
 
-def _make_way(tx: Connection, new: dict[str, Any], now: float) -> AnyRow | None:
-    """The pending verification that is the same one; another one in the slot is ended.
+def make_way(tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool) -> AnyRow | None:
+    """The pending verification that is the same one as `new`; another one in the slot is ended.
 
-    Raises Refusal `rate_limited` while the number has to wait.
+    Raises Refusal `rate_limited` while the number has to wait, `opted_out` where that matters.
     """
     other = verifications.in_the_way(
         tx,
@@ -123,8 +149,11 @@ def _make_way(tx: Connection, new: dict[str, Any], now: float) -> AnyRow | None:
         slot=new["slot"],
         number_id=new["number_id"],
     )
-    if other.id is not None and other.number_id == new["number_id"] and other.expires_at > now:
+    same = other.id is not None and (other.number_id, other.channel) == (new["number_id"], new["channel"])
+    if same and other.expires_at > now:
         return other
+    if refuse_opted_out and other.opted_out:
+        raise opted_out()
     if other.waits_until is not None and other.waits_until > now:
         raise limits.limited(limits.FAILURES, other.waits_until - now)
     if other.id is not None:
@@ -152,15 +181,22 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     return _Opened(job, deliveries.note(tx, job, drafted, now))
 
 
-def _new_row(ctx: Context, plan: _Plan, verification_id: str, number_id: int, now: float) -> dict[str, Any]:
-    request, purpose = plan.request, plan.purpose
+def new_row(
+    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, number: PhoneNumber, now: float
+) -> dict[str, Any]:
+    """The columns of a new verification without its id and how it reaches the person; the number's row is held."""
+    number_id = numbers.remember(
+        tx,
+        digests=ctx.vault.digests(number.e164),
+        sealed=ctx.vault.seal(NUMBER, number.e164.encode()),
+        seen_until=now + purpose.lifetime,
+    )
     session = session_digest(request.client_id, request.session)
     return {
-        "id": verification_id,
         "client_id": request.client_id,
         "purpose": purpose.name,
         "number_id": number_id,
-        "number_masked": phone.mask(plan.number.e164),
+        "number_masked": phone.mask(number.e164),
         "slot": f"session:{session}" if session else f"number:{number_id}",
         "session_digest": session,
         "status": "pending",
@@ -169,16 +205,10 @@ def _new_row(ctx: Context, plan: _Plan, verification_id: str, number_id: int, no
         "attempts_spent": 0,
         "attempts_compared": 0,
         "sends": purpose.sends,
-        "sends_spent": 1,
         "locale": request.locale,
-        "carrier": plan.carrier,
         "address_digest": ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None,
         "subject": request.subject,
         "reference": request.reference,
         "created_at": now,
         "expires_at": now + purpose.lifetime,
-        "resend_at": now + purpose.wait_after_send(1),
-        # Until the outcome is known, that is what it is.
-        "delivery_status": "unknown",
-        "delivery_route": plan.routes[0],
     }

@@ -15,7 +15,10 @@ from otp_service.storage.engine import AnyRow
 
 @dataclass(frozen=True)
 class Event:
-    """`type`: created, send, check, or a final status. `result`: of a check or a send; `detail`: of its cause."""
+    """`type`: created, send, receipt, check, inbound, or a final status.
+
+    `route`: of a send or a receipt; `result`: of these or a check; `detail`: of its cause.
+    """
 
     at: float
     type: str
@@ -28,7 +31,7 @@ class Event:
 async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
     """A client's verification. Refusal: `not_found`."""
     row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
-    return shown(found(row), ctx.vault, ctx.clock.now())
+    return shown(ctx, found(row))
 
 
 async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
@@ -46,7 +49,7 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
         return row
 
     row = await ctx.database.write(step)
-    return shown(row, ctx.vault, ctx.clock.now())
+    return shown(ctx, row)
 
 
 async def story(ctx: Context, client_id: str, verification_id: str) -> list[Event]:
@@ -56,7 +59,8 @@ async def story(ctx: Context, client_id: str, verification_id: str) -> list[Even
         row = found(verifications.read(tx, client_id, verification_id))
         happened = [Event(row.created_at, "created", detail=row.purpose)]
         happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
-        happened += [Event(e.at, e.type, result=e.result) for e in events.of_verification(tx, verification_id)]
+        noted = events.of_verification(tx, verification_id)
+        happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in noted]
         # Stable: the check that approved stands before the approval of the same moment.
         return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
 

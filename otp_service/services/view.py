@@ -2,20 +2,33 @@
 
 from dataclasses import dataclass, field
 
+from otp_service.services.context import Context
 from otp_service.storage.engine import AnyRow
 from otp_service.vault import Vault
 
 NUMBER = "number"
 """What sealed numbers are bound to."""
+PHRASE = "phrase"
+"""What sealed phrases are bound to."""
+NOTHING_SENT = "none"
+"""The `delivery_status` of a verification that sends nothing."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the newest message went."""
+    """How the newest message went. `status`: None where none is ever sent."""
 
-    status: str
+    status: str | None
     route: str | None
     sent_at: float | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person should text us, and to which code."""
+
+    send_to: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,11 +49,12 @@ class Verification:
     delivery: Delivery
     subject: str | None
     reference: str | None
+    inbound: Asked | None
 
 
-def shown(row: AnyRow, vault: Vault, now: float) -> Verification:
+def shown(ctx: Context, row: AnyRow) -> Verification:
     """The verification of a row with the columns `verifications.SHOWN`, as it is now: a late one is expired."""
-    late = row.status == "pending" and row.expires_at <= now
+    late = row.status == "pending" and row.expires_at <= ctx.clock.now()
     status = "expired" if late else row.status
     sends_left = row.sends - row.sends_spent
     return Verification(
@@ -48,17 +62,28 @@ def shown(row: AnyRow, vault: Vault, now: float) -> Verification:
         status=status,
         reason=row.reason,
         purpose=row.purpose,
-        to=open_number(vault, row.sealed),
+        to=open_number(ctx.vault, row.sealed),
         pin_length=row.pin_length,
         attempts_left=row.attempts - row.attempts_spent,
         sends_left=sends_left,
         created_at=row.created_at,
         expires_at=row.expires_at,
         resend_at=row.resend_at if status == "pending" and sends_left > 0 else None,
-        delivery=Delivery(row.delivery_status, row.delivery_route, row.delivery_at),
+        delivery=_delivery(row),
         subject=row.subject,
         reference=row.reference,
+        inbound=_asked(ctx, row) if status == "pending" else None,
     )
+
+
+def _delivery(row: AnyRow) -> Delivery:
+    status = row.delivery_status if row.delivery_status != NOTHING_SENT else None
+    return Delivery(status, row.delivery_route, row.delivery_at)
+
+
+def _asked(ctx: Context, row: AnyRow) -> Asked | None:
+    phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+    return Asked(ctx.sender, phrase.decode()) if phrase is not None else None
 
 
 def open_number(vault: Vault, sealed: str | None) -> str | None:

@@ -5,7 +5,17 @@ from typing import Any
 
 from otp_service.simulator.faults import FAULTS
 
-_METHODS = {"sendSMSPinMobileNumberConfirm": "pin", "sendSMS": "sms", "sendMT": "mt"}
+_METHODS = {
+    "sendSMSPinMobileNumberConfirm": "pin",
+    "sendSMS": "sms",
+    "sendMT": "mt",
+    "getMOMessages": "mo",
+    "getMessage": "message",
+    "messageReport": "report",
+    "isUserInBlackList": "blacklist",
+    "fireMessage": "fire",
+}
+_SENDING = ("pin", "sms", "mt")
 _PIN_FAULTS = ("no_pin", "two_pins", "pin_elsewhere", "short_pin", "letters_pin")
 _ONLY_FOR = dict.fromkeys(_PIN_FAULTS, "pin") | {"message_failed": "sms"}
 _LONGEST = 3600
@@ -17,7 +27,7 @@ class BadFaultError(Exception):
 
 @dataclass
 class ArmedFault:
-    """A fault that waits for calls. `method`: `*` is every one; `times`: how many still, None until cleared."""
+    """A fault that waits for calls. `method`: `*` is all that send; `times`: how many still, None until cleared."""
 
     method: str
     fault: str
@@ -26,8 +36,9 @@ class ArmedFault:
 
     def meets(self, method: str) -> bool:
         """Whether a call of this method runs into it."""
-        kind = _METHODS.get(method)
-        return self.method in ("*", kind) and _ONLY_FOR.get(self.fault, kind) == kind
+        kind = _METHODS[method]
+        meant = kind in _SENDING if self.method == "*" else kind == self.method
+        return meant and _ONLY_FOR.get(self.fault, kind) == kind
 
 
 class ArmedFaults:
@@ -74,8 +85,8 @@ def _checked(asked: object) -> ArmedFault:
 
 def _method(asked: dict[str, Any]) -> str:
     method = asked.get("method")
-    if method not in ("pin", "sms", "mt", "*"):
-        raise BadFaultError("method should be pin, sms, mt or *")
+    if method not in (*_METHODS.values(), "*"):
+        raise BadFaultError(f"method should be {', '.join(_METHODS.values())} or *")
     return str(method)
 
 

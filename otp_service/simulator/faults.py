@@ -1,7 +1,7 @@
 """Faults that a tester asks for: how the simulated vendor goes wrong, by name.
 
-Nothing is delivered by `refuse`, `slow_refuse`, `bad_signature`, `http_404`, `http_503`, `reset_before`, `hang`,
-`html`, `redirect` and `message_failed`; all others deliver the message and then spoil the answer.
+Nothing is delivered by `refuse`, `slow_refuse`, `bad_signature`, `http_404`, `http_429`, `http_503`, `reset_before`,
+`hang`, `html`, `redirect` and `message_failed`; all others deliver the message and then spoil the answer.
 """
 
 import asyncio
@@ -75,6 +75,10 @@ async def _bad_signature(call: Spoiled) -> Response:
 
 async def _http_404(_call: Spoiled) -> Response:
     return Response("Not Found", 404)
+
+
+async def _http_429(_call: Spoiled) -> Response:
+    return Response("Too Many Requests", 429)
 
 
 async def _http_503(_call: Spoiled) -> Response:
@@ -209,6 +213,7 @@ FAULTS: dict[str, Callable[[Spoiled], Awaitable[Response]]] = {
     "refuse": _refuse,
     "bad_signature": _bad_signature,
     "http_404": _http_404,
+    "http_429": _http_429,
     "http_503": _http_503,
     "unknown": _unknown,
     "reset_before": _reset_before,

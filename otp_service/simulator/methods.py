@@ -6,12 +6,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from otp_service.simulator import filters
 from otp_service.simulator.answers import element, leaf
 from otp_service.simulator.store import Message, MobileOriginated, Store, new_id
 from otp_service.simulator.wire import BadParameterError, Method
 
-_FILTERS = ("carrier", "to", "from", "keyword", "order")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def send_sms(store: Store, values: dict[str, str], _body: bytes) -> Done:
     sent = store.deliver(
         "sendSMS", values["number"], values["text"], sender=values["sender"], carrier=values["carrier"]
     )
-    return Done(element("messages", _message(sent, "SENT_TO_CARRIER")))
+    return Done(element("messages", _message(sent)))
 
 
 def failed_message(store: Store, values: dict[str, str], status: str) -> str:
@@ -55,8 +57,9 @@ def failed_message(store: Store, values: dict[str, str], status: str) -> str:
         carrier=values["carrier"],
         text=values["text"],
         pin=None,
+        status=status,
     )
-    return element("messages", _message(message, status))
+    return element("messages", _message(message))
 
 
 def send_mt(store: Store, values: dict[str, str], _body: bytes) -> Done:
@@ -67,7 +70,7 @@ def send_mt(store: Store, values: dict[str, str], _body: bytes) -> Done:
 
 def fire_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
     """Takes a text as if the handset had sent it."""
-    store.deliver("fireMessage", values["number"], values["text"], sender=None)
+    store.fire(values["number"], values["text"], "")
     return Done(None)
 
 
@@ -75,70 +78,64 @@ def fire_descriptor(store: Store, values: dict[str, str], body: bytes) -> Done:
     """The same from a JSON descriptor."""
     try:
         fields = json.loads(body)["event"]["fld-val-list"]
-        sender, keyword, to = (fields[name] for name in ("sender_id_id", "keyword_value", "recipient_address"))
-        "".join((sender, keyword, to)).encode()  # texts, and none with half a character
+        code, keyword, to = (fields[name] for name in ("sender_id_id", "keyword_value", "recipient_address"))
+        "".join((code, keyword, to)).encode()  # texts, and none with half a character
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadParameterError from None
     if not re.fullmatch(r"[0-9]{1,20}", to):
         raise BadParameterError
-    store.deliver("fireMessage", to, keyword, sender=sender)
+    store.fire(to, keyword, code)
     fired = (leaf("instanceId", values["instance"]), leaf("mobileNumber", to), leaf("text", keyword))
     return Done(element("mo", *fired))
 
 
 def get_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """One message of sendSMS, by its id."""
+    """One message by its id."""
     message = store.message(values["message_id"])
-    if message is None or message.method != "sendSMS":
+    if message is None:
         raise BadParameterError
-    return Done(_message(message, "SENT_TO_CARRIER"))
+    return Done(_message(message))
 
 
 def get_mo_messages(store: Store, values: dict[str, str], _body: bytes) -> Done:
     """One page of what handsets sent, filtered; newest first unless ORDER is ASC."""
-    filters = _filters(values["filters"])
-    page, size = int(values["page"]), int(values["results"])
-    if page < 1 or size < 1:
-        raise BadParameterError
-    found = [received for received in store.from_handsets() if _matches(received, filters)]
-    if filters.get("order", ["DESC"])[0].upper() == "DESC":
-        found.reverse()
-    shown = (_received(received) for received in found[(page - 1) * size : page * size])
+    found = filters.parse(values["filters"], filters.MOS).select(store.from_handsets())
+    shown = [_received(received) for received in _page(found, values)]
     return Done(element("MOMessageList", leaf("records", str(len(found))), element("MessageList", *shown)))
 
 
-def _filters(text: str) -> dict[str, list[str]]:
-    """`from=1,2&order=desc`, names in either case; `null` is no filter."""
-    filters: dict[str, list[str]] = {}
-    for pair in [] if text == "null" else text.split("&"):
-        name, equals, wanted = pair.partition("=")
-        if not equals or name.lower() not in _FILTERS:
-            raise BadParameterError
-        filters[name.lower()] = wanted.split(",")
-    if filters.get("order", ["ASC"])[0].upper() not in ("ASC", "DESC"):
+def message_report(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """One page of the messages between two times, whatever method sent them; newest first unless ORDER is ASC."""
+    sent = store.between(int(values["initial"]) / 1000, int(values["final"]) / 1000)
+    found = filters.parse(values["filters"], filters.MESSAGES).select(sent)
+    shown = [_message(message) for message in _page(found, values)]
+    return Done(element("messages", leaf("records", str(len(found))), *shown))
+
+
+def is_blacklisted(store: Store, values: dict[str, str], _body: bytes) -> Done:
+    """Whether a number is blocked, for all short codes alike."""
+    blocked = values["number"] in store.blacklist
+    return Done(
+        element("userBlackList", leaf("text", str(blocked).lower()), leaf("blackListType", "GLOBAL" if blocked else ""))
+    )
+
+
+def _page(found: list[T], values: dict[str, str]) -> list[T]:
+    page, size = int(values["page"]), int(values["results"])
+    if page < 1 or size < 1:
         raise BadParameterError
-    return filters
+    return found[(page - 1) * size : page * size]
 
 
-def _matches(received: MobileOriginated, filters: dict[str, list[str]]) -> bool:
-    plain = {"carrier": received.carrier, "to": received.to, "from": received.sender}
-    if any(name in filters and text not in filters[name] for name, text in plain.items()):
-        return False
-    try:
-        return any(re.fullmatch(pattern, received.keyword) for pattern in filters.get("keyword", [".*"]))
-    except re.error:
-        raise BadParameterError from None
-
-
-def _message(message: Message, status: str) -> str:
+def _message(message: Message) -> str:
     fields = {
         "id": message.id,
         "carrier": message.carrier,
         "from": message.sender,
         "to": message.to,
         "text": message.text,
-        "status": status,
-        "statusDescription": status.replace("_", " ").capitalize(),
+        "status": message.status,
+        "statusDescription": message.status.replace("_", " ").capitalize(),
         "encoding": "UTF-8",
         "date": _date(message.at),
         "timezone": "UTC",
@@ -172,6 +169,8 @@ _ACTIONS: dict[tuple[str, str], Callable[[Store, dict[str, str], bytes], Done]] 
     ("POST", "fireMessage"): fire_descriptor,
     ("GET", "getMOMessages"): get_mo_messages,
     ("GET", "getMessage"): get_message,
+    ("GET", "messageReport"): message_report,
+    ("GET", "isUserInBlackList"): is_blacklisted,
 }
 
 

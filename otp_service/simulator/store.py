@@ -1,29 +1,34 @@
 """What the simulator remembers, in memory: messages it "delivered" and messages from handsets."""
 
+import asyncio
 import re
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from otp_service.clock import rfc3339
 
-_KEPT = 10_000
+_FROM_HANDSETS_KEPT = 20_000
 _STANDALONE_DIGITS = re.compile(r"(?<!\w)[0-9]{6,10}(?!\w)")
 
+_AT_FIRST = "SENT_TO_CARRIER"
+_DELIVERED = "DELIVERED_TO_DEVICE"
 
-@dataclass(frozen=True)
+
+@dataclass
 class Message:
-    """A message to a handset. `to`: digits; `pin`: what a person would read as the PIN."""
+    """A message to a handset. `to`: digits; `pin`: what a person reads as the PIN; `status`: in the vendor's words."""
 
     id: str
     at: float
     method: str
     to: str
-    sender: str | None
-    carrier: str | None
+    sender: str
+    carrier: str
     text: str
     pin: str | None
+    status: str = _AT_FIRST
 
     def as_json(self) -> dict[str, str | None]:
         """As `GET /messages` lists it."""
@@ -36,10 +41,22 @@ class Message:
             "pin": self.pin,
         }
 
+    def notice(self) -> dict[str, str]:
+        """What is called back when the status changes."""
+        return {
+            "FROM": self.sender,
+            "TO": self.to,
+            "MESSAGE_BODY": self.text,
+            "TYPE": "SMS",
+            "CLIENT_ID": "",
+            "MESSANGI_ID": self.id,
+            "STATUS": self.status,
+        }
+
 
 @dataclass(frozen=True)
 class MobileOriginated:
-    """A message from a handset (MO). `sender` is the handset, `to` the short code."""
+    """A message from a handset (MO). `sender` is the handset, `to` the short code, empty where none is known."""
 
     at: float
     sender: str
@@ -52,40 +69,96 @@ class MobileOriginated:
         """The first word."""
         return (self.text.split() or [""])[0]
 
+    def notice(self) -> dict[str, str]:
+        """What is called back."""
+        return {"FROM": self.sender, "TO": self.to, "TEXT": self.text, "ENCODING": "UTF-8", "TYPE": "MO_MESSAGE"}
+
 
 class Store:
-    """The newest of both kinds; older ones fall out."""
+    """The newest of both kinds; older ones fall out.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `notify`: takes what is called back. `kept`: messages; `deliver_after`: seconds until one is delivered by itself.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        notify: Callable[[dict[str, str]], None],
+        *,
+        kept: int,
+        deliver_after: float | None,
+    ) -> None:
         self._clock = clock
-        self._messages: deque[Message] = deque(maxlen=_KEPT)
-        self._from_handsets: deque[MobileOriginated] = deque(maxlen=_KEPT)
+        self._notify = notify
+        self._kept = kept
+        self._deliver_after = deliver_after
+        self._messages: OrderedDict[str, Message] = OrderedDict()
+        self._from_handsets: deque[MobileOriginated] = deque(maxlen=_FROM_HANDSETS_KEPT)
+        self._fired: deque[MobileOriginated] = deque(maxlen=_FROM_HANDSETS_KEPT)
+        self.blacklist: set[str] = set()
 
-    def deliver(
-        self, method: str, to: str, text: str, *, sender: str | None, carrier: str | None = None, pin: str | None = None
-    ) -> Message:
+    def deliver(self, method: str, to: str, text: str, *, sender: str, carrier: str, pin: str | None = None) -> Message:
         """Keeps a message as delivered."""
         message = Message(new_id(), self._clock(), method, to, sender, carrier, text, pin or pin_in(text))
-        self._messages.append(message)
+        self._messages[message.id] = message
+        if len(self._messages) > self._kept:
+            self._messages.popitem(last=False)
+        if self._deliver_after is not None:
+            asyncio.get_running_loop().call_later(self._deliver_after, self._arrive, message)
         return message
+
+    def _arrive(self, message: Message) -> None:
+        if message.status == _AT_FIRST:
+            self.set_status(message, _DELIVERED)
 
     def messages(self, to: str | None = None) -> list[Message]:
         """Newest first; `to`: only those to this number."""
-        return [message for message in reversed(self._messages) if to in (None, message.to)]
+        return [message for message in reversed(self._messages.values()) if to in (None, message.to)]
+
+    def between(self, first: float, last: float) -> Iterable[Message]:
+        """Oldest first: those of this time, both ends included."""
+        return (message for message in self._messages.values() if first <= message.at <= last)
 
     def message(self, message_id: str) -> Message | None:
         """The message with this id."""
-        return next((message for message in self._messages if message.id == message_id), None)
+        return self._messages.get(message_id)
 
-    def receive(self, sender: str, to: str, text: str, carrier: str) -> MobileOriginated:
-        """Takes a message from a handset."""
-        received = MobileOriginated(self._clock(), sender, to, text, carrier)
-        self._from_handsets.append(received)
-        return received
+    def newest(self, to: str) -> Message | None:
+        """The newest message to a number."""
+        return next((message for message in reversed(self._messages.values()) if message.to == to), None)
 
-    def from_handsets(self) -> Iterable[MobileOriginated]:
+    def set_status(self, message: Message, status: str, times: int = 1) -> None:
+        """Gives a message a status and tells it, `times` times."""
+        message.status = status
+        for _ in range(times):
+            self._notify(message.notice())
+
+    def receive(self, received: MobileOriginated, *, listed: bool = True, callback: bool = True) -> None:
+        """Takes a message from a handset. `listed`: getMOMessages shows it; `callback`: it is called back."""
+        if listed:
+            self._from_handsets.append(received)
+        if callback:
+            self._notify(received.notice())
+
+    def fire(self, to: str, text: str, code: str) -> None:
+        """Takes what the customer says that a handset texted; nothing goes to the handset."""
+        fired = MobileOriginated(self._clock(), to, code, text, "")
+        self._fired.append(fired)
+        self.receive(fired)
+
+    def from_handsets(self) -> Sequence[MobileOriginated]:
         """Oldest first."""
         return self._from_handsets
+
+    def fired(self) -> list[dict[str, str]]:
+        """As `GET /fired` lists it, newest first."""
+        return [{"at": rfc3339(each.at), "to": "+" + each.sender, "text": each.text} for each in reversed(self._fired)]
+
+    def forget_handsets(self) -> None:
+        """No handset has ever texted, none is blocked."""
+        self._from_handsets.clear()
+        self._fired.clear()
+        self.blacklist.clear()
 
     def now(self) -> float:
         """The simulator's time."""

@@ -130,6 +130,11 @@ def _pin_length(segment: str) -> str:
     return segment
 
 
+def _short_code(segment: str) -> str:
+    """A code, or -1 for all of them."""
+    return segment if segment == "-1" else _digits(segment)
+
+
 _INSTANCE = Parameter("instance", _text)
 _CARRIER = Parameter("carrier", _operator_name)
 _CARRIER_ID = Parameter("carrier", _text)
@@ -143,6 +148,9 @@ _PAGE = Parameter("page", _digits)
 _RESULTS = Parameter("results", _digits)
 _FILTERS = Parameter("filters", _text)
 _MESSAGE_ID = Parameter("message_id", _text)
+_INITIAL = Parameter("initial", _digits)
+_FINAL = Parameter("final", _digits)
+_SHORT_CODE = Parameter("short_code", _short_code)
 
 METHODS = (
     Method("tools/sendSMSPinMobileNumberConfirm", "GET", (_INSTANCE, _CARRIER, _SENDER, _NUMBER, _TEXT, _LENGTH)),
@@ -153,4 +161,6 @@ METHODS = (
     Method("fireMessage", "POST", (_INSTANCE,)),
     Method("tools/getMOMessages", "GET", (_INSTANCE, _PAGE, _RESULTS, _FILTERS)),
     Method("tools/getMessage", "GET", (_INSTANCE, _MESSAGE_ID)),
+    Method("tools/messageReport", "GET", (_INSTANCE, _INITIAL, _FINAL, _PAGE, _RESULTS, _FILTERS)),
+    Method("isUserInBlackList", "GET", (_INSTANCE, _NUMBER, _SHORT_CODE)),
 )

@@ -12,9 +12,10 @@ MOST_PER_VERIFICATION = 100
 """Checks that compare nothing are noted as well; this bounds what they can fill."""
 
 
-def add(tx: Connection, verification_id: str, *, now: float, kind: str, result: str) -> None:
+def add(tx: Connection, verification_id: str, *, now: float, kind: str, result: str, route: str | None = None) -> None:
     """Adds an event."""
-    tx.execute(sa.insert(events).values(verification_id=verification_id, at=now, type=kind, result=result))
+    row = {"verification_id": verification_id, "at": now, "type": kind, "result": result, "route": route}
+    tx.execute(sa.insert(events).values(row))
 
 
 def add_bounded(tx: Connection, verification_id: str, *, now: float, kind: str, result: str) -> None:
@@ -30,5 +31,5 @@ def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
     """All events of a verification, oldest first."""
     e = events.c
     return tx.execute(
-        sa.select(e.at, e.type, e.result).where(e.verification_id == verification_id).order_by(e.id)
+        sa.select(e.at, e.type, e.result, e.route).where(e.verification_id == verification_id).order_by(e.id)
     ).all()

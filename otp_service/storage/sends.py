@@ -1,12 +1,13 @@
 """The table `sends`: one route tried for one message, written before the message leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.hashing import PinHash
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.engine import AnyRow, counts_by_key
 from otp_service.storage.tables import sends
 
 s = sends.c
@@ -30,10 +31,15 @@ def finish(
     reason: str,
     now: float,
     pin_hash: PinHash | None,
+    awaited: Mapping[str, Any],
 ) -> None:
-    """The outcome is known, and with it which PIN counts: the gateway's, ours, or none."""
+    """The outcome is known, and with it which PIN counts: the gateway's, ours, or none.
+
+    `awaited`: the columns by which its receipt is found and asked for.
+    """
     statement = sa.update(sends).where(s.id == send_id)
-    tx.execute(statement.values(outcome=outcome, reason=reason, finished_at=now, **_hash_columns(pin_hash)))
+    statement = statement.values(outcome=outcome, reason=reason, finished_at=now, **_hash_columns(pin_hash))
+    tx.execute(statement.values(**awaited))
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
@@ -79,6 +85,11 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     """How many live PINs are peppered with each key id."""
     statement = sa.select(s.pepper_key, sa.func.count()).where(s.pin_hash.is_not(None)).group_by(s.pepper_key)
     return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def count_messages_by_key(tx: Connection) -> dict[str, int]:
+    """How many of the vendor's ids of messages are kept under each key id."""
+    return counts_by_key(tx, s.message_sealed, s.message_digest)
 
 
 def _hash_columns(pin_hash: PinHash | None) -> dict[str, str | None]:

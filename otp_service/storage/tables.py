@@ -81,6 +81,8 @@ verifications = sa.Table(
     sa.Column("delivery_status", sa.Text, nullable=False),
     sa.Column("delivery_route", sa.Text),
     sa.Column("delivery_at", Time),
+    sa.Column("channel", sa.Text, nullable=False, server_default="sms"),
+    sa.Column("phrase_sealed", sa.Text),
 )
 _pending = verifications.c.status == "pending"
 sa.Index(
@@ -117,6 +119,11 @@ sends = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("pepper_key", sa.Text),
     sa.Column("pin_hash", sa.Text),
+    sa.Column("message_digest", sa.Text),
+    sa.Column("message_sealed", sa.Text),
+    sa.Column("receipt", sa.Text),
+    sa.Column("poll_at", Time),
+    sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _open = sends.c.outcome.is_(None)
@@ -125,6 +132,10 @@ _live = sends.c.pin_hash.is_not(None)
 sa.Index("ix_sends_live", sends.c.verification_id, sqlite_where=_live, postgresql_where=_live)
 _requested = sends.c.request_id.is_not(None)
 sa.Index("ix_sends_request_id", sends.c.request_id, sqlite_where=_requested, postgresql_where=_requested)
+_identified = sends.c.message_digest.is_not(None)
+sa.Index("ix_sends_message_digest", sends.c.message_digest, sqlite_where=_identified, postgresql_where=_identified)
+_polled = sends.c.poll_at.is_not(None)
+sa.Index("ix_sends_poll_at", sends.c.poll_at, sqlite_where=_polled, postgresql_where=_polled)
 
 events = sa.Table(
     "events",
@@ -134,6 +145,7 @@ events = sa.Table(
     sa.Column("at", Time, nullable=False),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("result", sa.Text, nullable=False),
+    sa.Column("route", sa.Text),
 )
 
 buckets = sa.Table(
@@ -172,3 +184,90 @@ requests = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 sa.Index("ix_requests_claimed_at", requests.c.claimed_at)
+
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("client_id", sa.ForeignKey("clients.id")),
+    sa.Column("number_id", sa.ForeignKey("numbers.id")),
+    sa.Column("number_masked", sa.Text, nullable=False),
+    sa.Column("request_id", RowId),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("route", sa.Text),
+    sa.Column("segments", sa.Integer, nullable=False),
+    sa.Column("template", sa.Text),
+    sa.Column("reference", sa.Text),
+    sa.Column("carrier", sa.Text),
+    sa.Column("text_sealed", sa.Text),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("due_at", Time),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("sent_at", Time),
+    sa.Column("ended_at", Time),
+    sa.Column("message_digest", sa.Text),
+    sa.Column("message_sealed", sa.Text),
+    sa.Column("poll_at", Time),
+    sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
+)
+_queued = notifications.c.status == "queued"
+sa.Index("ix_notifications_due", notifications.c.due_at, sqlite_where=_queued, postgresql_where=_queued)
+_sending = notifications.c.status == "sending"
+sa.Index("ix_notifications_sending", notifications.c.due_at, sqlite_where=_sending, postgresql_where=_sending)
+_addressed = notifications.c.number_id.is_not(None)
+sa.Index(
+    "ix_notifications_numbered",
+    notifications.c.number_id,
+    notifications.c.ended_at,
+    sqlite_where=_addressed,
+    postgresql_where=_addressed,
+)
+_over = notifications.c.ended_at.is_not(None)
+sa.Index("ix_notifications_ended", notifications.c.ended_at, sqlite_where=_over, postgresql_where=_over)
+_asked = notifications.c.request_id.is_not(None)
+sa.Index("ix_notifications_request_id", notifications.c.request_id, sqlite_where=_asked, postgresql_where=_asked)
+_named = notifications.c.message_digest.is_not(None)
+sa.Index(
+    "ix_notifications_message_digest", notifications.c.message_digest, sqlite_where=_named, postgresql_where=_named
+)
+_followed = notifications.c.poll_at.is_not(None)
+sa.Index("ix_notifications_poll_at", notifications.c.poll_at, sqlite_where=_followed, postgresql_where=_followed)
+
+opt_outs = sa.Table(
+    "opt_outs",
+    metadata,
+    sa.Column("number_id", sa.ForeignKey("numbers.id"), primary_key=True),
+    sa.Column("opted_out", sa.Boolean, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("client_id", sa.Text),
+    sa.Column("since", Time, nullable=False),
+    sa.Column("listed_at", Time),
+)
+
+fires = sa.Table(
+    "fires",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("number_id", sa.ForeignKey("numbers.id"), nullable=False, index=True),
+    sa.Column("keyword", sa.Text, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("due_at", Time),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("fired_at", Time),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("echoed_at", Time),
+    sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
+)
+_due = fires.c.due_at.is_not(None)
+sa.Index("ix_fires_due_at", fires.c.due_at, sqlite_where=_due, postgresql_where=_due)
+
+inbound_cursor = sa.Table(
+    "inbound_cursor",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("due_at", Time, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("recent", sa.Text, nullable=False),
+)

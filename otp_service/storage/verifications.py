@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow, insert_into
-from otp_service.storage.tables import failures, numbers, sends, verifications
+from otp_service.storage.engine import AnyRow, counts_by_key, insert_into
+from otp_service.storage.tables import failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c
 
@@ -32,22 +32,26 @@ SHOWN = (
     v.delivery_at,
     v.subject,
     v.reference,
+    v.channel,
+    v.phrase_sealed,
     _sealed.label("sealed"),
 )
 """What the outside sees of a verification."""
 
 
 def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
-    """One row: the slot's pending verification (columns None where there is none) and the number's `waits_until`."""
+    """One row: the slot's pending verification (columns None where there is none).
+
+    With the number's `waits_until`, and whether it is `opted_out` (None: it never was).
+    """
+    out = sa.select(opt_outs.c.opted_out).where(opt_outs.c.number_id == number_id).scalar_subquery()
     waits = sa.select(failures.c.waits_until).where(
         failures.c.number_id == number_id, failures.c.client_id == client_id, failures.c.purpose == purpose
     )
     one = sa.select(sa.literal(1).label("one")).subquery()
     same_slot = sa.and_(v.client_id == client_id, v.purpose == purpose, v.slot == slot, v.status == "pending")
-    statement = sa.select(*SHOWN, v.number_id, waits.scalar_subquery().label("waits_until")).select_from(
-        one.outerjoin(verifications, same_slot)
-    )
-    return tx.execute(statement).one()
+    beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
+    return tx.execute(sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))).one()
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
@@ -126,7 +130,7 @@ def end(
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id, v.status == "pending")
-        .values(status=status, reason=reason, ended_at=now)
+        .values(status=status, reason=reason, ended_at=now, phrase_sealed=None)
         .returning(*SHOWN)
     )
     if unexpired:
@@ -144,6 +148,7 @@ def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
             status=sa.case((late, "expired"), else_="canceled"),
             reason=sa.case((late, None), else_="superseded"),
             ended_at=sa.case((late, v.expires_at), else_=now),
+            phrase_sealed=None,
         )
     )
     tx.execute(statement)
@@ -215,4 +220,18 @@ def _other_sends(verification_id: str, which: sa.ColumnElement[bool]) -> sa.Exis
 def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
     """Cancels whatever is pending; returns how many."""
     statement = sa.update(verifications).where(v.status == "pending")
-    return tx.execute(statement.values(status="canceled", reason=reason, ended_at=now)).rowcount
+    ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
+    return tx.execute(statement.values(ended)).rowcount
+
+
+def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow]:
+    """The pending verifications that a text from the number would approve."""
+    statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
+    statement = statement.join(numbers, numbers.c.id == v.number_id)
+    statement = statement.where(numbers.c.digest.in_(list(digests.values())))
+    return tx.execute(statement.where(v.status == "pending", v.channel == "inbound")).all()
+
+
+def count_phrases_by_key(tx: Connection) -> dict[str, int]:
+    """How many phrases that people should text are sealed under each key id."""
+    return counts_by_key(tx, v.phrase_sealed)

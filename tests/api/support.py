@@ -13,7 +13,15 @@ from otp_service.storage import tables
 from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}
-COUNTING = (tables.verifications, tables.sends, tables.buckets, tables.failures, tables.requests, tables.events)
+COUNTING = (
+    tables.verifications,
+    tables.notifications,
+    tables.sends,
+    tables.buckets,
+    tables.failures,
+    tables.requests,
+    tables.events,
+)
 
 
 async def post(

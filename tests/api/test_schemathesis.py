@@ -32,6 +32,7 @@ schema = schemathesis.openapi.from_dict(openapi.document(OPERATIONS))
 # verification's PIN are not in its schema. The others are the defaults.
 schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 
+REAL: dict[str, dict[str, str]] = {"verifications": {"purpose": "signup"}, "notifications": {"text": "Hello"}}
 CONFIG = {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}
 _turn = itertools.count()
 _seen: dict[str, set[int]] = defaultdict(set)
@@ -48,9 +49,10 @@ class Served:
     def url(self) -> str:
         return str(self.http.base_url)
 
-    def pending(self) -> str:
-        """The id of a new verification."""
-        answer = self.http.post("/v1/verifications", json={"to": new_number(), "purpose": "signup"})
+    def new(self, path: str) -> str:
+        """The id of a new verification or notification, as the path needs one."""
+        things = path.split("/")[2]
+        answer = self.http.post(f"/v1/{things}", json=REAL[things] | {"to": new_number()})
         return str(answer.raise_for_status().json()["id"])
 
 
@@ -77,17 +79,18 @@ def make_real(case: Case[Any], served: Served) -> None:
     if turn % 2:
         return
     if "id" in case.path_parameters and not is_negative(case, ParameterLocation.PATH):
-        case.path_parameters["id"] = served.pending()
+        case.path_parameters["id"] = served.new(case.path)
     if "Idempotency-Key" in (case.headers or {}) and not is_negative(case, ParameterLocation.HEADER):
         case.headers["Idempotency-Key"] = f"turn-{turn}"
     if isinstance(case.body, dict) and not is_negative(case, ParameterLocation.BODY):
-        case.body = real_body(case.body)
+        case.body = real_body(case.path, case.body)
 
 
-def real_body(body: dict[str, Any]) -> dict[str, Any]:
+def real_body(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if "pin" in body:
         return {"pin": body["pin"][:6] if body["pin"][:6].isdecimal() else "123456"}
-    return {**body, "to": new_number(), "purpose": "signup"}
+    body = {name: value for name, value in body.items() if name not in ("template", "values")}
+    return {**body, **REAL.get(path.split("/")[2], {}), "to": new_number()}
 
 
 def does_what_the_document_says(operation: Operation) -> Any:
@@ -111,9 +114,8 @@ def does_what_the_document_says(operation: Operation) -> Any:
 
 # One test of its own name per call: processes that share the work know tests by their names.
 for _operation in OPERATIONS:
-    globals()[f"test_{_operation.handler.__name__}_does_what_the_document_says"] = does_what_the_document_says(
-        _operation
-    )
+    _name = f"{_operation.handler.__module__.rpartition('.')[2]}_{_operation.handler.__name__}"
+    globals()[f"test_{_name}_does_what_the_document_says"] = does_what_the_document_says(_operation)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,8 @@ for _operation in OPERATIONS:
         ("POST /v1/verifications/{id}/checks", {200, 404, 422}),
         ("POST /v1/verifications/{id}/resends", {200, 404, 422}),
         ("POST /v1/verifications/{id}/cancel", {200, 404, 422}),
+        ("POST /v1/notifications", {202, 400, 422}),
+        ("GET /v1/notifications/{id}", {200, 404}),
     ],
 )
 def test_every_call_was_really_reached(call: str, statuses: set[int]) -> None:

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from otp_service.gateways.base import Message, Outcome
-from otp_service.gateways.ogangi.client import Account, OgangiGateway
+from otp_service.gateways.ogangi.caller import Account
+from otp_service.gateways.ogangi.client import OgangiGateway
 from tests.support.processes import launched
 from tests.support.servers import free_port
 from tests.support.vendor import SENDER

@@ -29,7 +29,7 @@ def test_without_a_file_it_is_what_is_shipped() -> None:
     assert list(policy.purposes) == ["signup", "login", "password_reset"]
     assert all(name == purpose.name for name, purpose in policy.purposes.items())
     assert policy.purposes["login"].text == shipped_texts.SHIPPED["login"]
-    assert policy.purposes["login"].routes == ("pin", "sms")
+    assert policy.purposes["login"].routes == ("pin", "sms", "mt")
     assert policy.limits.sends_per_number == (Rate(5, 3600), Rate(10, 86400))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from otp_service.services import limits, retention
+from otp_service.services.breaker import FIRST_PAUSE_SECONDS
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -88,6 +89,7 @@ async def test_refused_sends_with_limits_they_share_give_everything_back_and_nev
             )
             assert Counter(answer.status_code for answer in answers) == {502: 50}
         vendor.recover()
+        service.shift(FIRST_PAUSE_SECONDS)
         assert (await service.api.start(user_ip="198.51.100.1"))["status"] == "pending"
 
 

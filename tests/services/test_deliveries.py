@@ -80,7 +80,7 @@ async def test_where_every_route_is_refused_nothing_counts(database_url: str, ve
     limits = {**NO_LIMITS, "sends_per_number": "1/hour", "pause_per_number": 30, "sends_per_client": "1/hour"}
     async with serving(database_url, vendor, {"limits": limits}) as service:
         to = new_number()
-        vendor.fail("*", "refuse", times=2)
+        vendor.fail("*", "refuse", times=3)
         refused = await service.api.try_start(to)
         assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
         assert vendor.messages(to) == []
@@ -100,12 +100,12 @@ async def test_a_message_whose_own_status_is_a_failure_is_refused(database_url: 
 
 
 async def test_without_a_carrier_only_routes_that_need_none_are_tried(database_url: str, vendor: Vendor) -> None:
-    async with serving(database_url, vendor, config(routes=["pin", "sms", "mt"]), ogangi_carrier=None) as service:
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}, ogangi_carrier=None) as service:
         started = await service.api.start()
         assert methods(vendor, started["to"]) == [MT_METHOD]
         named = await service.api.start(carrier="Claro")
         assert methods(vendor, named["to"]) == [PIN_METHOD]
-    async with serving(database_url, vendor, config(), ogangi_carrier=None) as service:
+    async with serving(database_url, vendor, config(routes=["pin", "sms"]), ogangi_carrier=None) as service:
         refused = await service.api.try_start(new_number())
         assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
 
@@ -235,4 +235,4 @@ async def test_nothing_is_sent_where_nothing_listens(database_url: str, vendor: 
         assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
         ready = (await service.http.get("/readyz")).json()
         assert ready["status"] == "ok"
-        assert ready["gateway"] == {"status": "trouble", "last": "not_connected"}
+        assert (ready["gateway"]["status"], ready["gateway"]["last"]) == ("trouble", "not_connected")

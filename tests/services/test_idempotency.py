@@ -66,7 +66,7 @@ async def test_a_repeated_check_spends_one_attempt_whatever_its_pin(service: Ser
 
 async def test_refusals_are_not_kept(service: Service) -> None:
     to = new_number()
-    service.vendor.fail("*", "refuse", times=2)
+    service.vendor.fail("*", "refuse", times=3)
     assert (await keyed(service.api, "k", to))[0] == 502
     assert (await keyed(service.api, "k", to))[0] == 201
 

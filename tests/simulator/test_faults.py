@@ -19,6 +19,13 @@ SMS = f"43/Movistar/12345/{base64('13056708084')}/{base64('PIN 123456')}"
 PIN = f"43/Movistar/12345/13056708084/{base64('PIN {0}')}/6"
 METHODS = {"mt": ("sendMT", MT), "sms": ("tools/sendSMS", SMS), "pin": ("tools/sendSMSPinMobileNumberConfirm", PIN)}
 
+READING = {
+    "mo": ("tools/getMOMessages", "43/1/1/null"),
+    "report": ("tools/messageReport", "43/0/1/1/1/null"),
+    "blacklist": ("isUserInBlackList", "43/13056708084/-1"),
+    "fire": ("fireMessage", f"43/13056708084/{base64('STOP')}"),
+}
+
 
 async def arm(caller: Caller, **asked: Any) -> None:
     assert (await caller.http.post("/faults", json=asked)).status_code == 201
@@ -31,14 +38,23 @@ async def test_a_fault_is_met_as_often_as_asked_and_by_its_method_alone(caller: 
     assert (await caller.http.get("/faults")).json() == []
 
 
-async def test_a_fault_without_end_goes_on_until_cleared(caller: Caller) -> None:
+async def test_a_fault_of_every_method_is_one_of_those_that_send_and_goes_on_until_cleared(caller: Caller) -> None:
     await arm(caller, method="*", fault="bad_signature", times=None)
     assert {await caller.status(*METHODS[name]) for name in ("mt", "sms", "pin")} == {"BAD_SIGNATURE"}
-    assert await caller.status("tools/getMOMessages", "43/1/1/null") == "BAD_SIGNATURE"
+    assert await caller.status("tools/getMOMessages", "43/1/1/null") == "OK"
     armed = {"method": "*", "fault": "bad_signature", "times": None, "seconds": 1.0}
     assert (await caller.http.get("/faults")).json() == [armed]
     assert (await caller.http.delete("/faults")).status_code == 204
     assert await caller.status(*METHODS["mt"]) == "OK"
+
+
+@pytest.mark.parametrize("name", READING)
+async def test_a_method_that_sends_nothing_has_faults_of_its_own(caller: Caller, name: str) -> None:
+    await arm(caller, method=name, fault="http_429")
+    for other in READING.keys() - {name}:
+        assert await caller.status(*READING[other]) == "OK"
+    path = f"{READING[name][0]}/{signed(READING[name][1])}"
+    assert [(await caller.get(path)).status_code for _ in range(2)] == [429, 200]
 
 
 async def test_a_call_that_is_not_signed_meets_no_fault(caller: Caller) -> None:
@@ -60,12 +76,13 @@ async def test_a_pin_fault_for_every_method_is_met_by_the_pin_method_alone(calle
         (None, "object"),
         ([], "object"),
         ({}, "method"),
-        ({"method": "fax", "fault": "refuse"}, "pin, sms, mt"),
+        ({"method": "fax", "fault": "refuse"}, "pin, sms, mt, mo"),
         ({"method": "pin", "fault": "explode"}, "refuse, bad_signature"),
         ({"method": "pin", "fault": ["refuse"]}, "fault"),
         ({"method": ["pin"], "fault": "refuse"}, "method"),
         ({"method": "sms", "fault": "two_pins"}, "pin alone"),
         ({"method": "pin", "fault": "message_failed"}, "sms alone"),
+        ({"method": "mo", "fault": "no_pin"}, "pin alone"),
         ({"method": "pin", "fault": "refuse", "times": 0}, "times"),
         ({"method": "pin", "fault": "refuse", "times": True}, "times"),
         ({"method": "pin", "fault": "refuse", "times": 1.5}, "times"),
@@ -98,6 +115,7 @@ NOT_DELIVERED = [
     "slow_refuse",
     "bad_signature",
     "http_404",
+    "http_429",
     "http_503",
     "reset_before",
     "hang",
@@ -124,6 +142,12 @@ async def test_every_fault_delivers_or_does_not_as_it_says(vendor: Vendor, fault
             ended = "closed"
     assert ended == {"hang": "timeout", "drip": "timeout"}.get(fault, "closed" if "reset" in fault else "answered")
     assert len(vendor.messages()) - before == (fault not in NOT_DELIVERED)
+
+
+async def test_get_message_has_a_fault_of_its_own(caller: Caller) -> None:
+    message_id = (await caller.call(*METHODS["sms"])).findtext("result/messages/message/id")
+    await arm(caller, method="message", fault="refuse")
+    assert [await caller.status("tools/getMessage", f"43/{message_id}") for _ in range(2)] == ["ERROR", "OK"]
 
 
 def test_the_docstring_names_what_is_not_delivered() -> None:

@@ -61,15 +61,19 @@ async def test_send_mt_has_no_result(caller: Caller) -> None:
     assert [message["pin"] for message in await caller.messages()] == ["123456", "123456"]
 
 
-async def test_fire_message_is_recorded(caller: Caller) -> None:
-    assert await caller.status("fireMessage", f"43/{NUMBER}/{base64('STOP')}") == "OK"
+async def test_a_fired_message_is_one_from_the_handset_and_none_to_it(caller: Caller) -> None:
+    assert await caller.status("fireMessage", f"43/{NUMBER}/{base64('START')}") == "OK"
     fields = {"sender_id_id": "12345", "keyword_value": "STOP", "recipient_address": NUMBER}
     reply = await caller.call("fireMessage", "43", {"event": {"fld-val-list": fields}})
     assert reply.findtext("result/mo/mobileNumber") == NUMBER
-    assert [(each["method"], each["from"], each["text"]) for each in await caller.messages()] == [
-        ("fireMessage", "12345", "STOP"),
-        ("fireMessage", None, "STOP"),
+    assert await caller.messages() == []
+    assert (await caller.http.get("/fired")).json() == [
+        {"at": "2026-01-01T00:00:00.500Z", "to": "+" + NUMBER, "text": text} for text in ("STOP", "START")
     ]
+    listed = await caller.call("tools/getMOMessages", "43/1/20/null")
+    assert texts(listed.findall("result/MOMessageList/MessageList/MOMessage/text")) == ["STOP", "START"]
+    assert texts(listed.findall("result/MOMessageList/MessageList/MOMessage/from")) == [NUMBER, NUMBER]
+    assert texts(listed.findall("result/MOMessageList/MessageList/MOMessage/to")) == ["12345", None]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,20 @@ async def test_mo_messages_are_filtered_and_paged(with_mos: Caller, parameters: 
     assert texts(reply.findall("result/MOMessageList/MessageList/MOMessage/text")) == found
 
 
+async def test_ten_thousand_mos_are_paged_through_while_others_arrive(caller: Caller) -> None:
+    many = [{"from": f"57300{at:07d}", "to": "12345", "text": f"text {at}"} for at in range(10_000)]
+    assert (await caller.http.post("/mo", json=many)).status_code == 201
+    seen: list[str] = []
+    for page in range(1, 102):
+        reply = await caller.call("tools/getMOMessages", f"43/{page}/100/null")
+        seen += texts(reply.findall("result/MOMessageList/MessageList/MOMessage/text"))
+        if page % 10 == 0:
+            late = {"from": "573009999999", "to": "12345", "text": f"late {page}"}
+            assert (await caller.http.post("/mo", json=late)).status_code == 201
+    assert set(seen) == {each["text"] for each in many}
+    assert len(seen) == 10_010  # each that arrives pushes one to the next page
+
+
 async def test_an_mo_has_the_handset_as_from(with_mos: Caller) -> None:
     reply = await with_mos.call("tools/getMOMessages", "43/1/1/order=asc")
     message = reply.find("result/MOMessageList/MessageList/MOMessage")
@@ -155,3 +173,63 @@ async def test_messages_are_newest_first_and_filtered_by_number(caller: Caller) 
 )
 def test_the_pin_of_a_text_is_its_only_standalone_run_of_digits(text: str, pin: str | None) -> None:
     assert pin_in(text) == pin
+
+
+async def sent_by_every_method(caller: Caller) -> str:
+    """A message of each method, the PIN method's first; its PIN."""
+    pin = await pin_call(caller, "PIN {0}")
+    await caller.call("tools/sendSMS", f"43/Tigo/12345/{base64(NUMBER)}/{base64('by sendSMS')}")
+    await caller.call("sendMT", f"43/12345/null/1305/{base64('by sendMT')}")
+    return pin
+
+
+SINCE, UNTIL = "1767225600000", "1767225601000"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        (f"{SINCE}/{UNTIL}/1/20/null", ["by sendMT", "by sendSMS", "PIN"]),
+        (f"{SINCE}/{UNTIL}/1/20/ORDER=ASC", ["PIN", "by sendSMS", "by sendMT"]),
+        (f"{SINCE}/{UNTIL}/1/20/TO={NUMBER}", ["by sendSMS", "PIN"]),
+        (f"{SINCE}/{UNTIL}/1/20/to={NUMBER}&carrier=Tigo,Claro&from=12345", ["by sendSMS"]),
+        (f"{SINCE}/{UNTIL}/2/2/null", ["PIN"]),
+        (f"{UNTIL}/{UNTIL}/1/20/null", []),
+        (f"0/{SINCE}/1/20/null", []),
+    ],
+)
+async def test_the_report_has_the_messages_of_every_method(caller: Caller, parameters: str, found: list[str]) -> None:
+    pin = await sent_by_every_method(caller)
+    reply = await caller.call("tools/messageReport", "43/" + parameters)
+    assert texts(reply.findall("result/messages/message/text")) == [text.replace("PIN", f"PIN {pin}") for text in found]
+
+
+async def test_the_report_counts_all_and_shows_every_field(caller: Caller) -> None:
+    await sent_by_every_method(caller)
+    reply = await caller.call("tools/messageReport", f"43/{SINCE}/{UNTIL}/1/1/order=asc")
+    assert reply.findtext("result/messages/records") == "3"
+    (message,) = reply.findall("result/messages/message")
+    shown = {name: message.findtext(name) for name in ("from", "to", "carrier", "status", "date", "timezone")}
+    assert shown == {
+        "from": "19893653744",
+        "to": NUMBER,
+        "carrier": "Movistar",
+        "status": "SENT_TO_CARRIER",
+        "date": "2026-01-01 00:00:00.500",
+        "timezone": "UTC",
+    }
+    again = await caller.call("tools/getMessage", f"43/{message.findtext('id')}")
+    assert again.findtext("result/message/text") == message.findtext("text")
+
+
+@pytest.mark.parametrize("short_code", ["-1", "12345"])
+async def test_a_number_is_in_the_blacklist_until_it_is_taken_off(caller: Caller, short_code: str) -> None:
+    async def listed() -> str | None:
+        reply = await caller.call("isUserInBlackList", f"43/{NUMBER}/{short_code}")
+        return reply.findtext("result/userBlackList/text")
+
+    assert await listed() == "false"
+    for blocked in (True, False):
+        body = {"number": "+" + NUMBER, "blocked": blocked}
+        assert (await caller.http.post("/blacklist", json=body)).status_code == 204
+        assert await listed() == str(blocked).lower()

@@ -1,8 +1,11 @@
 """The page on which a person reads the messages."""
 
 import hashlib
+import json
 import re
+import shlex
 from base64 import b64encode
+from html import unescape
 
 from tests.simulator.conftest import Caller, base64
 
@@ -22,6 +25,28 @@ async def test_a_message_is_shown_escaped(caller: Caller) -> None:
     assert "<script" not in page
     assert '<p class="pin">482913</p>' in page
     assert "+13056708084" in page
+
+
+async def test_texts_from_handsets_and_statuses_are_shown_escaped(caller: Caller) -> None:
+    await caller.call("sendMT", f"43/12345/null/13056708084/{base64('Hello')}")
+    await caller.http.post("/statuses", json={"to": "+13056708084", "status": "<b>odd</b>"})
+    await caller.http.post("/mo", json={"from": "+1305", "to": "<i>", "text": "STOP <now>"})
+    page = (await caller.http.get("/")).text
+    assert '<span class="status">&lt;b&gt;odd&lt;/b&gt;</span>' in page
+    assert "from +1305" in page
+    assert "STOP &lt;now&gt;" in page
+    assert "<i>" not in page
+
+
+async def test_it_tells_how_to_text_and_what_it_tells_works(caller: Caller) -> None:
+    for number, code in (("573001234567", "12345"), ("13056708084", "999")):
+        page = (await caller.http.get("/")).text
+        told = re.search("<code>(curl .*)</code>", page)
+        assert told is not None
+        _, _, url, _, body = shlex.split(unescape(told[1]))
+        assert json.loads(body) == {"from": f"+{number}", "to": code, "text": "STOP"}
+        assert (await caller.http.post(url, content=body)).status_code == 201
+        await caller.call("sendMT", f"43/999/null/13056708084/{base64('Hello')}")
 
 
 async def test_it_refreshes_itself_and_can_be_paused(caller: Caller) -> None:

@@ -148,7 +148,7 @@ async def serving(
 ) -> AsyncIterator[Service]:
     """The service on a migrated database, with one client. `settings`: over those of `make_settings`."""
     made = make_settings(database_url, vendor.base_url, config or {}, **settings)
-    app = create_app(made)
+    app = create_app(made, background_work=False)
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 12345))
     async with (
         app.router.lifespan_context(app),

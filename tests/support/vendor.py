@@ -1,12 +1,13 @@
 """A tester's side of the simulated Campaign Manager: its messages and its faults."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
 
 from otp_service.simulator import create_simulator
 from tests.support.servers import running
@@ -48,19 +49,66 @@ class Vendor:
 
     def fail(self, method: str, fault: str, *, times: int | None = 1, seconds: float = 1.0) -> None:
         """Arms a fault."""
-        asked = {"method": method, "fault": fault, "times": times, "seconds": seconds}
-        self.http.post("/faults", json=asked).raise_for_status()
+        self._post("/faults", {"method": method, "fault": fault, "times": times, "seconds": seconds})
+
+    def mo(self, sender: str, text: str, *, to: str = SENDER, callback: bool = True, listed: bool = True) -> None:
+        """A person texts us. `callback`: it is called back; `listed`: getMOMessages shows it."""
+        self.mos([(sender, text)], to=to, callback=callback, listed=listed)
+
+    def mos(
+        self, texts: Iterable[tuple[str, str]], *, to: str = SENDER, callback: bool = True, listed: bool = True
+    ) -> None:
+        """Many people text us: pairs of number and text, the oldest first."""
+        more = {"to": to, "callback": callback, "listed": listed}
+        self._post("/mo", [{"from": sender, "text": text, **more} for sender, text in texts])
+
+    def set_status(self, to: str, status: str, times: int = 1) -> None:
+        """The newest message to a number gets a status, in the vendor's words; it is called back so many times."""
+        self._post("/statuses", {"to": to, "status": status, "times": times})
+
+    def blacklist(self, number: str, blocked: bool = True) -> None:
+        """The vendor blocks a number by itself, or no longer."""
+        self._post("/blacklist", {"number": number, "blocked": blocked})
+
+    def fired(self) -> list[dict[str, Any]]:
+        """What came by fireMessage, newest first: at, to, text."""
+        found: list[dict[str, Any]] = self.http.get("/fired").json()
+        return found
+
+    def call_back(self, url: str | None) -> None:
+        """Where callbacks go from now on: an address of a real port here; None: nowhere."""
+        self._post("/callback", {"url": url})
+
+    async def called_back(self, count: int) -> dict[str, int]:
+        """Waits until so many callbacks were made since `call_back`; how many were `sent`, `failed`, are `waiting`."""
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
+            counts: dict[str, int] = {"sent": 0, "failed": 0}
+            while counts["sent"] + counts["failed"] < count:
+                counts = (await http.get("/callback")).json()
+        return counts
+
+    def notices(self) -> list[dict[str, str]]:
+        """The fields of what is called back, or would be if there were an address; newest first."""
+        found: list[dict[str, str]] = self.http.get("/notices").json()
+        return found
 
     def recover(self) -> None:
-        """Disarms every fault."""
+        """Disarms every fault, calls nobody back, blocks no number; messages of both kinds stay."""
         self.http.delete("/faults").raise_for_status()
+        self.call_back(None)
+        self.http.delete("/blacklist").raise_for_status()
+
+    def reset(self) -> None:
+        """The same, and no person has ever texted us."""
+        self._post("/reset", None)
+
+    def _post(self, path: str, body: Any) -> None:
+        self.http.post(path, json=body).raise_for_status()
 
 
 @contextmanager
-def running_vendor() -> Iterator[Vendor]:
-    """A simulator of its own."""
-    with (
-        running(create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)) as url,
-        httpx.Client(base_url=url, trust_env=False) as http,
-    ):
+def running_vendor(simulator: Starlette | None = None) -> Iterator[Vendor]:
+    """A simulator of its own, by default one that delivers nothing by itself."""
+    app = simulator or create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)
+    with running(app) as url, httpx.Client(base_url=url, trust_env=False) as http:
         yield Vendor(url, http)

@@ -1,37 +1,40 @@
 """`OgangiGateway`: the methods of the Campaign Manager behind the gateway interface."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from otp_service.gateways.base import Message, Outcome, Probe, Sent
-from otp_service.gateways.ogangi import replies, signing
-from otp_service.gateways.ogangi.statuses import is_failure
-from otp_service.gateways.ogangi.transport import Answer, NoAnswer, Transport
+from otp_service.gateways.base import Inbound, Message, NoReply, Outcome, Probe, Receipt, Sent
+from otp_service.gateways.ogangi import methods, records, replies
+from otp_service.gateways.ogangi.advice import advice
+from otp_service.gateways.ogangi.caller import Account, Caller, Descriptor, refused
+from otp_service.gateways.ogangi.methods import Method
+from otp_service.gateways.ogangi.replies import Reply
+from otp_service.gateways.ogangi.statuses import is_failure, is_passing
 
-_PIN_METHOD = "tools/sendSMSPinMobileNumberConfirm"
-_PROBE_FILTER = "order=desc"
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The customer's account. `base_url`: scheme, host and web-app context; `sender`: a short or long code."""
-
-    base_url: str
-    instance_id: str
-    public_key: str
-    private_key: str = field(repr=False)
-    sender: str
+_ACCEPTED = Sent(Outcome.ACCEPTED, "ok")
+_REPORT_PAGES = 5
+_REPORT_SIZE = 100
 
 
 class OgangiGateway:
-    """The Campaign Manager as a gateway. No URL of it may be logged: numbers and texts stand in its path."""
+    """The Campaign Manager as a gateway. `mt_flags`: the flags of sendMT, "" without; `caller`: for calls by hand."""
 
-    def __init__(self, account: Account, *, padding: bool, pin_placeholder: str) -> None:
-        self._account = account
-        self._padding = padding
+    def __init__(
+        self,
+        account: Account,
+        *,
+        padding: bool,
+        pin_placeholder: str,
+        mt_flags: str = "",
+        descriptor: Descriptor | None = None,
+    ) -> None:
+        self.caller = Caller(account, padding=padding, descriptor=descriptor or Descriptor())
         self._pin_placeholder = pin_placeholder
-        self._transport = Transport()
+        self._mt_flags = mt_flags
 
     @property
     def pin_placeholder(self) -> str:
@@ -41,139 +44,118 @@ class OgangiGateway:
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
         """sendSMSPinMobileNumberConfirm (section 1): the vendor makes the PIN and returns it."""
 
-        def segments(carrier: str) -> list[str]:
-            return [*self._head(carrier), _number(message.to), self._base64(message.text), _length(pin_length)]
-
-        def read(reply: replies.Reply) -> Sent:
+        def read(reply: Reply) -> Sent:
             pin = replies.usable_pin(reply, pin_length)
             return Sent(Outcome.ACCEPTED, "ok", pin=pin) if pin else Sent(Outcome.UNKNOWN, "no_pin")
 
-        return await self._send_by_carrier(_PIN_METHOD, message.carrier, segments, read, timeout)
+        if message.carrier is None:
+            return refused("no_carrier")
+        values = {**_addressed(message), "carrier": message.carrier, "length": str(pin_length)}
+        return await self._send(methods.SEND_PIN, values, read, timeout)
 
     async def send_sms(self, message: Message, timeout: float) -> Sent:
         """sendSMS (section 1): the one method whose mobile number is Base64 too."""
-
-        def segments(carrier: str) -> list[str]:
-            return [*self._head(carrier), self._base64(_number(message.to)), self._base64(message.text)]
-
-        return await self._send_by_carrier("tools/sendSMS", message.carrier, segments, _read_messages, timeout)
+        if message.carrier is None:
+            return refused("no_carrier")
+        values = {**_addressed(message), "carrier": message.carrier}
+        return await self._send(methods.SEND_SMS, values, _read_messages, timeout)
 
     async def send_mt(self, message: Message, timeout: float) -> Sent:
-        """sendMT (section 1): sender before carrier, and `null` lets the vendor choose the carrier."""
+        """sendMT (section 1): `null` lets the vendor choose the carrier; OK is all that it answers."""
+        if not self._mt_flags:
+            return await self._send(methods.SEND_MT, _addressed(message), lambda _reply: _ACCEPTED, timeout)
+        values = {**_addressed(message), "flags": self._mt_flags}
+        return await self._send(methods.SEND_MT_FLAGS, values, lambda _reply: _ACCEPTED, timeout)
 
-        def segments() -> list[str]:
-            instance, sender = signing.plain(self._account.instance_id), signing.plain(self._account.sender)
-            return [instance, sender, "null", _number(message.to), self._base64(message.text)]
+    async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
+        """fireMessage with a descriptor (sections 1 and 4): unlike the GET it names our code."""
 
-        return await self._send("sendMT", segments, lambda _reply: Sent(Outcome.ACCEPTED, "ok"), timeout)
+        def read(reply: Reply) -> Sent:
+            return Sent(Outcome.UNKNOWN, "no_result") if reply.root.find("result/mo") is None else _ACCEPTED
+
+        return await self._send(methods.FIRE_DESCRIPTOR, {"mobileNumber": to, "text": keyword}, read, timeout)
+
+    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
+        """getMOMessages (sections 1, 3 and 4), newest first."""
+        values = {"page": str(page), "resultsPerPage": str(size), "parameters": "order=desc"}
+        return await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)
+
+    async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
+        """getMessage (section 1). A reply about another message is none."""
+
+        def read(reply: Reply) -> Receipt | None:
+            found = records.receipt(reply)
+            return found if found and found.message_id == message_id else None
+
+        return await self._read(methods.GET_MESSAGE, {"messageId": message_id}, read, timeout)
+
+    async def report(self, to: str, since: float, until: float, timeout: float) -> Sequence[Receipt] | NoReply:
+        """messageReport (section 1), its first few pages.
+
+        That it takes the filters of getMOMessages is assumed, so a message to another number is left out here.
+        """
+        deadline = time.monotonic() + timeout
+        period = {"initialDate": str(math.floor(since * 1000)), "finalDate": str(math.ceil(until * 1000))}
+        values = {**period, "resultsPerPage": str(_REPORT_SIZE), "parameters": f"to={to.removeprefix('+')}"}
+        found: list[Receipt] = []
+        for page in range(1, _REPORT_PAGES + 1):
+            left = deadline - time.monotonic()
+            got = await self._read(methods.MESSAGE_REPORT, {**values, "page": str(page)}, records.receipts, left)
+            if isinstance(got, NoReply):
+                return got
+            found += [receipt for receipt in got if receipt is not None and receipt.to == to]
+            if len(got) < _REPORT_SIZE:
+                break
+        return found
+
+    async def is_blacklisted(self, to: str, timeout: float) -> bool | NoReply:
+        """isUserInBlackList (section 1) for all codes."""
+        return await self._read(methods.IS_USER_IN_BLACKLIST, {"mobilenumber": to}, records.is_blacklisted, timeout)
 
     async def probe(self, timeout: float) -> Probe:
-        """getMOMessages (sections 1 and 4), first page, one result: signed like a send, but only reads."""
-
-        def segments() -> list[str]:
-            return [signing.plain(self._account.instance_id), "1", "1", signing.plain(_PROBE_FILTER, keep="=&,")]
-
-        went = await self._send("tools/getMOMessages", segments, lambda _reply: Sent(Outcome.ACCEPTED, "ok"), timeout)
-        return Probe(went.outcome is Outcome.ACCEPTED, _advice(went.reason))
+        """getMOMessages, first page, one result: signed like a send, but only reads."""
+        values = {"resultsPerPage": "1", "parameters": "order=desc"}
+        went = await self._send(methods.GET_MO_MESSAGES, values, lambda _reply: _ACCEPTED, timeout)
+        return Probe(went.outcome is Outcome.ACCEPTED, advice(went.reason))
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._transport.aclose()
-
-    async def _send_by_carrier(
-        self,
-        method: str,
-        carrier: str | None,
-        segments: Callable[[str], list[str]],
-        read: Callable[[replies.Reply], Sent],
-        timeout: float,
-    ) -> Sent:
-        if carrier is None:
-            return Sent(Outcome.REFUSED, "no_carrier")
-        return await self._send(method, lambda: segments(carrier), read, timeout)
+        await self.caller.aclose()
 
     async def _send(
-        self,
-        method: str,
-        segments: Callable[[], list[str]],
-        read: Callable[[replies.Reply], Sent],
-        timeout: float,
+        self, method: Method, values: Mapping[str, str], read: Callable[[Reply], Sent], timeout: float
     ) -> Sent:
-        try:
-            url = self._url(method, segments())
-        except ValueError:
-            return Sent(Outcome.REFUSED, "bad_segment")
-        return _outcome(await self._transport.get(url, timeout), read)
+        went = await self.caller.call(method, values, timeout)
+        if isinstance(went, Sent):
+            return went
+        return read(went) if went.status == "OK" else refused(went.status.lower())
 
-    def _url(self, method: str, segments: list[str]) -> str:
-        keys = {"public_key": self._account.public_key, "private_key": self._account.private_key}
-        return self._account.base_url.rstrip("/") + signing.signed_path(method, segments, **keys)
-
-    def _head(self, carrier: str) -> list[str]:
-        """What the `tools/send...` methods begin with (section 1); `null` as carrier is documented for sendMT alone."""
-        if carrier == "null":
-            raise ValueError("the carrier must be a name")
-        return [signing.plain(text) for text in (self._account.instance_id, carrier, self._account.sender)]
-
-    def _base64(self, text: str) -> str:
-        return signing.base64_segment(text, padding=self._padding)
+    async def _read(
+        self, method: Method, values: Mapping[str, str], read: Callable[[Reply], T | None], timeout: float
+    ) -> T | NoReply:
+        went = await self.caller.call(method, values, timeout)
+        if isinstance(went, Sent):
+            return NoReply(went.reason)
+        found = read(went) if went.status == "OK" else None
+        if found is not None:
+            return found
+        return NoReply("no_result" if went.status == "OK" else went.status.lower())
 
 
-def _number(e164: str) -> str:
-    """Digits with the country code, no `+` (section 1)."""
-    if not re.fullmatch(r"\+[0-9]+", e164):
-        raise ValueError("must be E.164")
-    return e164[1:]
+def _addressed(message: Message) -> dict[str, str]:
+    return {"mobileNumber": message.to, "text": message.text}
 
 
-def _length(pin_length: int) -> str:
-    """The bounds that section 3 assumes."""
-    if not 4 <= pin_length <= 10:
-        raise ValueError("must be 4 to 10")
-    return str(pin_length)
-
-
-def _outcome(answer: Answer | NoAnswer, read: Callable[[replies.Reply], Sent]) -> Sent:
-    """What the vendor says and what a failure of HTTP means: docs/gateway.md."""
-    if isinstance(answer, NoAnswer):
-        return Sent(Outcome.UNKNOWN if answer.left else Outcome.REFUSED, answer.reason)
-    if answer.status != 200:
-        surely_not = 400 <= answer.status < 500 or answer.status == 503
-        return Sent(Outcome.REFUSED if surely_not else Outcome.UNKNOWN, f"http_{answer.status}")
-    reply = replies.parse(answer.body) if answer.body is not None else None
-    if reply is None:
-        return Sent(Outcome.UNKNOWN, "unreadable")
-    return read(reply) if reply.status == "OK" else Sent(Outcome.REFUSED, reply.status.lower())
-
-
-def _read_messages(reply: replies.Reply) -> Sent:
+def _read_messages(reply: Reply) -> Sent:
     messages = replies.sent_messages(reply)
-    failed = [message.status is not None and is_failure(message.status) for message in messages]
-    if not messages or any(message.status is None for message in messages):
+    statuses = [message.status for message in messages if message.status is not None]
+    if not messages or len(statuses) < len(messages):
         return Sent(Outcome.UNKNOWN, "no_message")
+    failed = [is_failure(status) for status in statuses]
+    message_id = messages[0].id
     if all(failed):
-        return Sent(Outcome.REFUSED, "message_failed", message_id=messages[0].id)
+        passing = all(is_passing(status) for status in statuses)
+        return Sent(Outcome.REFUSED, "message_failed", message_id=message_id, passing=passing)
     if any(failed):
-        return Sent(Outcome.UNKNOWN, "some_messages_failed", message_id=messages[0].id)
-    return Sent(Outcome.ACCEPTED, "ok", message_id=messages[0].id)
-
-
-_ADVICE = {
-    "ok": "The gateway answers and accepts our signature.",
-    "bad_signature": "The gateway refuses our signature: check the public key, the private key and the instance id.",
-    "error": "The gateway answers with an error: check the instance id, then ask the vendor.",
-    "not_connected": "No connection to the gateway: check the base URL, the DNS name, the firewall, the certificate.",
-    "timeout": "The gateway did not answer in time: check the network, or allow more time.",
-    "connection_lost": "The gateway closed the connection without an answer: try again, then ask the vendor.",
-    "unreadable": "What answers is not the Campaign Manager: check that the base URL ends with the web-app context.",
-    "bad_segment": "The instance id or the public key holds a character that no URL segment can hold.",
-    "http_404": "The gateway does not know this address: check that the base URL ends with the web-app context.",
-    "http_401": "The gateway wants another login: check with the vendor that API access is on.",
-    "http_403": "The gateway forbids the call: check with the vendor that our address is allowed.",
-}
-
-
-def _advice(reason: str) -> str:
-    status = reason.removeprefix("http_")
-    other = f"The gateway answers with HTTP status {status}: check the base URL, then ask the vendor."
-    return _ADVICE.get(reason, other)
+        return Sent(Outcome.UNKNOWN, "some_messages_failed", message_id=message_id)
+    return Sent(Outcome.ACCEPTED, "ok", message_id=message_id)

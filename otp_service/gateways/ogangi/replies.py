@@ -1,6 +1,7 @@
 """Reading the vendor's XML replies, which may be ill or hostile."""
 
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Literal, cast
 from xml.etree.ElementTree import Element
@@ -11,6 +12,9 @@ Status = Literal["OK", "ERROR", "BAD_SIGNATURE"]
 
 _DECLARATION = re.compile(r"\ufeff?\s*(<\?xml\b[^>]*\?>)?")
 _MESSAGE_ID_LENGTH = 128
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile("&#(?:x([0-9a-fA-F]+)|([0-9]+));")
+_LIST = "<MOMessageList>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,13 @@ class SentMessage:
     status: str | None
 
 
-def parse(body: bytes) -> Reply | None:
-    """The reply in `body`, or None if it is not one (section 3, "Replies"): rootless or in `<response>`."""
-    root = _root(body)
+def parse(body: bytes, *, is_list: bool = False) -> Reply | None:
+    """The reply in `body`, or None if it is not one (section 3, "Replies"): rootless or in `<response>`.
+
+    `is_list`: it shows what people wrote, so what XML cannot hold must not make all of it unreadable.
+    """
+    text = _DECLARATION.sub("", body.decode("utf-8", errors="replace"), count=1)
+    root = _root_of_list(text) if is_list else _root(text)
     if root is None:
         return None
     found = root.findall("status")
@@ -41,8 +49,22 @@ def parse(body: bytes) -> Reply | None:
     return Reply(cast(Status, status), root)
 
 
-def _root(body: bytes) -> Element | None:
-    text = _DECLARATION.sub("", body.decode("utf-8", errors="replace"), count=1)
+def _root_of_list(text: str) -> Element | None:
+    text = _REFERENCE.sub(_harmless, _NOT_XML.sub("\ufffd", text))
+    root = _root(text)
+    before, _, after = text.rpartition(_LIST)
+    # The provider's own sample closes the list with an opening tag.
+    return _root(f"{before}</{_LIST[1:]}{after}") if root is None and _LIST in before else root
+
+
+def _harmless(reference: re.Match[str]) -> str:
+    """A numeric character reference, or U+FFFD for one to a character that XML cannot hold."""
+    digits = (reference[1] or reference[2]).lstrip("0") or "0"
+    code = int(digits, 16 if reference[1] else 10) if len(digits) <= 7 else sys.maxunicode + 1
+    return "\ufffd" if code > sys.maxunicode or _NOT_XML.match(chr(code)) else reference[0]
+
+
+def _root(text: str) -> Element | None:
     try:
         # The rootless form of the documentation is no XML document; inside an element of ours both forms are.
         wrapped = fromstring(f"<r>{text}</r>", forbid_dtd=True)

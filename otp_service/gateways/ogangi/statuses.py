@@ -1,9 +1,8 @@
 """The vendor's message statuses in our words for a delivery."""
 
 import re
-from typing import Literal
 
-Delivery = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
+from otp_service.gateways.base import Delivery
 
 # Section 4, "Message statuses", in its spellings after `normalised`. The vendor repeats a send by itself after
 # CARRIER_GATEWAY_ERROR and INTERNAL_ERROR: calling these a failure would have us send a second message beside its own.
@@ -37,6 +36,7 @@ _DELIVERIES: dict[str, Delivery] = {
     "CARRIER_GATEWAY_ERROR": "unknown",
     "INTERNAL_ERROR": "unknown",
 }
+_PASSING = frozenset({"NOT_ENOUGH_FUNDS", "NOT_SENT"})
 
 
 def normalised(status: str) -> str:
@@ -52,3 +52,8 @@ def delivery(status: str) -> Delivery:
 def is_failure(status: str) -> bool:
     """True if the message will not reach the handset and the vendor does not try again (sections 3 and 4)."""
     return delivery(status) in ("failed", "undelivered")
+
+
+def is_passing(status: str) -> bool:
+    """True of a failure whose cause can pass by itself, so that the same message may be taken later."""
+    return normalised(status) in _PASSING

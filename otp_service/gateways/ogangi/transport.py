@@ -16,8 +16,8 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
     logging.getLogger(_name).propagate = False
 
-_BODY_LIMIT = 64 * 1024
 _GZIP_OR_ZLIB = 47
+_JSON = {"Content-Type": "application/json"}
 
 # No connection is used twice. What a vendor writes beyond its answer would be read as the answer of the next send:
 # somebody's PIN would approve somebody else's number. And a request that meets a connection just being closed is one
@@ -30,6 +30,15 @@ class _NoCookies(CookieJar):
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Extracts none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What leaves: a GET, or with a `body` a POST of that JSON. `limit`: bytes of the answer's body that are read."""
+
+    url: str = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    limit: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +64,18 @@ class Transport:
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
-            timeout=httpx.Timeout(None),  # it counts per read; `get` bounds the whole exchange
+            timeout=httpx.Timeout(None),  # it counts per read; `exchange` bounds the whole exchange
             limits=_LIMITS,
             headers={"Accept-Encoding": "identity", "Accept": "application/xml", "User-Agent": "otp-service"},
             cookies=_NoCookies(),
         )
 
-    async def get(self, url: str, timeout: float) -> Answer | NoAnswer:
-        """One GET, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
+    async def exchange(self, request: Request, timeout: float) -> Answer | NoAnswer:
+        """One request, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
         journey = _Journey()
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(url, journey)
+                return await self._exchange(request, journey)
         except TimeoutError:
             reason = "timeout"
         except Exception:  # noqa: BLE001 - after it left, whatever went wrong, the outcome is unknown
@@ -75,12 +84,19 @@ class Transport:
             await journey.close_half_open()
         return NoAnswer(journey.left, reason if journey.left else "not_connected")
 
-    async def _exchange(self, url: str, journey: "_Journey") -> Answer:
-        async with self._client.stream("GET", url, extensions={"trace": journey.trace}) as response:
+    async def _exchange(self, request: Request, journey: "_Journey") -> Answer:
+        async with self._client.stream(
+            "GET" if request.body is None else "POST",
+            request.url,
+            content=request.body,
+            headers={} if request.body is None else _JSON,
+            extensions={"trace": journey.trace},
+        ) as response:
             if response.status_code != httpx.codes.OK:
                 return Answer(response.status_code, None)
-            raw = await _bounded(response.aiter_raw())
-            return Answer(response.status_code, _decoded(raw, response.headers.get("Content-Encoding", "")))
+            raw = await _bounded(response.aiter_raw(), request.limit)
+            encoding = response.headers.get("Content-Encoding", "")
+            return Answer(response.status_code, _decoded(raw, encoding, request.limit))
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -108,28 +124,28 @@ class _Journey:
             await self._half_open.aclose()
 
 
-async def _bounded(chunks: AsyncIterator[bytes]) -> bytes | None:
+async def _bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > _BODY_LIMIT:
+        if len(body) > limit:
             return None
     return bytes(body)
 
 
-def _decoded(raw: bytes | None, encoding: str) -> bytes | None:
+def _decoded(raw: bytes | None, encoding: str, limit: int) -> bytes | None:
     """httpx would decompress without a bound; a vendor that compresses although we asked for identity is read here."""
     encoding = encoding.strip().lower()
     if raw is None or encoding in ("", "identity"):
         return raw
-    return _decompressed(raw) if encoding in ("gzip", "x-gzip", "deflate") else None
+    return _decompressed(raw, limit) if encoding in ("gzip", "x-gzip", "deflate") else None
 
 
-def _decompressed(raw: bytes) -> bytes | None:
+def _decompressed(raw: bytes, limit: int) -> bytes | None:
     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        body = unpacker.decompress(raw, _BODY_LIMIT + 1)
+        body = unpacker.decompress(raw, limit + 1)
     except zlib.error:
         return None
     whole = unpacker.eof and not unpacker.unused_data
-    return body if whole and len(body) <= _BODY_LIMIT else None
+    return body if whole and len(body) <= limit else None

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from otp_service.gateways.base import Message, Outcome, Sent
-from otp_service.gateways.ogangi.client import Account, OgangiGateway
+from otp_service.gateways.ogangi.caller import Account
+from otp_service.gateways.ogangi.client import OgangiGateway
 from tests.gateways.ogangi.conftest import GatewayTo
 from tests.gateways.ogangi.vectors import CARRIER, PRIVATE_KEY, SENDER
 from tests.support.vendor import Vendor
@@ -48,6 +49,12 @@ async def test_send_mt_needs_no_carrier(vendor: Vendor, gateway: OgangiGateway) 
     assert vendor.messages()[0]["method"] == "sendMT"
 
 
+async def test_send_mt_with_flags_is_taken_too(vendor: Vendor, gateway_to: GatewayTo) -> None:
+    sent = await gateway_to(vendor.base_url, mt_flags="a=1,b:2;c+d").send_mt(TEXT, 5)
+    assert sent == Sent(Outcome.ACCEPTED, "ok")
+    assert vendor.messages()[0]["text"] == TEXT.text
+
+
 async def test_a_carrier_with_spaces_and_accents_is_signed_as_it_stands_in_the_url(gateway: OgangiGateway) -> None:
     for carrier in ("Tigo Une", "Télcel", "AT&T", "a;b=c", "~-_."):
         sent = await gateway.send_sms(Message(TEXT.to, TEXT.text, carrier), 5)
@@ -56,6 +63,7 @@ async def test_a_carrier_with_spaces_and_accents_is_signed_as_it_stands_in_the_u
 
 FAULTS = {
     "refuse": (Outcome.REFUSED, "error"),
+    "http_429": (Outcome.REFUSED, "http_429"),
     "bad_signature": (Outcome.REFUSED, "bad_signature"),
     "http_404": (Outcome.REFUSED, "http_404"),
     "http_503": (Outcome.REFUSED, "http_503"),
@@ -99,6 +107,7 @@ async def test_every_fault_has_its_outcome(
     sent = await send(gateway, route, timeout=0.6 if reason == "timeout" else 5)
     assert time.monotonic() - started < 1.6
     assert (sent.outcome, sent.reason) == (outcome, reason)
+    assert sent.passing == (outcome is Outcome.REFUSED and fault != "http_404")
     assert (sent.pin is not None) == (route == "pin" and outcome is Outcome.ACCEPTED)
     delivered = len(vendor.messages()) - before
     assert delivered <= (0 if outcome is Outcome.REFUSED else 1)
@@ -147,8 +156,14 @@ async def test_the_carrier_null_an_empty_text_and_a_wrong_length_are_refused(gat
         assert await gateway.send_pin(MESSAGE, length, 5) == refused
 
 
-async def test_a_text_longer_than_a_url_may_be_is_refused_or_answered(gateway: OgangiGateway) -> None:
-    assert (await gateway.send_mt(Message(TEXT.to, "x" * 100_000), 5)).outcome is Outcome.REFUSED
+async def test_a_text_that_would_make_the_url_too_long_is_refused_before_it_leaves(
+    vendor: Vendor, gateway: OgangiGateway
+) -> None:
+    before = len(vendor.messages())
+    assert await gateway.send_mt(Message(TEXT.to, "x" * 100_000), 5) == Sent(Outcome.REFUSED, "url_too_long")
+    assert await gateway.send_mt(Message(TEXT.to, "x" * 5_900), 5) == Sent(Outcome.REFUSED, "url_too_long")
+    assert (await gateway.send_mt(Message(TEXT.to, "x" * 5_700), 5)).outcome is Outcome.ACCEPTED
+    assert len(vendor.messages()) == before + 1
 
 
 async def test_two_hundred_hanging_calls_all_end_by_their_deadline(vendor: Vendor, gateway: OgangiGateway) -> None:
@@ -192,7 +207,7 @@ async def test_the_probe_sends_nothing(vendor: Vendor, gateway: OgangiGateway) -
     ],
 )
 async def test_the_probe_tells_what_to_do(vendor: Vendor, gateway: OgangiGateway, fault: str, advice: str) -> None:
-    vendor.fail("*", fault)
+    vendor.fail("mo", fault)
     probe = await gateway.probe(0.5)
     assert not probe.ok
     assert advice in probe.detail

@@ -21,27 +21,14 @@ from cryptography.x509.oid import NameOID
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from tests.gateways.ogangi.conftest import GatewayTo
-from tests.gateways.ogangi.vectors import CARRIER, NUMBER, PRIVATE_KEY, PUBLIC_KEY, SIGNATURES, TEXT
+from tests.gateways.ogangi.vectors import CARRIER, NUMBER, PRIVATE_KEY, PUBLIC_KEY, TEXT
+from tests.gateways.ogangi.wire import answering, http
 from tests.support.servers import Bare, bare_server, free_port
 from tests.support.vendor import Vendor
 
 MESSAGE = Message(f"+{NUMBER}", TEXT, CARRIER)
 OK = b"<status>OK</status>"
-
-
-def http(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-@asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[Bare]:
-    async def write(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-
-    async with bare_server(write) as bare:
-        yield bare
+NOT_CONNECTED = Sent(Outcome.REFUSED, "not_connected", passing=True)
 
 
 async def until_closed(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -50,11 +37,11 @@ async def until_closed(reader: asyncio.StreamReader, _writer: asyncio.StreamWrit
 
 async def test_a_refused_connection_is_refused_for_sure(gateway_to: GatewayTo) -> None:
     sent = await gateway_to(f"http://127.0.0.1:{free_port()}").send_mt(MESSAGE, 5)
-    assert sent == Sent(Outcome.REFUSED, "not_connected")
+    assert sent == NOT_CONNECTED
 
 
 async def test_a_name_that_does_not_resolve_is_refused_for_sure(gateway_to: GatewayTo) -> None:
-    assert await gateway_to("http://gateway.invalid").send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, "not_connected")
+    assert await gateway_to("http://gateway.invalid").send_mt(MESSAGE, 5) == NOT_CONNECTED
 
 
 async def test_a_connection_that_is_never_ready_is_refused_by_the_deadline(gateway_to: GatewayTo) -> None:
@@ -62,7 +49,7 @@ async def test_a_connection_that_is_never_ready_is_refused_by_the_deadline(gatew
         started = time.monotonic()
         sent = await gateway_to(bare.base_url.replace("http:", "https:")).send_mt(MESSAGE, 0.5)
         assert time.monotonic() - started < 1.5
-        assert sent == Sent(Outcome.REFUSED, "not_connected")
+        assert sent == NOT_CONNECTED
         assert bare.heads == []
 
 
@@ -96,10 +83,15 @@ async def test_a_hang_is_one_request_and_unknown(gateway_to: GatewayTo) -> None:
         assert len(bare.heads) == 1
 
 
-@pytest.mark.parametrize("status", ["400 Bad", "401 No", "404 Not Found", "429 Wait", "499 x", "503 Busy"])
+REFUSALS = ["400 Bad", "401 No", "404 Not Found", "408 Late", "425 Early", "429 Wait", "499 x", "503 Busy"]
+
+
+@pytest.mark.parametrize("status", REFUSALS)
 async def test_4xx_and_503_are_refused_for_sure_before_their_body_ends(gateway_to: GatewayTo, status: str) -> None:
+    passing = status[:3] in ("408", "425", "429", "503")
     async with answering(http(OK, status=status, length=1000)) as bare:
-        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, f"http_{status[:3]}")
+        sent = await gateway_to(bare.base_url).send_mt(MESSAGE, 5)
+    assert sent == Sent(Outcome.REFUSED, f"http_{status[:3]}", passing=passing)
 
 
 @pytest.mark.parametrize("status", ["201 Created", "204 None", "302 Found", "500 Oops", "502 Bad", "504 Late"])
@@ -147,34 +139,20 @@ async def test_a_body_is_read_up_to_64_kib(gateway_to: GatewayTo, spaces: int, r
         assert (await gateway_to(bare.base_url).send_mt(MESSAGE, 5)).reason == reason
 
 
-VECTORS = list(SIGNATURES.items())
-
-
-@pytest.mark.parametrize(
-    ("method", "padding", "vector"), [("pin", False, VECTORS[1]), ("pin", True, VECTORS[2]), ("sms", False, VECTORS[3])]
-)
-async def test_carrier_methods_send_the_documented_path(
-    gateway_to: GatewayTo, method: str, padding: bool, vector: tuple[str, str]
-) -> None:
-    name = "sendSMSPinMobileNumberConfirm" if method == "pin" else "sendSMS"
-    async with answering(http(OK)) as bare:
-        gateway = gateway_to(f"{bare.base_url}/mmc/", padding=padding)
-        await (gateway.send_pin(MESSAGE, 6, 5) if method == "pin" else gateway.send_sms(MESSAGE, 5))
-    path = f"/mmc/rest/api/tools/{name}/{vector[0]}/{PUBLIC_KEY}/{vector[1]}"
-    assert bare.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
-
-
-async def test_send_mt_sends_the_documented_path(gateway_to: GatewayTo) -> None:
-    async with answering(http(OK)) as bare:
-        await gateway_to(bare.base_url).send_mt(MESSAGE, 5)
-    path = f"/rest/api/sendMT/{VECTORS[4][0]}/{PUBLIC_KEY}/{VECTORS[4][1]}"
-    assert bare.heads[0].startswith(f"GET {path} HTTP/1.1\r\n")
-
-
 async def test_the_probe_leaves_its_filter_unencoded(gateway_to: GatewayTo) -> None:
     async with answering(http(OK)) as bare:
         assert (await gateway_to(bare.base_url).probe(5)).ok
     assert bare.heads[0].startswith(f"GET /rest/api/tools/getMOMessages/43/1/1/order=desc/{PUBLIC_KEY}/")
+
+
+@pytest.mark.parametrize(("more", "reason"), [(0, None), (1, "unreadable")])
+async def test_a_list_is_read_up_to_1_mib(gateway_to: GatewayTo, more: int, reason: str | None) -> None:
+    start = b"<status>OK</status><result/>"
+    body = start + b" " * (1024 * 1024 - len(start) + more)
+    for headers, sent in (((), body), (("Content-Encoding: gzip",), gzip.compress(body))):
+        async with answering(http(sent, *headers)) as bare:
+            went = await gateway_to(bare.base_url).inbound(1, 100, 5)
+        assert getattr(went, "reason", None) == reason
 
 
 async def test_compression_is_not_asked_for_and_cookies_are_not_kept(gateway_to: GatewayTo) -> None:
@@ -261,7 +239,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_connected(
     gateway_to: GatewayTo, untrusted: ssl.SSLContext
 ) -> None:
     async with bare_server(until_closed, tls=untrusted) as bare:
-        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == Sent(Outcome.REFUSED, "not_connected")
+        assert await gateway_to(bare.base_url).send_mt(MESSAGE, 5) == NOT_CONNECTED
         assert bare.heads == []
 
 

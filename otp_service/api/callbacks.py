@@ -1,0 +1,27 @@
+"""The address that the gateway posts to: a secret in its path stands for a key."""
+
+import hmac
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from otp_service.api import bodies
+from otp_service.services import callbacks
+
+MOST_BYTES = 64 * 1024
+
+
+async def take(request: Request) -> Response:
+    """What became of a message, or what a person texted us; taken whatever it says."""
+    if not _has_token(request):
+        raise HTTPException(404)  # as if there were no such path
+    body = await bodies.raw(request, MOST_BYTES)
+    await callbacks.take(request.app.state.context, request.app.state.read_callback(body))
+    return PlainTextResponse("ok")
+
+
+def _has_token(request: Request) -> bool:
+    expected = request.app.state.callback_token
+    given = str(request.path_params["callback_token"])
+    return expected is not None and hmac.compare_digest(expected.encode(), given.encode())

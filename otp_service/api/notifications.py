@@ -1,0 +1,31 @@
+"""The calls under /v1/notifications."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from otp_service.api import bodies
+from otp_service.api.answers import NotificationAnswer, render
+from otp_service.api.calls import authenticated, once
+from otp_service.api.models import NotifyBody
+from otp_service.services import notifications
+from otp_service.services.idempotency import Claim
+from otp_service.services.notifications import NotificationRequest
+
+
+async def create(request: Request) -> Response:
+    """Queues a message that is no PIN; it is sent within seconds, or later if the gateway is away."""
+    call = await authenticated(request)
+    body = await bodies.read(request, NotifyBody)
+    asked = NotificationRequest(client_id=call.client.id, **body.model_dump())
+
+    async def run(claim: Claim | None) -> Response:
+        return JSONResponse(render(NotificationAnswer, await notifications.create(call.ctx, asked, claim)), 202)
+
+    return await once(call, body, 202, run)
+
+
+async def read(request: Request) -> Response:
+    """A notification as it is now."""
+    call = await authenticated(request)
+    notification = await notifications.read(call.ctx, call.client.id, call.notification_id)
+    return JSONResponse(render(NotificationAnswer, notification))

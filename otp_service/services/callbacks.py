@@ -1,0 +1,16 @@
+"""What the gateway posts to our callback address, brought to whom it concerns."""
+
+from otp_service.gateways.base import Inbound, Receipt
+from otp_service.metrics import RECEIPTS
+from otp_service.services import inbound, receipts
+from otp_service.services.context import Context
+
+
+async def take(ctx: Context, said: Inbound | Receipt | None) -> None:
+    """A text from a person or a receipt; None, which says nothing that we know, is counted alone."""
+    if isinstance(said, Inbound):
+        await inbound.heard(ctx, said)
+    elif isinstance(said, Receipt):
+        await receipts.note(ctx, said, "callback")
+    else:
+        RECEIPTS.labels("ignored", "callback").inc()

@@ -1,0 +1,152 @@
+"""What people text us: the gateway's list is read, and each text has its effect once (docs/gateway.md).
+
+The new cursor commits with the effects: nothing is missed or done twice, whoever dies or reads at the same time.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service.gateways.base import Inbound, NoReply
+from otp_service.metrics import INBOUND
+from otp_service.services import words
+from otp_service.services.context import Context
+from otp_service.services.words import Word
+from otp_service.storage import inbound_cursor
+from otp_service.storage.inbound_cursor import Cursor
+
+log = structlog.get_logger("otp_service.inbound")
+
+PAGE = 100
+MOST_PAGES = 500
+"""A list that goes on for longer is cut there: what is older is given up."""
+BATCH = 50
+RECENT = 300
+"""Texts that are remembered as known: a few pages, so that one that shows late among them is found."""
+
+
+@dataclass(frozen=True)
+class _New:
+    """A text that is not known. `fingerprint`: under the writing key."""
+
+    fingerprint: str
+    word: Word
+
+
+@dataclass
+class _Walk:
+    """What a look at the list has found so far, newest first.
+
+    `known`: fingerprints of the cursor, under whatever key; `renewed`: those of them that were met, under the writing
+    key. `held_back`: stands after a known text, and is new if another known one follows.
+    """
+
+    known: frozenset[str]
+    new: list[_New] = field(default_factory=list)
+    held_back: list[_New] = field(default_factory=list)
+    renewed: dict[str, str] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
+
+    def take(self, ctx: Context, inbound: Inbound) -> bool:
+        """Takes the next text; whether it is known."""
+        fingerprint, *others = ctx.vault.fingerprints(_identity(inbound))
+        known = next((each for each in (fingerprint, *others) if each in self.known), None)
+        if known is not None:
+            self.renewed[known] = fingerprint
+            self.new += self.held_back
+            self.held_back = []
+        elif fingerprint not in self.met:
+            (self.held_back if self.renewed else self.new).append(_New(fingerprint, words.understood(inbound)))
+        self.met.add(fingerprint)
+        return known is not None
+
+
+def _identity(inbound: Inbound) -> bytes:
+    return b"mo " + json.dumps([inbound.sender, inbound.to, inbound.text, inbound.sent]).encode()
+
+
+async def poll(ctx: Context) -> bool:
+    """Reads what is new in the list, if it is time and nobody else does, and lets it have its effects; False."""
+    every = float(ctx.policy.inbound.poll_every)
+    if not every or not await ctx.database.read(lambda tx: inbound_cursor.is_due(tx, ctx.clock.now())):
+        return False
+    cursor = await ctx.database.write(lambda tx: inbound_cursor.claim(tx, ctx.clock.now(), every))
+    walk = await _walk(ctx, cursor) if cursor is not None else None
+    if cursor is not None and walk is not None:
+        await _apply(ctx, cursor, walk)
+    return False
+
+
+async def _walk(ctx: Context, cursor: Cursor) -> _Walk | None:
+    """From the newest text to the known ones; None where the gateway did not answer."""
+    walk = _Walk(frozenset(cursor.recent))
+    for page in range(1, MOST_PAGES + 1):
+        texts = await _page(ctx, page)
+        if texts is None:
+            return None
+        known = [walk.take(ctx, inbound) for inbound in texts]
+        if len(texts) < PAGE or all(known) or (walk.renewed and not any(known)):
+            return walk
+    log.warning("inbound_cut", texts=len(walk.new))
+    return walk
+
+
+async def _page(ctx: Context, page: int) -> Sequence[Inbound] | None:
+    if page > 1:  # it takes longer than most: nobody else should begin
+        until = ctx.clock.now() + ctx.policy.inbound.poll_every + ctx.gateway_timeout
+        await ctx.database.write(lambda tx: inbound_cursor.extend(tx, until))
+    found = await ctx.gateway.inbound(page, PAGE, ctx.gateway_timeout)
+    ctx.gateway_health.note_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
+    return None if isinstance(found, NoReply) else found
+
+
+async def _apply(ctx: Context, cursor: Cursor, walk: _Walk) -> None:
+    """The effects, oldest first, batch by batch, until another has moved the cursor."""
+    is_history = not any(fingerprint.partition(":")[0] in ctx.vault.key_ids for fingerprint in cursor.recent)
+    recent = [walk.renewed.get(fingerprint, fingerprint) for fingerprint in cursor.recent]
+    new, version = walk.new[::-1], cursor.version
+    # Without a text, where a new secret key alone has changed the fingerprints.
+    for start in range(0, len(new) or int(recent != cursor.recent), BATCH):
+        batch = new[start : start + BATCH]
+        recent = (recent + [each.fingerprint for each in batch])[-RECENT:]
+        if not await _apply_batch(ctx, Cursor(version, recent), batch, is_history):
+            return
+        version += 1
+
+
+async def _apply_batch(ctx: Context, cursor: Cursor, batch: list[_New], is_history: bool) -> bool:
+    """The effects of a batch and the cursor after it, or neither; False where another was there first."""
+
+    def step(tx: Connection) -> Counter[str] | None:
+        if not inbound_cursor.move(tx, cursor, due_at=ctx.clock.now() + ctx.policy.inbound.poll_every):
+            return None
+        return words.apply_all(tx, ctx, [each.word for each in batch], is_history=is_history)
+
+    kinds = await ctx.database.write(step)
+    if kinds is None:
+        return False
+    for kind, count in kinds.items():
+        INBOUND.labels(kind, "list").inc(count)
+    log.info("inbound", **kinds)
+    ctx.wakes.outbox.set()
+    return True
+
+
+async def heard(ctx: Context, inbound: Inbound) -> None:
+    """A callback brought a text: STOP and START act at once; what else counts is the list, which is read soon."""
+    word = words.understood(inbound)
+    INBOUND.labels(word.kind, "callback").inc()
+    every = float(ctx.policy.inbound.poll_every)
+
+    def step(tx: Connection) -> None:
+        now = ctx.clock.now()
+        if every:
+            inbound_cursor.hurry(tx, now, every)
+        words.apply_callback(tx, ctx, word, now)
+
+    await ctx.database.write(step)
+    ctx.wakes.inbound.set()

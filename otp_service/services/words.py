@@ -1,0 +1,156 @@
+"""What a text from a person does: STOP, START, HELP, or the phrase of an inbound verification. No text is kept."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from otp_service import keywords, phone, phrases, texts
+from otp_service.errors import Refusal
+from otp_service.gateways.base import Inbound
+from otp_service.phone import PhoneNumber
+from otp_service.services import notifications as replies
+from otp_service.services import opt_outs as service
+from otp_service.services.context import Context
+from otp_service.services.view import PHRASE
+from otp_service.storage import buckets, events, failures, fires, numbers, opt_outs, verifications
+from otp_service.storage.buckets import Take
+from otp_service.storage.engine import AnyRow
+
+ECHO_SECONDS = 3600.0
+"""So long what the campaign platform was told is expected to come back as a text."""
+LISTED_SECONDS = 86400.0
+"""So long a callback can be late: after the list showed a word of a number, the list alone counts."""
+HELP_SECONDS = 86400.0
+
+
+@dataclass(frozen=True)
+class Word:
+    """A text as it is understood. `kind`: `ignored` where nobody who takes SMS sent it, `other` where it says nothing
+    that can be told without the database."""
+
+    kind: str
+    number: PhoneNumber | None
+    text: str = field(repr=False)
+
+
+def understood(inbound: Inbound) -> Word:
+    """What a text says, as far as that is known without the database."""
+    try:
+        number = phone.parse(inbound.sender)
+    except Refusal:
+        return Word("ignored", None, inbound.text)
+    return Word(keywords.kind_of(inbound.text) or "other", number, inbound.text)
+
+
+def apply_all(tx: Connection, ctx: Context, listed: Sequence[Word], *, is_history: bool) -> Counter[str]:
+    """The effects of texts that the gateway's list shows, oldest first; how many of each kind.
+
+    `is_history`: from before we first read the list; HELP is not answered, START lifts no opt-out of a client.
+    """
+    now = ctx.clock.now()
+    kinds: Counter[str] = Counter()
+    for word in listed:
+        if word.number is not None and word.kind in ("stop", "start"):
+            kinds[_stop_or_start(tx, ctx, word.kind, word.number, now=now, is_history=is_history)] += 1
+        elif word.number is not None and word.kind == "help" and not is_history:
+            _help(tx, ctx, word, word.number, now)
+            kinds[word.kind] += 1
+        elif word.kind != "other":
+            kinds[word.kind] += 1
+    # After all numbers, in the order of the locks.
+    kinds.update(_phrase(tx, ctx, word, word.number, now) for word in listed if word.number and word.kind == "other")
+    return kinds
+
+
+def apply_callback(tx: Connection, ctx: Context, word: Word, now: float) -> None:
+    """What a callback brought: STOP and START act at once, unless the list may know better; the rest does nothing."""
+    if word.number is None or word.kind not in ("stop", "start"):
+        return
+    if not ctx.policy.inbound.poll_every:
+        _stop_or_start(tx, ctx, word.kind, word.number, now=now, is_history=False)
+        return
+    number_id = _number_id(tx, ctx, word.kind, word.number, now)
+    if number_id is not None and not _list_decides(tx, number_id, word.kind, now):
+        _act(tx, number_id, word.kind, now=now, is_history=False)
+
+
+def _list_decides(tx: Connection, number_id: int, kind: str, now: float) -> bool:
+    row = opt_outs.read(tx, number_id)
+    listed = row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
+    return listed or bool(_told(tx, number_id, kind, now))
+
+
+def _told(tx: Connection, number_id: int, kind: str, now: float) -> list[AnyRow]:
+    """What the campaign platform was lately told of the number and would come back as a text of this kind."""
+    fired = fires.fired(tx, number_id, now - ECHO_SECONDS)
+    return [row for row in fired if keywords.kind_of(row.keyword) == kind]
+
+
+def _stop_or_start(
+    tx: Connection, ctx: Context, kind: str, number: PhoneNumber, *, now: float, is_history: bool
+) -> str:
+    number_id = _number_id(tx, ctx, kind, number, now)
+    if number_id is None:
+        return kind
+    echoed = next((row for row in _told(tx, number_id, kind, now) if row.echoed_at is None), None)
+    if echoed is None:
+        _act(tx, number_id, kind, now=now, is_history=is_history)
+    opt_outs.note_listed(tx, number_id, now)
+    if echoed is None:
+        return kind
+    fires.note_echo(tx, echoed.id, now)
+    return "echo"
+
+
+def _number_id(tx: Connection, ctx: Context, kind: str, number: PhoneNumber, now: float) -> int | None:
+    """The number's id, its row held; None where START comes from one that never opted out."""
+    if kind == "start" and numbers.find(tx, ctx.vault.digests(number.e164)) is None:
+        return None
+    return service.remembered(tx, ctx.vault, number.e164, now)
+
+
+def _act(tx: Connection, number_id: int, kind: str, *, now: float, is_history: bool) -> None:
+    if kind == "stop":
+        service.stop(tx, number_id, now)
+    else:
+        service.start(tx, number_id, now, source=opt_outs.USER if is_history else None)
+
+
+def _help(tx: Connection, ctx: Context, word: Word, number: PhoneNumber, now: float) -> None:
+    """Answers, at most once a day, whom we may send to."""
+    answer = texts.find(ctx.policy.inbound.help, keywords.help_locale(word.text) or "")
+    if answer is None or not _is_served(ctx, number):
+        return
+    number_id = service.remembered(tx, ctx.vault, number.e164, now)
+    once_a_day = Take("inbound_help", f"inbound_help:{number_id}", HELP_SECONDS, 1)
+    if not opt_outs.is_out(tx, number_id) and buckets.take(tx, [once_a_day], now):
+        replies.queue_reply(tx, ctx, number_id=number_id, e164=number.e164, text=answer, now=now)
+
+
+def _is_served(ctx: Context, number: PhoneNumber) -> bool:
+    try:
+        phone.check_country(number, ctx.countries)
+    except Refusal:
+        return False
+    return True
+
+
+def _phrase(tx: Connection, ctx: Context, word: Word, number: PhoneNumber, now: float) -> str:
+    """Approves the inbound verification whose phrase the claimed number has texted, while it is pending."""
+    waiting = verifications.awaiting_text(tx, ctx.vault.digests(number.e164)) if phrases.is_like_one(word.text) else []
+    for row in waiting:
+        phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+        if phrase is not None and phrases.same(phrase.decode(), word.text):
+            return _approve(tx, row, now)
+    return word.kind
+
+
+def _approve(tx: Connection, row: AnyRow, now: float) -> str:
+    ended = verifications.end(tx, row.id, status="approved", reason=None, now=now, unexpired=True)
+    if ended is None:
+        return "late"
+    failures.clear(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
+    events.add(tx, row.id, now=now, kind="inbound", result="approved")
+    return "phrase"

@@ -1,0 +1,63 @@
+"""The table `inbound_cursor`: one row, which texts of the gateway's list are known and when it is read next."""
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.storage.engine import insert_into
+from otp_service.storage.tables import inbound_cursor
+
+HURRIED_SECONDS = 1.0
+"""Between two looks at the list at the least, however many callbacks ask for one."""
+_ID = 1
+c = inbound_cursor.c
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """`version`: grows with each change; `recent`: fingerprints of the newest texts that are known, the newest last."""
+
+    version: int
+    recent: list[str]
+
+
+def is_due(tx: Connection, now: float) -> bool:
+    """Whether the list should be read."""
+    due_at = tx.scalar(sa.select(c.due_at).where(c.id == _ID))
+    return due_at is None or due_at <= now
+
+
+def claim(tx: Connection, now: float, every: float) -> Cursor | None:
+    """Takes the next look at the list for this process; None: it is not time, or another has taken it."""
+    insert = insert_into(tx, inbound_cursor).values(id=_ID, due_at=now + every, version=0, recent="[]")
+    statement = insert.on_conflict_do_update(
+        index_elements=[c.id], set_={"due_at": now + every}, where=c.due_at <= now
+    ).returning(c.version, c.recent)
+    row = tx.execute(statement).first()
+    return Cursor(row.version, json.loads(row.recent)) if row is not None else None
+
+
+def extend(tx: Connection, due_at: float) -> None:
+    """A look that takes long: nobody else should begin one."""
+    tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at))
+
+
+def hurry(tx: Connection, now: float, every: float) -> None:
+    """Something came: the list is read at once, or as soon as it may be again."""
+    looked_lately = c.due_at > now + every - HURRIED_SECONDS
+    due_at = sa.case((looked_lately, now + HURRIED_SECONDS), else_=now)
+    statement = sa.update(inbound_cursor).where(c.id == _ID, c.due_at > now + HURRIED_SECONDS)
+    tx.execute(statement.values(due_at=due_at))
+
+
+def move(tx: Connection, cursor: Cursor, *, due_at: float) -> bool:
+    """Compare-and-swap, before the effects in the same transaction; False where another was there first.
+
+    `cursor`: the version as it was read, with what is known from now on; `due_at`: of the next look at the latest.
+    """
+    statement = sa.update(inbound_cursor).where(c.id == _ID, c.version == cursor.version)
+    sooner = sa.case((c.due_at < due_at, c.due_at), else_=due_at)
+    changes = {"version": cursor.version + 1, "recent": json.dumps(cursor.recent), "due_at": sooner}
+    return tx.execute(statement.values(changes)).rowcount == 1
