@@ -9,7 +9,7 @@ State = Literal["closed", "open", "probing"]
 
 OPENS_AT = 80
 FAILED, ODD = 4, 1
-"""What a failure weighs, in a row: twenty failures open it. An answer that cannot be used weighs less: it can be about the
+"""What a failure weighs, in a row: twenty open it. An answer that cannot be used weighs less: it can be about the
 message."""
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 30.0
