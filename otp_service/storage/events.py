@@ -11,11 +11,13 @@ from otp_service.storage.tables import events
 MOST_PER_VERIFICATION = 100
 """Checks that compare nothing are noted as well; this bounds what they can fill."""
 
+_INSERT = sa.insert(events)
+
 
 def add(tx: Connection, verification_id: str, *, now: float, kind: str, result: str, route: str | None = None) -> None:
     """Adds an event."""
     row = {"verification_id": verification_id, "at": now, "type": kind, "result": result, "route": route}
-    tx.execute(sa.insert(events).values(row))
+    tx.execute(_INSERT, row)
 
 
 def add_bounded(tx: Connection, verification_id: str, *, now: float, kind: str, result: str) -> None:

@@ -1,36 +1,50 @@
 """The table `failures`: wrong checks in a row of (client, number, purpose), over all its verifications."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow, insert_into
+from otp_service.storage.engine import AnyRow, insert_of
 from otp_service.storage.tables import failures
 
 f = failures.c
 
 
+@cache
+def _spending(insert: Callable[[sa.Table], Any], waits: tuple[tuple[int, float], ...]) -> Any:
+    """Built once: building it takes longer than running it."""
+    now = sa.bindparam("now", type_=sa.Double)
+    checks = f.checks + 1
+    # No wait is 0, not now: another process's clock can be a moment behind.
+    waits_until = sa.case(*((checks >= least, now + seconds) for least, seconds in waits if seconds), else_=0.0)
+    first = next((now + seconds for least, seconds in waits if least <= 1 and seconds), sa.literal(0.0))
+    statement = insert(failures).values(
+        number_id=sa.bindparam("number"),
+        client_id=sa.bindparam("client"),
+        purpose=sa.bindparam("for_purpose"),
+        checks=1,
+        waits_until=first,
+        last_at=now,
+    )
+    return statement.on_conflict_do_update(
+        index_elements=[f.number_id, f.client_id, f.purpose],
+        set_={"checks": checks, "waits_until": waits_until, "last_at": now},
+        where=f.waits_until <= now,
+    ).returning(f.checks)
+
+
 def spend(
-    tx: Connection, *, client_id: str, number_id: int, purpose: str, now: float, waits: Sequence[tuple[int, float]]
+    tx: Connection, *, client_id: str, number_id: int, purpose: str, now: float, waits: tuple[tuple[int, float], ...]
 ) -> bool:
     """Counts a check before it is compared; False while the number has to wait.
 
     `waits`: (from this count on, seconds that the next check waits), the highest count first.
     """
-    checks = f.checks + 1
-    # No wait is 0, not now: another process's clock can be a moment behind.
-    waits_until = sa.case(*((checks >= least, now + seconds) for least, seconds in waits if seconds), else_=0.0)
-    first = next((now + seconds for least, seconds in waits if least <= 1 and seconds), 0.0)
-    insert = insert_into(tx, failures).values(
-        number_id=number_id, client_id=client_id, purpose=purpose, checks=1, waits_until=first, last_at=now
-    )
-    statement = insert.on_conflict_do_update(
-        index_elements=[f.number_id, f.client_id, f.purpose],
-        set_={"checks": checks, "waits_until": waits_until, "last_at": now},
-        where=f.waits_until <= now,
-    ).returning(f.checks)
-    return tx.execute(statement).first() is not None
+    given = {"number": number_id, "client": client_id, "for_purpose": purpose, "now": now}
+    return tx.execute(_spending(insert_of(tx), waits), given).first() is not None
 
 
 def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> float:
@@ -38,9 +52,14 @@ def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str)
     return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
 
 
+_CLEAR = sa.delete(failures).where(
+    f.number_id == sa.bindparam("number"), f.client_id == sa.bindparam("client"), f.purpose == sa.bindparam("purpose")
+)
+
+
 def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
     """An approval: the number begins anew, for that client and purpose alone."""
-    tx.execute(sa.delete(failures).where(_of(client_id, number_id, purpose)))
+    tx.execute(_CLEAR, {"number": number_id, "client": client_id, "purpose": purpose})
 
 
 def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:

@@ -1,6 +1,7 @@
 """The table `verifications`: one atomic statement per decision."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,10 @@ from otp_service.storage.engine import AnyRow, counts_by_key, insert_into
 from otp_service.storage.tables import failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c
+
+# Statements of every check are built once: building one takes longer than running it.
+_THIS = sa.bindparam("this", type_=sa.Text)
+_NOW = sa.bindparam("now", type_=sa.Double)
 
 _sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 
@@ -73,6 +78,27 @@ def has_live_pin() -> sa.Exists:
     return sa.exists().where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None))
 
 
+@cache
+def _spending(*, purpose_given: bool, digests_given: bool) -> Any:
+    live_hash = sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
+    # By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
+    live = sa.select(live_hash).where(sends.c.verification_id == _THIS, sends.c.pin_hash.is_not(None))
+    statement = (
+        sa.update(verifications)
+        .values(attempts_spent=v.attempts_spent + 1)
+        .where(v.id == _THIS, v.client_id == sa.bindparam("client"), v.status == "pending", v.expires_at > _NOW)
+        .where(v.attempts_spent < v.attempts, v.pin_length == sa.bindparam("length"))
+        .where(v.session_digest.is_not_distinct_from(sa.bindparam("session")), has_live_pin())
+        .returning(v.purpose, v.number_id, live.scalar_subquery().label("live"))
+    )
+    if purpose_given:
+        statement = statement.where(v.purpose == sa.bindparam("for_purpose"))
+    if digests_given:
+        known = sa.select(numbers.c.id).where(numbers.c.digest.in_(sa.bindparam("digests", expanding=True)))
+        statement = statement.where(v.number_id.in_(known))
+    return statement
+
+
 def spend(
     tx: Connection,
     *,
@@ -88,54 +114,49 @@ def spend(
 
     `live`: lines of `pepper_key phc`. The attempt is counted here, before anything is compared.
     """
-    live_hash = sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
-    # By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
-    live = sa.select(live_hash).where(sends.c.verification_id == verification_id, sends.c.pin_hash.is_not(None))
-    statement = (
-        sa.update(verifications)
-        .values(attempts_spent=v.attempts_spent + 1)
-        .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
-        .where(v.attempts_spent < v.attempts, v.pin_length == pin_length)
-        .where(v.session_digest.is_not_distinct_from(session_digest), has_live_pin())
-        .returning(v.purpose, v.number_id, live.scalar_subquery().label("live"))
-    )
+    given: dict[str, Any] = {"this": verification_id, "now": now, "client": client_id}
+    given |= {"length": pin_length, "session": session_digest}
     if purpose is not None:
-        statement = statement.where(v.purpose == purpose)
+        given["for_purpose"] = purpose
     if digests is not None:
-        known = sa.select(numbers.c.id).where(numbers.c.digest.in_(list(digests.values())))
-        statement = statement.where(v.number_id.in_(known))
-    return tx.execute(statement).first()
+        given["digests"] = list(digests.values())
+    statement = _spending(purpose_given=purpose is not None, digests_given=digests is not None)
+    return tx.execute(statement, given).first()
+
+
+_last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
+_COMPARED = (
+    sa.update(verifications)
+    .where(v.id == _THIS)
+    .values(
+        attempts_compared=v.attempts_compared + 1,
+        status=sa.case((_last, "exhausted"), else_=v.status),
+        ended_at=sa.case((_last, _NOW), else_=v.ended_at),
+    )
+    .returning(*SHOWN)
+)
 
 
 def compared(tx: Connection, verification_id: str, now: float) -> AnyRow:
     """A wrong check has been compared; the last one exhausts the verification."""
-    last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
-    statement = (
-        sa.update(verifications)
-        .where(v.id == verification_id)
-        .values(
-            attempts_compared=v.attempts_compared + 1,
-            status=sa.case((last, "exhausted"), else_=v.status),
-            ended_at=sa.case((last, now), else_=v.ended_at),
-        )
-        .returning(*SHOWN)
-    )
-    return tx.execute(statement).one()
+    return tx.execute(_COMPARED, {"this": verification_id, "now": now}).one()
+
+
+_END = (
+    sa.update(verifications)
+    .where(v.id == _THIS, v.status == "pending")
+    .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
+    .returning(*SHOWN)
+)
+_END_IN_TIME = _END.where(v.expires_at > _NOW)
 
 
 def end(
     tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float, unexpired: bool = False
 ) -> AnyRow | None:
     """Moves a pending verification to a final status; None where it was not pending (any more)."""
-    statement = (
-        sa.update(verifications)
-        .where(v.id == verification_id, v.status == "pending")
-        .values(status=status, reason=reason, ended_at=now, phrase_sealed=None)
-        .returning(*SHOWN)
-    )
-    if unexpired:
-        statement = statement.where(v.expires_at > now)
-    return tx.execute(statement).first()
+    given = {"this": verification_id, "final": status, "because": reason, "now": now}
+    return tx.execute(_END_IN_TIME if unexpired else _END, given).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
