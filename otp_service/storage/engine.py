@@ -5,8 +5,9 @@ SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, 
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.clock import Clock, elapsed
 from otp_service.errors import Unavailable
+from otp_service.storage.writer import Writer
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
@@ -56,14 +58,18 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
     mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    # Past SQLAlchemy: its own execution costs as much as a statement.
+    connection.connection.cursor().execute(f"BEGIN {mode}")
+
+
+def insert_of(tx: Connection) -> Callable[[sa.Table], Any]:
+    """What makes an INSERT with ON CONFLICT, in the words of this database."""
+    return sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
 
 
 def insert_into(tx: Connection, table: sa.Table) -> Any:
     """INSERT with ON CONFLICT, in the words of this database."""
-    if tx.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+    return insert_of(tx)(table)
 
 
 def counts_by_key(tx: Connection, *columns: sa.Column[str]) -> dict[str, int]:
@@ -84,25 +90,25 @@ class Database:
         self.engine = make_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._readers_engine = self.engine.execution_options(otp_read_only=True)
-        threads = 1 if self.is_sqlite else POSTGRES_CONNECTIONS
-        self._writers = ThreadPoolExecutor(threads, thread_name_prefix="db")
-        self._readers = (
-            ThreadPoolExecutor(SQLITE_READERS, thread_name_prefix="db-read") if self.is_sqlite else self._writers
-        )
+        self._writer = Writer(self.engine) if self.is_sqlite else None
+        threads = SQLITE_READERS if self.is_sqlite else POSTGRES_CONNECTIONS
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="db-read" if self.is_sqlite else "db")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, once it is committed. Raises Unavailable where the database is away."""
-        return await self._run(self._writers, self.engine, work)
+        with translating():
+            if self._writer is not None:
+                result: T = await self._writer.run(work)
+                return result
+            return await self._run(self.engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns; it must not write."""
-        return await self._run(self._readers, self._readers_engine, work)
+        with translating():
+            return await self._run(self._readers_engine, work)
 
-    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
-        def transaction() -> T:
-            return translated(lambda: repeated(engine, work))
-
-        return await asyncio.get_running_loop().run_in_executor(threads, transaction)
+    async def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, repeated, engine, work)
 
     async def anchor(self, clock: Clock) -> None:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters."""
@@ -114,8 +120,9 @@ class Database:
 
     def close(self) -> None:
         """Ends the threads when what they have is done, and closes the connections."""
-        self._writers.shutdown(wait=True)
-        self._readers.shutdown(wait=True)
+        if self._writer is not None:
+            self._writer.close()
+        self._threads.shutdown(wait=True)
         self.engine.dispose()
 
 
@@ -140,10 +147,11 @@ def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
                 raise
 
 
-def translated(work: Callable[[], T]) -> T:
-    """Runs `work`; a database that is away becomes Unavailable, without the driver's text: it can hold values."""
+@contextmanager
+def translating() -> Iterator[None]:
+    """A database that is away becomes Unavailable, without the driver's text: it can hold values."""
     try:
-        return work()
+        yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
         raise Unavailable(_kind(error)) from None
     except DatabaseError as error:

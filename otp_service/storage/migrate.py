@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import make_engine, translated
+from otp_service.storage.engine import make_engine, translating
 
 _LOCK = 7_032_051_844_263
 """The advisory lock that lets one replica migrate at a time; any fixed number will do."""
@@ -51,14 +51,11 @@ def _run(url: str, step: Callable[[Config], None]) -> None:
     _make_private_file(url)
     engine = make_engine(url)
 
-    def work() -> None:
+    try:
         # SQLite: BEGIN IMMEDIATE keeps the others out. PostgreSQL: the lock goes with the transaction.
-        with engine.begin() as connection:
+        with translating(), engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             step(make_config(connection))
-
-    try:
-        translated(work)
     finally:
         engine.dispose()
