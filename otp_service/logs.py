@@ -2,10 +2,13 @@
 
 import logging
 import sys
+import threading
+import time
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -13,6 +16,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 # They log URLs, parameters or paths, and those hold numbers, texts and the callback's secret.
 _QUIET = ("httpx", "httpcore", "hpack", "urllib3", "sqlalchemy", "alembic", "asyncio", "uvicorn.access")
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+
+GATHERED_SECONDS = 0.05
 
 
 def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's own word
@@ -32,7 +38,10 @@ def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: 
         cache_logger_on_first_use=False,
     )
     _set_levels(threshold)
-    logging.getLogger().handlers = [_handler(shared, format)]
+    for former in logging.getLogger().handlers:
+        if isinstance(former, _Gathering):
+            former.close()
+    logging.getLogger().handlers = [_handler(shared, format, threshold)]
     # A log call with wrong arguments would print them to standard error.
     logging.raiseExceptions = False
 
@@ -46,11 +55,12 @@ def _set_levels(threshold: int) -> None:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
-def _handler(shared: list[Processor], format: str) -> logging.Handler:  # noqa: A002
+def _handler(shared: list[Processor], format: str, threshold: int) -> logging.Handler:  # noqa: A002
     render: Processor = structlog.processors.JSONRenderer()
     if format == "console":
         render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-    handler = logging.StreamHandler(sys.stdout)
+    # Whoever looks for the cause of a crash wants the last line.
+    handler = logging.StreamHandler(sys.stdout) if threshold <= logging.DEBUG else _Gathering(sys.stdout)
     handler.addFilter(_without_exception_arguments)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -59,6 +69,58 @@ def _handler(shared: list[Processor], format: str) -> logging.Handler:  # noqa: 
         )
     )
     return handler
+
+
+class _Gathering(logging.StreamHandler[TextIO]):
+    """Writes what has gathered in a moment at once: a system call per line costs more than the line.
+
+    A warning, or worse, is written at once, and with it what came before; the rest when the process ends.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: deque[str] = deque()
+        self._some = threading.Event()
+        self._closed = False
+        threading.Thread(target=self._write_now_and_then, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a record."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # noqa: BLE001 - as every handler of the standard library
+            self.handleError(record)
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif not self._some.is_set():
+            self._some.set()
+
+    def flush(self) -> None:
+        """Writes what there is."""
+        self.acquire()
+        try:
+            gathered = [f"{self._lines.popleft()}\n" for _ in range(len(self._lines))]
+            if gathered:
+                self.stream.write("".join(gathered))
+                self.stream.flush()
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        """Writes the rest and ends the thread."""
+        self.flush()
+        self._closed = True
+        self._some.set()
+        super().close()
+
+    def _write_now_and_then(self) -> None:
+        while True:
+            self._some.wait()
+            if self._closed:
+                return
+            time.sleep(GATHERED_SECONDS)
+            self._some.clear()
+            self.flush()
 
 
 def _without_exception_arguments(record: logging.LogRecord) -> bool:

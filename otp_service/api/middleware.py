@@ -1,5 +1,6 @@
 """Around every request: an id, one log line, metrics, and an answer also where something broke."""
 
+import itertools
 import secrets
 import time
 
@@ -23,13 +24,16 @@ class Observed:
     def __init__(self, app: ASGIApp, routes: list[Route]) -> None:
         self._app = app
         self._routes = routes
+        # No secret, only unique: asking the system for random bytes each time would let other threads in between.
+        self._process = f"{secrets.token_hex(8)}-"
+        self._requests = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = f"req_{secrets.token_urlsafe(12)}"
+        request_id = f"req_{self._process}{next(self._requests):x}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         answer = _Answer(scope, send, request_id)
