@@ -20,6 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from otp_service import logs
 from otp_service.app import create_app
+from otp_service.cli.connection import Connection
 from otp_service.cli.running import (
     BACKLOG,
     dump_no_core,
@@ -96,7 +97,7 @@ def server_options(settings: ServiceSettings) -> dict[str, Any]:
     """uvicorn's defaults that are changed: it would believe headers, log query strings and wait for ever."""
     return {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

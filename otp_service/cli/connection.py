@@ -1,0 +1,105 @@
+"""One connection to a caller: uvicorn's, with bounds on how many there are, on heads, and on the time of both parts."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_CONNECTIONS = 2000
+"""Of one process; what comes beyond is told to come back."""
+MOST_HEAD_BYTES = 16 * 1024
+HEAD_SECONDS = 10.0
+"""From the first byte of a request, or from the connection, until its head is complete."""
+BODY_SECONDS = 10.0
+"""From then on until its body is; the largest one has 16 KiB."""
+LINGER_SECONDS = 2.0
+MOST_UNREAD_BYTES = 1024 * 1024
+"""After an answer to a body that was not read to its end, so that the caller can read the answer."""
+
+_TOO_MANY = "503 Service Unavailable"
+_HEAD_TOO_LARGE = "431 Request Header Fields Too Large"
+_TOO_SLOW = "408 Request Timeout"
+
+
+class Connection(HttpToolsProtocol):
+    """Refuses in plain text and closes: who gets this far out of bounds reads no problem document."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._unread_bytes = 0
+        self._in_head = True
+        self._in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Counts it, and waits for the first head."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(_TOO_MANY, "Retry-After: 1\r\n")
+            return
+        self._wait(HEAD_SECONDS, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the wait."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bounds the head, and what nobody reads any more."""
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        if self._in_body and self.cycle.response_complete:
+            self._unread_bytes += len(data)
+            if self._unread_bytes > MOST_UNREAD_BYTES:
+                self.transport.abort()
+                return
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
+            self._refuse(_HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        if not self._in_head:
+            self._in_head, self._head_bytes = True, 0
+            self._wait(HEAD_SECONDS, self._too_slow)
+
+    def on_headers_complete(self) -> None:
+        """The body begins, and the request is handled meanwhile."""
+        self._in_head, self._in_body, self._unread_bytes = False, True, 0
+        self._wait(BODY_SECONDS, self._too_slow)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Nothing is awaited of the caller any more."""
+        self._in_body = False
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer that came before the end of the body: the rest is read for a moment and thrown away."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._wait(LINGER_SECONDS, self.transport.abort)
+
+    def _wait(self, seconds: float, then: Any) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(seconds, then)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        # Where the request is being handled already, it learns that the caller is gone.
+        self._refuse(_TOO_SLOW)
+
+    def _refuse(self, status: str, header: str = "") -> None:
+        self._stop_waiting()
+        head = f"HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        self.transport.write(head.encode("ascii"))
+        self.transport.close()

@@ -1,0 +1,112 @@
+"""Half-sent requests, endless heads and bodies, crowds: cut off in seconds, and nobody else waits for them."""
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from otp_service.cli import connection
+from tests.support.processes import Running, service_settings, serving, together
+from tests.support.vendor import Vendor
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, shared_vendor: Vendor) -> Iterator[Running]:
+    path = tmp_path_factory.mktemp("connections") / "otp.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    with serving(service_settings(f"sqlite:///{path}", shared_vendor)) as running:
+        yield running
+
+
+def connect(server: Running) -> socket.socket:
+    address = urlsplit(server.url)
+    assert address.hostname
+    assert address.port
+    made = socket.create_connection((address.hostname, address.port), timeout=30)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def answer(caller: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    got = b""
+    with suppress(ConnectionResetError):
+        while chunk := caller.recv(65536):
+            got += chunk
+    return got
+
+
+def half_sent(server: Running) -> None:
+    with ExitStack() as stack:
+        callers = [stack.enter_context(connect(server)) for _ in range(500)]
+        for index, caller in enumerate(callers):
+            caller.sendall(b"POST /v1/verifications HTTP/1.1\r\nHost: x\r\n" + b"X-Y: z\r\n" * (index % 3))
+        begun = time.monotonic()
+        assert httpx.get(f"{server.url}/livez").status_code == 200
+        assert time.monotonic() - begun < 1
+        assert all(answer(caller).startswith(b"HTTP/1.1 408 ") for caller in callers)
+
+
+def dripping(server: Running) -> None:
+    with connect(server) as caller, suppress(BrokenPipeError):
+        caller.sendall(b"GET /livez HTTP/1.1\r\n")
+        while not select.select([caller], [], [], 0.5)[0]:
+            caller.sendall(b"X: y\r\n")
+        assert answer(caller).startswith(b"HTTP/1.1 408 ")
+
+
+def endless(server: Running) -> None:
+    with connect(server) as caller:
+        head = b"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        caller.sendall(head + b"Content-Length: 9\r\n\r\n{")
+        answer(caller)
+
+
+def test_who_sends_half_a_request_is_cut_off_and_slows_nobody_down(server: Running) -> None:
+    begun = time.monotonic()
+    together(*(partial(each, server) for each in (half_sent, dripping, endless)))
+    assert time.monotonic() - begun < max(connection.HEAD_SECONDS, connection.BODY_SECONDS) + 5
+
+
+@pytest.mark.parametrize("head", [b"X-%d: y\r\n", b"X-%d: " + b"y" * 900 + b"\r\n"], ids=["many", "long"])
+def test_ten_thousand_headers_are_refused_at_once(server: Running, head: bytes) -> None:
+    with connect(server) as caller:
+        begun = time.monotonic()
+        with suppress(ConnectionResetError, BrokenPipeError):
+            caller.sendall(b"GET /livez HTTP/1.1\r\n" + b"".join(head % n for n in range(10_000)))
+        assert answer(caller)[:13] in (b"HTTP/1.1 431 ", b"")
+        assert time.monotonic() - begun < 5
+
+
+def test_a_head_within_the_bound_is_served(server: Running) -> None:
+    answered = httpx.get(f"{server.url}/livez", headers={f"X-{n}": "y" * 100 for n in range(100)})
+    assert answered.status_code == 200
+
+
+def test_a_body_of_300_mb_is_refused_and_not_read(server: Running) -> None:
+    with connect(server) as caller:
+        begun = time.monotonic()
+        caller.sendall(
+            b"POST /v1/verifications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer otp_x\r\nContent-Length: 314572800\r\n\r\n"
+        )
+        sent = 0
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while sent < 314_572_800:
+                sent += caller.send(b"x" * 65536)
+        assert sent < 64 * 1024 * 1024
+        assert time.monotonic() - begun < 10
+
+
+def test_several_requests_go_through_one_connection(server: Running) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert [client.get("/livez").status_code for _ in range(3)] == [200, 200, 200]
+        assert client.post("/v1/verifications", content=b"x" * 20_000).status_code == 401
+        assert client.get("/livez").status_code == 200
