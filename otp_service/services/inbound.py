@@ -24,6 +24,8 @@ log = structlog.get_logger("otp_service.inbound")
 PAGE = 100
 MOST_PAGES = 500
 """A list that goes on for longer is cut there: what is older is given up."""
+MOST_IN_VAIN = 3
+"""Pages in a row that bring nothing new: arriving texts push others to the next page, or the last one is repeated."""
 BATCH = 50
 RECENT = 300
 """Texts that are remembered as known: a few pages, so that one that shows late among them is found."""
@@ -75,21 +77,29 @@ async def poll(ctx: Context) -> bool:
     if not every or not await ctx.database.read(lambda tx: inbound_cursor.is_due(tx, ctx.clock.now())):
         return False
     cursor = await ctx.database.write(lambda tx: inbound_cursor.claim(tx, ctx.clock.now(), every))
-    walk = await _walk(ctx, cursor) if cursor is not None else None
-    if cursor is not None and walk is not None:
+    if cursor is None:
+        return False
+    walk = await _walk(ctx, cursor)
+    if walk is not None:
         await _apply(ctx, cursor, walk)
+    if walk is None or walk.new:  # else it took one page, and the claim stands as it is
+        await ctx.database.write(lambda tx: inbound_cursor.end_look(tx, ctx.clock.now() + every))
     return False
 
 
 async def _walk(ctx: Context, cursor: Cursor) -> _Walk | None:
     """From the newest text to the known ones; None where the gateway did not answer."""
-    walk = _Walk(frozenset(cursor.recent))
+    walk, in_vain = _Walk(frozenset(cursor.recent)), 0
     for page in range(1, MOST_PAGES + 1):
         texts = await _page(ctx, page)
         if texts is None:
             return None
+        met = len(walk.met)
         known = [walk.take(ctx, inbound) for inbound in texts]
-        if len(texts) < PAGE or all(known) or (walk.renewed and not any(known)):
+        in_vain = in_vain + 1 if len(walk.met) == met else 0
+        # A short page alone need not be the last: the gateway may have a bound of its own.
+        over = walk.renewed and (len(texts) < PAGE or not any(known))
+        if all(known) or over or in_vain == MOST_IN_VAIN:
             return walk
     log.warning("inbound_cut", texts=len(walk.new))
     return walk

@@ -44,6 +44,11 @@ def extend(tx: Connection, due_at: float) -> None:
     tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at))
 
 
+def end_look(tx: Connection, due_at: float) -> None:
+    """A look is over: the next one need not wait for what a long one may take."""
+    tx.execute(sa.update(inbound_cursor).where(c.id == _ID, c.due_at > due_at).values(due_at=due_at))
+
+
 def hurry(tx: Connection, now: float, every: float) -> None:
     """Something came: the list is read at once, or as soon as it may be again."""
     looked_lately = c.due_at > now + every - HURRIED_SECONDS

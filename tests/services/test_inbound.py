@@ -207,6 +207,33 @@ async def test_a_text_that_shows_late_among_known_ones_counts_and_history_does_n
         assert await source_of(service, old.sender) is None
 
 
+async def test_pages_that_are_smaller_than_asked_for_are_read_to_the_end(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        real, people = service.ctx.gateway.inbound, [new_number() for _ in range(130)]
+
+        async def bounded(page: int, _: int, timeout: float) -> Any:
+            return await real(page, 20, timeout)
+
+        monkeypatch.setattr(service.ctx.gateway, "inbound", bounded)
+        for these in (people[:50], people[50:55], people[55:]):
+            vendor.mos([(to, "STOP") for to in these], callback=False)
+            await look(service)
+        assert len(await rows(service, opt_outs)) == 130
+
+
+async def test_after_a_long_look_the_next_one_comes_as_soon_as_ever(service: Service) -> None:
+    await begin(service)
+    service.vendor.mos([(new_number(), "STOP") for _ in range(250)], callback=False)
+    await look(service)
+    to = new_number()
+    service.vendor.mo(to, "STOP", callback=False)
+    service.shift(EVERY)
+    await inbound.poll(service.ctx)
+    assert await source_of(service, to) == "user"
+
+
 async def test_a_new_secret_key_repeats_nothing(migrated: str, vendor: Vendor) -> None:
     to, new_key = new_number(), generate_key_entry()
     async with serving(migrated, vendor) as service:

@@ -52,7 +52,7 @@ async def test_an_exception_undoes_its_own_work_alone(migrated: str) -> None:
 
     with database_of(migrated) as database:
         works = [lambda tx: tx.execute(adding("a")), broken, lambda tx: tx.execute(adding("b"))]
-        done = await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)  # type: ignore[arg-type]
+        done = await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
         assert [isinstance(each, LookupError) for each in done] == [False, True, False]
         assert await database.read(names) == {"a", "b"}
 
