@@ -3,13 +3,11 @@
 import asyncio
 import base64
 import hmac
-import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,15 +15,12 @@ from argon2 import Type, extract_parameters
 from argon2.low_level import hash_secret
 
 from otp_service.argon2_cost import Argon2Cost
-from otp_service.errors import Refusal
-from otp_service.metrics import HASH_QUEUE
 from otp_service.vault import Vault
+from otp_service.work_queue import OURS, Turn, WorkQueue
 
 T = TypeVar("T")
 
 HASH_BYTES = 32
-PLACES_PER_THREAD = 100
-"""About two seconds of hashing at the default cost: who would wait longer is told to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,46 +32,26 @@ class PinHash:
 
 
 class PinHasher:
-    """Hashes and compares PINs; one thread per core, since Argon2 releases the GIL."""
+    """Hashes and compares PINs; one thread per core, since Argon2 releases the GIL. `queue`: who may wait for one."""
 
     def __init__(self, vault: Vault, cost: Argon2Cost) -> None:
         self._vault = vault
         self._cost = cost
         self._dummy = self._hash(b"no such pin", secrets.token_bytes(16))
         self.threads = usable_cores()
-        self.places = self.threads * PLACES_PER_THREAD
+        self.queue = WorkQueue(self.threads)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="hash")
-        self._taken = 0
-        self._seconds_per_hash = 0.03
 
-    @contextmanager
-    def place(self, share: float = 1.0) -> Iterator[None]:
-        """A place in the queue while the block runs; Refusal `overloaded` where `share` of all places is taken."""
-        if self._taken >= self.places * share:
-            raise self.overloaded()
-        self._taken += 1
-        HASH_QUEUE.set(self._taken)
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            HASH_QUEUE.set(self._taken)
-
-    def overloaded(self) -> Refusal:
-        """`retry_after`: how long what waits now will take."""
-        wait = math.ceil(self._taken * self._seconds_per_hash / self.threads)
-        return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=max(1, wait))
-
-    async def hash(self, verification_id: str, pin: str) -> PinHash:
+    async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:
         """The hash to keep of a PIN of this verification."""
 
         def work() -> PinHash:
             key_id, mac, salt = self._vault.new_pin_mac(verification_id, pin)
             return PinHash(key_id, self._hash(mac, salt))
 
-        return await self._run(work)
+        return await self._run(work, turn)
 
-    async def matches(self, verification_id: str, pin: str, live: list[PinHash]) -> bool:
+    async def matches(self, verification_id: str, pin: str, live: list[PinHash], turn: Turn = OURS) -> bool:
         """Whether the PIN is one of the live ones. Takes as long for one as for several: they share their salt."""
 
         def work() -> bool:
@@ -84,24 +59,25 @@ class PinHasher:
             readable = [(mac, phc) for mac, phc in macs if mac is not None]
             return _any_matches(readable or [(b"", self._dummy)]) and bool(readable)
 
-        return await self._run(work)
+        return await self._run(work, turn)
 
-    async def compare_nothing(self) -> None:
+    async def compare_nothing(self, turn: Turn = OURS) -> None:
         """As long as a comparison, so that the time of an answer does not tell whether there was one."""
-        await self._run(lambda: _any_matches([(b"", self._dummy)]))
+        await self._run(lambda: _any_matches([(b"", self._dummy)]), turn)
 
     def _hash(self, mac: bytes, salt: bytes) -> str:
         cost = self._cost
         return hash_secret(mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID).decode()
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        def timed() -> T:
+    async def _run(self, work: Callable[[], T], turn: Turn) -> T:
+        def timed() -> tuple[T, float]:
             begun = time.perf_counter()
-            result = work()
-            self._seconds_per_hash += (time.perf_counter() - begun - self._seconds_per_hash) / 16
-            return result
+            return work(), time.perf_counter() - begun
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        async with self.queue.turn(turn):
+            result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        self.queue.note(seconds)
+        return result
 
     def close(self) -> None:
         """Ends the threads when what they have is done."""

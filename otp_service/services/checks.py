@@ -16,6 +16,7 @@ from otp_service.services.verifications import found, not_found
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, failures, verifications
 from otp_service.storage.engine import AnyRow
+from otp_service.work_queue import Rank, Turn
 
 log = structlog.get_logger("otp_service.checks")
 
@@ -72,11 +73,15 @@ class _NumberWaits(OtpError):
 async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
     """Compares a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
     asked = _asked(ctx, request, claim)
-    with ctx.hasher.place():
+    with ctx.hasher.queue.place(_turn(request)):
         checked = await _check(ctx, asked)
     log.info("check", verification=request.verification_id, result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
     return checked
+
+
+def _turn(request: CheckRequest) -> Turn:
+    return Turn(Rank.CHECK, request.client_id)
 
 
 def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
@@ -100,7 +105,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
         return await _not_compared(ctx, asked, waits.until)
     if spent is None:
         return await _not_compared(ctx, asked, None)
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live)
+    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live, _turn(asked.request))
     result, row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right))
     return Checked(result, shown(ctx, row))
 
@@ -165,7 +170,7 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
         return result, row
 
     # One after the other, as in a check that is compared.
-    await ctx.hasher.compare_nothing()
+    await ctx.hasher.compare_nothing(_turn(request))
     answer = await ctx.database.write(step)
     if isinstance(answer, Refusal):
         raise answer

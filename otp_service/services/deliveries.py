@@ -1,6 +1,5 @@
 """Getting a PIN out: the routes of a purpose in order, until one is not refused for sure."""
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from otp_service.services.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.storage import buckets, sends, verifications
 from otp_service.storage.buckets import Taken
 from otp_service.storage.engine import AnyRow
+from otp_service.work_queue import Rank, Turn
 
 log = structlog.get_logger("otp_service.deliveries")
 
@@ -43,6 +43,7 @@ class Job:
     `seconds_left`: of the lifetime; `taken`: its part of the limits.
     """
 
+    client_id: str
     verification_id: str
     to: str = field(repr=False)
     purpose: Purpose
@@ -70,12 +71,12 @@ def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
     return routes
 
 
-async def draft(ctx: Context, verification_id: str, route: str, purpose: Purpose) -> Draft:
+async def draft(ctx: Context, client_id: str, verification_id: str, route: str, purpose: Purpose) -> Draft:
     """Makes and hashes a PIN of ours where the route needs one: its hash is stored before the send."""
     if route == "pin":
         return Draft(route)
     pin = pins.generate(purpose.pin_length)
-    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin))
+    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, Turn(Rank.START, client_id)))
 
 
 def note(tx: Connection, job: Job, drafted: Draft, now: float) -> int:
@@ -136,7 +137,7 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
 
 
 async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int]:
-    drafted = await draft(ctx, job.verification_id, route, job.purpose)
+    drafted = await draft(ctx, job.client_id, job.verification_id, route, job.purpose)
 
     def step(tx: Connection) -> int:
         now = ctx.clock.now()
@@ -149,8 +150,8 @@ async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent:
 async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
     pin_hash = drafted.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        with ctx.hasher.place(share=math.inf):  # counted, never refused: the message is out
-            pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin)
+        with ctx.hasher.queue.place(Turn(Rank.CHECK, job.client_id), always=True) as turn:  # the message is out
+            pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin, turn)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 

@@ -15,6 +15,7 @@ from otp_service.services.verifications import found
 from otp_service.services.view import Verification, open_number, shown
 from otp_service.storage import failures, opt_outs, verifications
 from otp_service.storage.engine import AnyRow
+from otp_service.work_queue import Rank, Turn
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     plan = _plan(ctx, client_id, found(read), claim, deadline)
     routes = deliveries.usable_routes(plan.purpose, plan.row.carrier)
-    with ctx.hasher.place(share=0.5):  # checks go first: sends get no more than half of the queue
-        drafted = await deliveries.draft(ctx, verification_id, routes[0], plan.purpose)
+    with ctx.hasher.queue.place(Turn(Rank.START, client_id)):
+        drafted = await deliveries.draft(ctx, client_id, verification_id, routes[0], plan.purpose)
     job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
     row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
     return shown(ctx, row)
@@ -69,6 +70,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
         raise opted_out()
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
     job = Job(
+        client_id=client_id,
         verification_id=verification_id,
         to=plan.to,
         purpose=plan.purpose,

@@ -21,6 +21,7 @@ from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, Verification, shown
 from otp_service.storage import numbers, verifications
 from otp_service.storage.engine import AnyRow
+from otp_service.work_queue import Rank, Turn
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
 
 async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
     verification_id = new_id()
-    with ctx.hasher.place(share=0.5):  # checks go first: starts get no more than half of the queue
-        drafted = await deliveries.draft(ctx, verification_id, plan.routes[0], plan.purpose)
+    with ctx.hasher.queue.place(Turn(Rank.START, plan.request.client_id)):
+        drafted = await deliveries.draft(ctx, plan.request.client_id, verification_id, plan.routes[0], plan.purpose)
     opened = None
     while opened is None:  # another start took the slot in the same moment: now it is there to be found
         opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, drafted))
@@ -168,6 +169,7 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
     taken = limits.take(tx, takes, now)
     job = Job(
+        client_id=client_id,
         verification_id=new["id"],
         to=plan.number.e164,
         purpose=plan.purpose,

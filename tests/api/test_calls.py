@@ -90,7 +90,7 @@ async def test_what_needs_no_key_answers_and_has_the_headers_of_all(shared: Serv
     for method in ("GET", "HEAD"):
         answer = await shared.http.request(method, path)
         assert answer.status_code == 200
-        assert re.fullmatch(r"req_[A-Za-z0-9_-]{16}", answer.headers["x-request-id"])
+        assert re.fullmatch(r"req_[A-Za-z0-9_-]{16,}", answer.headers["x-request-id"])
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
@@ -213,10 +213,10 @@ async def test_too_much_at_once_is_overloaded_and_says_when_to_come_back(shared:
     pin = shared.pin(started["to"])
     hasher = shared.ctx.hasher
     async with nothing_counted(shared):
-        free, hasher.places = hasher.places, 0
+        free, hasher.queue.places = hasher.queue.places, 0
         problem(await shared.api.try_start(new_number()), 503, "overloaded")
         problem(await shared.api.try_check(started["id"], pin), 503, "overloaded")
-        hasher.places = free
+        hasher.queue.places = free
     assert await shared.api.check(started["id"], pin) == "approved"
 
 
