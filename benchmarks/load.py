@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 _END = b"\r\n\r\n"
 
@@ -50,8 +51,7 @@ class _Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._next()
 
     def _next(self) -> None:
@@ -79,13 +79,13 @@ class _Connection(asyncio.Protocol):
         else:
             self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if not self.done.done():
             self.done.set_result(None)
 
 
 async def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float, pace: float = 0.0) -> Load:
-    """As many requests as go through so many connections in so long. `pace`: seconds between answer and next request."""
+    """As many requests as go through so many connections in so long. `pace`: seconds from an answer to the next."""
     load = Load()
     begun = time.perf_counter()
     loop = asyncio.get_running_loop()

@@ -3,20 +3,24 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 from argon2 import Type
 from argon2.low_level import hash_secret
 
-from otp_service.argon2_cost import Argon2Cost
+from otp_service.argon2_cost import parse_argon2_cost
 from otp_service.hashing import usable_cores
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_GONE = (FileNotFoundError, ProcessLookupError)
 
 
-def raw_hash_rate(cost: Argon2Cost, seconds: float = 3.0) -> float:
+def raw_hash_rate(argon2: str, seconds: float = 3.0) -> float:
     """Argon2id runs per second on all cores, with nothing around them."""
-    cores = usable_cores()
-    until = time.perf_counter() + seconds
+    cost, cores = parse_argon2_cost(argon2), usable_cores()
+    begun = time.perf_counter()
+    until = begun + seconds
 
     def work(_: int) -> int:
         done = 0
@@ -25,7 +29,6 @@ def raw_hash_rate(cost: Argon2Cost, seconds: float = 3.0) -> float:
             done += 1
         return done
 
-    begun = time.perf_counter()
     with ThreadPoolExecutor(cores) as threads:
         total = sum(threads.map(work, range(cores)))
     return total / (time.perf_counter() - begun)
@@ -37,25 +40,19 @@ def tree(pid: int) -> list[int]:
     while rest:
         each = rest.pop()
         found.append(each)
-        try:
-            for task in os.listdir(f"/proc/{each}/task"):
-                with open(f"/proc/{each}/task/{task}/children") as file:
-                    rest += map(int, file.read().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        with suppress(*_GONE):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                rest += map(int, (task / "children").read_text().split())
     return found
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all below it, the ended ones included."""
+    """User and system time of a process and all below it."""
     total = 0
     for each in tree(pid):
-        try:
-            with open(f"/proc/{each}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += sum(map(int, fields[11:15] if each == pid else fields[11:13]))
+        with suppress(*_GONE):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:13]))
     return total / _TICKS
 
 
@@ -63,10 +60,7 @@ def memory_mb(pid: int) -> float:
     """Resident memory of a process and all below it."""
     total = 0
     for each in tree(pid):
-        try:
-            with open(f"/proc/{each}/status") as file:
-                line = next((line for line in file if line.startswith("VmRSS:")), "VmRSS: 0 kB")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += int(line.split()[1])
+        with suppress(*_GONE):
+            lines = Path(f"/proc/{each}/status").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
     return total / 1024

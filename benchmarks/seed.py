@@ -1,22 +1,46 @@
 """Rows for the benchmarks: pending verifications to check, and old ones that are only in the way."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.argon2_cost import Argon2Cost
+from otp_service.argon2_cost import parse_argon2_cost
 from otp_service.clock import Clock
 from otp_service.config.secret_keys import parse_secret_keys
-from otp_service.hashing import PinHasher
+from otp_service.hashing import PinHash, PinHasher
 from otp_service.services import clients
+from otp_service.services.view import NUMBER
 from otp_service.storage import numbers
-from otp_service.storage.engine import Database
+from otp_service.storage.engine import Database, make_engine
 from otp_service.storage.tables import sends, verifications
 from otp_service.vault import Vault
+from tests.support.service import SECRET_KEYS
 
 PIN = "314159"
+DAY = 86400.0
+
+OLD_VERIFICATIONS = """
+INSERT INTO verifications (id, client_id, purpose, number_masked, slot, status, pin_length, attempts, attempts_spent,
+  attempts_compared, sends, sends_spent, created_at, expires_at, resend_at, ended_at, delivery_status, delivery_route)
+SELECT 'old_' || n, :client, 'signup', '+57******0000', '', 'approved', 6, 5, 1,
+  0, 3, 1, :at, :at, :at, :at, 'sent', 'pin'
+FROM {series}
+"""
+OLD_SENDS = """
+INSERT INTO sends (verification_id, route, started_at, finished_at, outcome, reason)
+SELECT 'old_' || n, 'pin', :at, :at, 'accepted', 'ok' FROM {series}
+"""
+OLD_EVENTS = """
+INSERT INTO events (verification_id, at, type, result) SELECT 'old_' || n, :at, 'check', 'approved' FROM {series}
+"""
+SERIES = {
+    "postgresql": "generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS s(n)",
+    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s)",
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +48,7 @@ class Seeded:
     """What a load needs."""
 
     api_key: str
+    client_id: str
     verification_ids: list[str]
 
 
@@ -32,69 +57,79 @@ def number(index: int) -> str:
     return f"+57301{index:07d}"
 
 
-async def _seed(url: str, secret_keys: str, cost: Argon2Cost, count: int) -> Seeded:
-    database, clock = Database(url), Clock()
-    vault = Vault(parse_secret_keys(secret_keys))
-    hasher = PinHasher(vault, cost)
-    key = await clients.create(database, clock, "bench")
-    ids = [f"ver_{index:022d}" for index in range(count)]
-    hashes = await asyncio.gather(*(hasher.hash(each, PIN) for each in ids))
-
-    def step(tx: Connection) -> None:
-        now = clock.now()
-        numbers.record_index_key(tx, vault.writing_key_id)
-        client_id = tx.scalar(sa.text("SELECT id FROM clients WHERE name = 'bench'"))
-        for index, (each, pin_hash) in enumerate(zip(ids, hashes, strict=True)):
-            number_id = numbers.remember(
-                tx,
-                digests=vault.digests(number(index)),
-                sealed=vault.seal("number", number(index).encode()),
-                seen_until=now + 600,
-            )
-            tx.execute(sa.insert(verifications).values(**_row(each, str(client_id), number_id, now)))
-            tx.execute(
-                sa.insert(sends).values(
-                    verification_id=each,
-                    route="pin",
-                    started_at=now,
-                    finished_at=now,
-                    outcome="accepted",
-                    reason="ok",
-                    pepper_key=pin_hash.pepper_key,
-                    pin_hash=pin_hash.phc,
-                )
-            )
-
-    await database.write(step)
-    hasher.close()
-    database.close()
-    return Seeded(key.api_key, ids)
-
-
-def _row(verification_id: str, client_id: str, number_id: int, now: float) -> dict[str, object]:
-    return {
-        "id": verification_id,
-        "client_id": client_id,
-        "purpose": "signup",
-        "number_id": number_id,
-        "number_masked": "+57******0000",
-        "slot": f"number:{number_id}",
-        "status": "pending",
-        "pin_length": 6,
-        "attempts": 10_000_000,
-        "attempts_spent": 0,
-        "attempts_compared": 0,
-        "sends": 3,
-        "sends_spent": 1,
-        "created_at": now,
-        "expires_at": now + 86400,
-        "resend_at": now,
-        "delivery_status": "sent",
-        "delivery_route": "pin",
-        "delivery_at": now,
-    }
-
-
-def seed(url: str, secret_keys: str, cost: Argon2Cost, count: int) -> Seeded:
+def seed(url: str, argon2: str, count: int) -> Seeded:
     """So many pending verifications with the PIN `PIN`, each of a number of its own, and a client."""
-    return asyncio.run(_seed(url, secret_keys, cost, count))
+
+    async def make() -> Seeded:
+        database, clock = Database(url), Clock()
+        key = await clients.create(database, clock, "bench")
+        client_id = await database.read(lambda tx: str(tx.scalar(sa.text("SELECT id FROM clients"))))
+        ids = [f"ver_{index:022d}" for index in range(count)]
+        hashes = await _hashes(argon2, ids)
+        await database.write(lambda tx: _insert(tx, clock.now(), client_id, ids, hashes))
+        database.close()
+        return Seeded(key.api_key, client_id, ids)
+
+    return asyncio.run(make())
+
+
+def rehash(url: str, argon2: str, ids: Sequence[str]) -> None:
+    """The same PINs at another cost."""
+    hashes = asyncio.run(_hashes(argon2, ids))
+    engine = make_engine(url)
+    with engine.begin() as tx:
+        for each, pin_hash in zip(ids, hashes, strict=True):
+            changed = sa.update(sends).where(sends.c.verification_id == each)
+            tx.execute(changed.values(pin_hash=pin_hash.phc, pepper_key=pin_hash.pepper_key))
+    engine.dispose()
+
+
+def add_old(url: str, client_id: str, first: int, last: int) -> None:
+    """Verifications with these numbers that ended a day ago, each with a send and a check."""
+    engine = make_engine(url)
+    at = Clock().now() - DAY
+    for start in range(first, last + 1, 250_000):
+        given = {"client": client_id, "at": at, "first": start, "last": min(last, start + 249_999)}
+        with engine.begin() as tx:
+            for statement in (OLD_VERIFICATIONS, OLD_SENDS, OLD_EVENTS):
+                tx.execute(sa.text(statement.format(series=SERIES[tx.dialect.name])), given)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    engine.dispose()
+
+
+async def _hashes(argon2: str, ids: Sequence[str]) -> list[PinHash]:
+    hasher = PinHasher(Vault(parse_secret_keys(SECRET_KEYS)), parse_argon2_cost(argon2))
+    made = await asyncio.gather(*(hasher.hash(each, PIN) for each in ids))
+    hasher.close()
+    return made
+
+
+def _insert(tx: Connection, now: float, client_id: str, ids: Sequence[str], hashes: Sequence[PinHash]) -> None:
+    vault = Vault(parse_secret_keys(SECRET_KEYS))
+    numbers.record_index_key(tx, vault.writing_key_id)
+    for index, (each, pin_hash) in enumerate(zip(ids, hashes, strict=True)):
+        e164 = number(index)
+        sealed = vault.seal(NUMBER, e164.encode())
+        number_id = numbers.remember(tx, digests=vault.digests(e164), sealed=sealed, seen_until=now + DAY)
+        tx.execute(sa.insert(verifications).values(**_row(each, client_id, number_id, now)))
+        tx.execute(sa.insert(sends).values(**_send(each, pin_hash, now)))
+
+
+def _row(verification_id: str, client_id: str, number_id: int, now: float) -> dict[str, Any]:
+    facts = {"purpose": "signup", "number_masked": "+57******0000", "status": "pending", "pin_length": 6}
+    counts = {"attempts": 10**7, "attempts_spent": 0, "attempts_compared": 0, "sends": 3, "sends_spent": 1}
+    times = {"created_at": now, "expires_at": now + DAY, "resend_at": now, "delivery_at": now}
+    delivery = {"delivery_status": "sent", "delivery_route": "pin"}
+    of_whom = {"id": verification_id, "client_id": client_id, "number_id": number_id, "slot": f"number:{number_id}"}
+    return {**of_whom, **facts, **counts, **times, **delivery}
+
+
+def _send(verification_id: str, pin_hash: PinHash, now: float) -> dict[str, Any]:
+    went = {"route": "pin", "started_at": now, "finished_at": now, "outcome": "accepted", "reason": "ok"}
+    return {
+        "verification_id": verification_id,
+        "pepper_key": pin_hash.pepper_key,
+        "pin_hash": pin_hash.phc,
+        **went,
+    }

@@ -1,5 +1,7 @@
 """The service under load, and what it is compared with: real processes on real databases."""
 
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -98,17 +100,36 @@ async def check(request):
 app = Starlette(routes=[Route("/v1/verifications/{id}/checks", check, methods=["POST"])])
 uvicorn.run(app, port=int(sys.argv[1]), log_config=None, access_log=False, loop="uvloop", http="httptools", ws="none")
 """
+IMPORTS = (
+    "import alembic, argon2, click, cryptography, defusedxml, httptools, httpx, phonenumbers, prometheus_client;"
+    "import psycopg, pydantic_settings, sqlalchemy.dialects.postgresql, starlette.applications, structlog, uvloop;"
+    "import uvicorn"
+)
+
+
+@contextmanager
+def plain() -> Iterator[tuple[int, int]]:
+    """A Starlette endpoint that does nothing: its process and its port."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-c", PLAIN, str(port)]) as process:
+        try:
+            processes.wait_for(lambda: _listens(port))
+            yield process.pid, port
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def import_seconds() -> float:
     """A bare import of the dependencies, the best of three."""
-    code = "import alembic, argon2, click, cryptography, defusedxml, httpx, phonenumbers, prometheus_client, psycopg, pydantic_settings, sqlalchemy.dialects.postgresql, starlette.applications, structlog, uvicorn, uvloop, httptools"
-    return min(_timed(code) for _ in range(3))
+    return min(_timed(IMPORTS) for _ in range(3))
 
 
 def _timed(code: str) -> float:
-    import subprocess
-
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - begun

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("recent", sa.Text(), nullable=False),
+        sa.Column("looked_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_cursor")),
     )
 

@@ -14,8 +14,9 @@ from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import PinHash
 from otp_service.services import message_ids, sending
 from otp_service.services.context import Context
+from otp_service.services.opt_outs import opted_out
 from otp_service.services.sending import CARRIER_ROUTES, LEAST_SECONDS
-from otp_service.storage import buckets, sends, verifications
+from otp_service.storage import buckets, opt_outs, sends, verifications
 from otp_service.storage.buckets import Taken
 from otp_service.storage.engine import AnyRow
 from otp_service.work_queue import Rank, Turn
@@ -45,6 +46,7 @@ class Job:
 
     client_id: str
     verification_id: str
+    number_id: int
     to: str = field(repr=False)
     purpose: Purpose
     locale: str | None
@@ -101,7 +103,11 @@ async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, sen
         left = job.deadline - time.monotonic()
         if sent.outcome is not Outcome.REFUSED or following is None or left < LEAST_SECONDS:
             break
-        drafted, send_id = await _next_route(ctx, job, following, send_id, sent)
+        next_route = await _next_route(ctx, job, following, send_id, sent)
+        if next_route is None:
+            await _nothing_sent(ctx, job, drafted.route, send_id, sent)
+            raise opted_out(job.verification_id)
+        drafted, send_id = next_route
     if sent.outcome is Outcome.REFUSED:
         await _nothing_sent(ctx, job, drafted.route, send_id, sent)
         raise Refusal(
@@ -136,15 +142,19 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     return sent
 
 
-async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int]:
+async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int] | None:
+    """The send over the next route, noted; None where the person has said STOP meanwhile."""
     drafted = await draft(ctx, job.client_id, job.verification_id, route, job.purpose)
 
-    def step(tx: Connection) -> int:
+    def step(tx: Connection) -> int | None:
+        if not job.purpose.send_to_opted_out and opt_outs.is_out(tx, job.number_id):
+            return None
         now = ctx.clock.now()
         _finish(ctx, tx, refused_id, sent, now, None)
         return note(tx, job, drafted, now)
 
-    return drafted, await ctx.database.write(step)
+    send_id = await ctx.database.write(step)
+    return (drafted, send_id) if send_id is not None else None
 
 
 async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:

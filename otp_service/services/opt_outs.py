@@ -111,9 +111,10 @@ async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e16
     return await database.write(step)
 
 
-def opted_out() -> Refusal:
-    """The refusal to send to a number that wants nothing."""
-    return Refusal("opted_out", "This number wants no messages; nothing is sent to it.")
+def opted_out(verification_id: str | None = None) -> Refusal:
+    """The refusal to send to a number that wants nothing. `verification_id`: of what was begun before it said so."""
+    detail = "This number wants no messages; nothing is sent to it."
+    return Refusal("opted_out", detail, verification_id=verification_id)
 
 
 def stop(tx: Connection, number_id: int, now: float) -> None:

@@ -71,6 +71,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
     job = Job(
         client_id=client_id,
+        number_id=number_id,
         verification_id=verification_id,
         to=plan.to,
         purpose=plan.purpose,

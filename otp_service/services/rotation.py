@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from otp_service.services.idempotency import ANSWER
 from otp_service.services.notifications import TEXT
 from otp_service.services.view import NUMBER
-from otp_service.storage import notifications, numbers, requests, sends, verifications
+from otp_service.storage import inbound_cursor, notifications, numbers, requests, sends, verifications
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault
 
@@ -65,8 +65,14 @@ async def status(database: Database, vault: Vault) -> list[KeyUse]:
 
 
 def _messages_by_key(tx: Connection) -> dict[str, int]:
-    """Texts that wait, phrases, and the vendor's ids of messages: all are gone in a day or so."""
-    counters = (notifications.count_by_key, sends.count_messages_by_key, verifications.count_phrases_by_key)
+    """Texts that wait, phrases, and the vendor's ids of messages, which are gone in a day or so; and the texts from
+    people that are known, which the next look at the list writes anew."""
+    counters = (
+        notifications.count_by_key,
+        sends.count_messages_by_key,
+        verifications.count_phrases_by_key,
+        inbound_cursor.count_by_key,
+    )
     return dict(sum((Counter(counter(tx)) for counter in counters), Counter()))
 
 

@@ -170,6 +170,7 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     taken = limits.take(tx, takes, now)
     job = Job(
         client_id=client_id,
+        number_id=number_id,
         verification_id=new["id"],
         to=plan.number.e164,
         purpose=plan.purpose,

@@ -14,12 +14,12 @@ from otp_service.services import notifications as replies
 from otp_service.services import opt_outs as service
 from otp_service.services.context import Context
 from otp_service.services.view import PHRASE
-from otp_service.storage import buckets, events, failures, fires, numbers, opt_outs, verifications
+from otp_service.storage import buckets, events, failures, fires, inbound_cursor, numbers, opt_outs, verifications
 from otp_service.storage.buckets import Take
 from otp_service.storage.engine import AnyRow
 
 ECHO_SECONDS = 3600.0
-"""So long what the campaign platform was told is expected to come back as a text."""
+"""So long what the campaign platform was told is expected to come back as a text, in time in which the list is read."""
 LISTED_SECONDS = 86400.0
 """So long a callback can be late: after the list showed a word of a number, the list alone counts."""
 HELP_SECONDS = 86400.0
@@ -28,11 +28,12 @@ HELP_SECONDS = 86400.0
 @dataclass(frozen=True)
 class Word:
     """A text as it is understood. `kind`: `ignored` where nobody who takes SMS sent it, `other` where it says nothing
-    that can be told without the database."""
+    that can be told without the database. `is_late`: newer ones of the list have had their effects."""
 
     kind: str
     number: PhoneNumber | None
     text: str = field(repr=False)
+    is_late: bool = False
 
 
 def understood(inbound: Inbound) -> Word:
@@ -44,17 +45,18 @@ def understood(inbound: Inbound) -> Word:
     return Word(keywords.kind_of(inbound.text) or "other", number, inbound.text)
 
 
-def apply_all(tx: Connection, ctx: Context, listed: Sequence[Word], *, is_history: bool) -> Counter[str]:
+def apply_all(tx: Connection, ctx: Context, listed: Sequence[Word], looked_at: float | None) -> Counter[str]:
     """The effects of texts that the gateway's list shows, oldest first; how many of each kind.
 
-    `is_history`: from before we first read the list; HELP is not answered, START lifts no opt-out of a client.
+    `looked_at`: when the list was last read to its end. None: these are from before we first did; HELP is not answered
+    then, START lifts no opt-out of a client.
     """
     now = ctx.clock.now()
     kinds: Counter[str] = Counter()
     for word in listed:
         if word.number is not None and word.kind in ("stop", "start"):
-            kinds[_stop_or_start(tx, ctx, word.kind, word.number, now=now, is_history=is_history)] += 1
-        elif word.number is not None and word.kind == "help" and not is_history:
+            kinds[_stop_or_start(tx, ctx, word, word.number, now, looked_at)] += 1
+        elif word.number is not None and word.kind == "help" and looked_at is not None and not word.is_late:
             _help(tx, ctx, word, word.number, now)
             kinds[word.kind] += 1
         elif word.kind != "other":
@@ -65,41 +67,46 @@ def apply_all(tx: Connection, ctx: Context, listed: Sequence[Word], *, is_histor
 
 
 def apply_callback(tx: Connection, ctx: Context, word: Word, now: float) -> None:
-    """What a callback brought: STOP and START act at once, unless the list may know better; the rest does nothing."""
+    """What a callback brought: STOP acts at once, unless the list may know better; the rest waits for the list.
+
+    Where the list is never read, STOP and START act by callback alone.
+    """
     if word.number is None or word.kind not in ("stop", "start"):
         return
     if not ctx.policy.inbound.poll_every:
-        _stop_or_start(tx, ctx, word.kind, word.number, now=now, is_history=False)
-        return
-    number_id = _number_id(tx, ctx, word.kind, word.number, now)
-    if number_id is not None and not _list_decides(tx, number_id, word.kind, now):
-        _act(tx, number_id, word.kind, now=now, is_history=False)
+        _stop_or_start(tx, ctx, word, word.number, now, now)
+    elif word.kind == "stop":
+        number_id = service.remembered(tx, ctx.vault, word.number.e164, now)
+        if not _list_decides(tx, number_id, word, now):
+            service.stop(tx, number_id, now)
 
 
-def _list_decides(tx: Connection, number_id: int, kind: str, now: float) -> bool:
+def _list_decides(tx: Connection, number_id: int, word: Word, now: float) -> bool:
     row = opt_outs.read(tx, number_id)
     listed = row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
-    return listed or bool(_told(tx, number_id, kind, now))
+    return listed or bool(_told(tx, number_id, word, inbound_cursor.looked_at(tx) or now))
 
 
-def _told(tx: Connection, number_id: int, kind: str, now: float) -> list[AnyRow]:
-    """What the campaign platform was lately told of the number and would come back as a text of this kind."""
-    fired = fires.fired(tx, number_id, now - ECHO_SECONDS)
-    return [row for row in fired if keywords.kind_of(row.keyword) == kind]
+def _told(tx: Connection, number_id: int, word: Word, looked_at: float) -> list[AnyRow]:
+    """What the campaign platform was told of the number and would come back as this very text: as long after it as the
+    list has been read."""
+    fired = fires.fired(tx, number_id, looked_at - ECHO_SECONDS)
+    return [row for row in fired if row.keyword.upper() == word.text.strip().upper()]
 
 
 def _stop_or_start(
-    tx: Connection, ctx: Context, kind: str, number: PhoneNumber, *, now: float, is_history: bool
+    tx: Connection, ctx: Context, word: Word, number: PhoneNumber, now: float, looked_at: float | None
 ) -> str:
-    number_id = _number_id(tx, ctx, kind, number, now)
-    if number_id is None:
-        return kind
-    echoed = next((row for row in _told(tx, number_id, kind, now) if row.echoed_at is None), None)
+    number_id = _number_id(tx, ctx, word.kind, number, now)
+    if number_id is None or (word.kind == "start" and word.is_late):
+        return word.kind
+    told = _told(tx, number_id, word, now if looked_at is None else looked_at)
+    echoed = next((row for row in told if row.echoed_at is None), None)
     if echoed is None:
-        _act(tx, number_id, kind, now=now, is_history=is_history)
+        _act(tx, number_id, word.kind, now=now, is_history=looked_at is None)
     opt_outs.note_listed(tx, number_id, now)
     if echoed is None:
-        return kind
+        return word.kind
     fires.note_echo(tx, echoed.id, now)
     return "echo"
 

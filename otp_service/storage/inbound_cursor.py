@@ -1,6 +1,7 @@
 """The table `inbound_cursor`: one row, which texts of the gateway's list are known and when it is read next."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -17,10 +18,14 @@ c = inbound_cursor.c
 
 @dataclass(frozen=True)
 class Cursor:
-    """`version`: grows with each change; `recent`: fingerprints of the newest texts that are known, the newest last."""
+    """`version`: grows with each change; `recent`: fingerprints of the newest texts that are known, the newest last.
+
+    `looked_at`: when a look at the list last came to its end; None: none ever did.
+    """
 
     version: int
     recent: list[str]
+    looked_at: float | None = None
 
 
 def is_due(tx: Connection, now: float) -> bool:
@@ -34,9 +39,9 @@ def claim(tx: Connection, now: float, every: float) -> Cursor | None:
     insert = insert_into(tx, inbound_cursor).values(id=_ID, due_at=now + every, version=0, recent="[]")
     statement = insert.on_conflict_do_update(
         index_elements=[c.id], set_={"due_at": now + every}, where=c.due_at <= now
-    ).returning(c.version, c.recent)
+    ).returning(c.version, c.recent, c.looked_at)
     row = tx.execute(statement).first()
-    return Cursor(row.version, json.loads(row.recent)) if row is not None else None
+    return Cursor(row.version, json.loads(row.recent), row.looked_at) if row is not None else None
 
 
 def extend(tx: Connection, due_at: float) -> None:
@@ -44,9 +49,22 @@ def extend(tx: Connection, due_at: float) -> None:
     tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at))
 
 
-def end_look(tx: Connection, due_at: float) -> None:
-    """A look is over: the next one need not wait for what a long one may take."""
-    tx.execute(sa.update(inbound_cursor).where(c.id == _ID, c.due_at > due_at).values(due_at=due_at))
+def end_look(tx: Connection, *, now: float, every: float, complete: bool) -> None:
+    """A look is over: the next one need not wait for what a long one may take. `complete`: it had all its effects."""
+    due_at = sa.case((c.due_at > now + every, now + every), else_=c.due_at)
+    looked_at = {"looked_at": now} if complete else {}
+    tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at, **looked_at))
+
+
+def looked_at(tx: Connection) -> float | None:
+    """When a look at the list last came to its end."""
+    return tx.scalar(sa.select(c.looked_at).where(c.id == _ID))
+
+
+def count_by_key(tx: Connection) -> dict[str, int]:
+    """How many texts are remembered under each key id."""
+    recent = tx.scalar(sa.select(c.recent).where(c.id == _ID)) or "[]"
+    return dict(Counter(fingerprint.partition(":")[0] for fingerprint in json.loads(recent)))
 
 
 def hurry(tx: Connection, now: float, every: float) -> None:

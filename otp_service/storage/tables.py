@@ -270,4 +270,5 @@ inbound_cursor = sa.Table(
     sa.Column("due_at", Time, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("recent", sa.Text, nullable=False),
+    sa.Column("looked_at", Time),
 )

@@ -174,6 +174,12 @@ async def test_a_real_stop_beside_the_echo_is_the_persons(service: Service) -> N
     assert (await try_opt_out(service.api, "remove", to)).status_code == 409
 
 
+async def tells_without_echo(service: Service) -> None:
+    """The word is lost on the way to the platform."""
+    service.vendor.fail("fire", "reset_before")
+    await tells(service)
+
+
 async def test_a_stop_long_after_the_word_is_the_persons(service: Service) -> None:
     await begin(service)
     to = new_number()
@@ -181,8 +187,29 @@ async def test_a_stop_long_after_the_word_is_the_persons(service: Service) -> No
     service.vendor.fail("fire", "reset_before")
     await tells(service)
     service.shift(3700)
+    await look(service)
     await texts(service, to, "stop")
     assert await source_of(service, to) == "user"
+
+
+async def test_another_word_for_stop_is_the_persons_own(service: Service) -> None:
+    await begin(service)
+    for text in ("BAJA", "Stop texting me, I never asked!"):
+        to = new_number()
+        await opt_out(service.api, "add", to)
+        await tells_without_echo(service)
+        await texts(service, to, text)
+        assert await source_of(service, to) == "user"
+
+
+async def test_an_echo_is_awaited_as_long_as_the_list_is_not_read(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    await tells(service)
+    service.shift(4 * 3600)
+    await look(service)
+    assert await source_of(service, to) == "client"
 
 
 async def test_a_stop_after_the_persons_own_start_counts_though_an_echo_is_owed(service: Service) -> None:

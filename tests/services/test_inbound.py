@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from otp_service.gateways.base import Inbound
-from otp_service.services import inbound, outbox
+from otp_service.gateways.base import Inbound, NoReply
+from otp_service.services import inbound, outbox, rotation
 from otp_service.storage.tables import buckets, inbound_cursor, notifications, numbers, opt_outs
 from otp_service.vault import generate_key_entry
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, texts, try_opt_out
@@ -176,8 +176,9 @@ async def test_a_list_that_cannot_be_read_has_no_effect(migrated: str, vendor: V
         before, people = await cursor(service), [new_number() for _ in range(150)]
         vendor.mos([(to, "STOP") for to in people], callback=False)
         vendor.fail("mo", "slow", seconds=0)
-        vendor.fail("mo", fault)
+        vendor.fail("mo", fault, times=None)
         await look(service)
+        vendor.recover()
         after = await cursor(service)
         assert (after["version"], after["recent"]) == (before["version"], before["recent"])
         assert await rows(service, opt_outs) == []
@@ -299,16 +300,106 @@ async def test_nothing_is_kept_of_what_people_write(service: Service) -> None:
     assert "hello" not in str(await rows(service, inbound_cursor))
 
 
-async def test_a_callback_acts_at_once_and_the_list_confirms_it(service: Service) -> None:
+async def test_a_stop_by_callback_acts_at_once_and_a_start_when_the_list_shows_it(service: Service) -> None:
     await begin(service)
     to = new_number()
     await hears(service, to, "Stop!")
     assert (await try_opt_out(service.api, "remove", to)).json()["code"] == "user_opted_out"
     await hears(service, to, "START")
+    assert await source_of(service, to) == "user", "anybody who knows the address can have written it"
+    await texts(service, to, "Stop!", "START")
     assert await source_of(service, to) is None
-    await hears(service, to, "STOP")
-    await texts(service, to, "Stop!", "START", "STOP")
-    assert await source_of(service, to) == "user"
+
+
+async def test_without_the_list_stop_and_start_act_by_callback(migrated: str, vendor: Vendor) -> None:
+    async with serving(migrated, vendor, {"inbound": {"poll_every": 0}}) as service:
+        to = new_number()
+        await hears(service, to, "STOP")
+        assert await source_of(service, to) == "user"
+        await hears(service, to, "START")
+        assert await source_of(service, to) is None
+
+
+async def test_the_first_text_on_a_list_that_was_empty_is_no_history(service: Service) -> None:
+    await look(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    await texts(service, new_number(), "HELP")
+    await texts(service, to, "START")
+    assert len(await rows(service, notifications)) == 1
+    assert await source_of(service, to) is None
+
+
+async def test_a_first_look_that_was_cut_short_leaves_the_rest_as_history(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor) as service:
+        vendor.mos([(new_number(), "HELP") for _ in range(120)], callback=False)
+        real = inbound._apply_batch
+
+        async def dies(*arguments: Any) -> bool:
+            await real(*arguments)
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(inbound, "_apply_batch", dies)
+            with pytest.raises(asyncio.CancelledError):
+                await look(service)
+        service.shift(60)
+        await look(service)
+        await look(service)
+        assert await rows(service, notifications) == []
+
+
+async def test_a_start_that_shows_late_beneath_a_newer_stop_lifts_nothing(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        to = new_number()
+        listed = [Inbound(new_number(), "1", "hello", "1"), Inbound(to, "1", "STOP", "3")]
+
+        async def page(number: int, *_: Any) -> list[Inbound]:
+            return listed[::-1] if number == 1 else []
+
+        monkeypatch.setattr(service.ctx.gateway, "inbound", page)
+        await look(service)
+        listed[1:1] = [Inbound(to, "1", "START", "2")]
+        await look(service)
+        assert await source_of(service, to) == "user"
+
+
+async def test_a_text_that_makes_a_page_unreadable_holds_back_nobody_else(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        await begin(service)
+        people, real, calls = [new_number() for _ in range(130)], service.ctx.gateway.inbound, 0
+        vendor.mos([(to, "STOP") for to in people], callback=False)
+
+        async def odd(page: int, size: int, timeout: float) -> Any:
+            nonlocal calls
+            calls += 1
+            holds_it = (page - 1) * size <= 37 < page * size
+            return NoReply("unreadable") if holds_it else await real(page, size, timeout)
+
+        monkeypatch.setattr(service.ctx.gateway, "inbound", odd)
+        await look(service)
+        assert len(await rows(service, opt_outs)) == 129
+        assert calls < 30
+
+
+async def test_after_a_rotation_one_look_frees_the_list_of_the_old_key(migrated: str, vendor: Vendor) -> None:
+    new_key = generate_key_entry()
+    async with serving(migrated, vendor) as service:
+        vendor.mos([(new_number(), "hello") for _ in range(250)], callback=False)
+        await look(service)
+    async with serving(migrated, vendor, secret_keys=f"{new_key},{SECRET_KEYS}") as service:
+        uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
+        assert uses[SECRET_KEYS.partition(":")[0]].messages
+        await look(service)
+        await rotation.rewrap(service.ctx.database, service.ctx.vault, lambda _: None)
+        uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
+        assert not uses[SECRET_KEYS.partition(":")[0]].needed
 
 
 async def test_doubled_and_late_callbacks_change_nothing_that_the_list_showed(service: Service) -> None:
