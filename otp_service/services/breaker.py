@@ -17,6 +17,7 @@ PROBE_SECONDS = 15.0
 """A probe that nobody has heard of by then was cut off; longer than any call."""
 
 _FAILED = frozenset({"not_connected", "timeout", "connection_lost", "error", "bad_signature"})
+_NEVER_LEFT = frozenset({"bad_segment", "url_too_long", "no_carrier"})
 _ODD = frozenset({"unreadable", "no_pin", "no_message"})
 
 
@@ -41,7 +42,10 @@ class Breaker:
     def note(self, sent: Sent, now: float) -> None:
         """How a send went that was admitted."""
         weight = _weight_of(sent)
-        if weight == 0:
+        if sent.reason in _NEVER_LEFT:
+            if self.state == "probing":
+                self.state, self._until = "open", now  # the next one may be the probe
+        elif weight == 0:
             self.state, self._weight, self._pause = "closed", 0, FIRST_PAUSE_SECONDS
         elif self.state == "closed":
             self._weight += weight

@@ -38,7 +38,10 @@ async def work(ctx: Context) -> bool:
         return list(fires.claim(tx, now=now, lease_until=lease_until, limit=AT_ONCE))
 
     claimed = await ctx.database.write(step)
-    await asyncio.gather(*(_tell(ctx, row) for row in claimed))
+    # All of them end, also where one breaks: what is under way has a deadline, and its outcome should be known.
+    for broken in await asyncio.gather(*(_tell(ctx, row) for row in claimed), return_exceptions=True):
+        if broken is not None:
+            raise broken
     return len(claimed) == AT_ONCE
 
 

@@ -20,11 +20,16 @@ async def start(ctx: Context, request: StartRequest, claim: Claim | None = None)
     with starts.counted(ctx, request.purpose) as results:
         purpose, number = starts.checked(ctx, request)
         if not purpose.inbound:
-            wrong = FieldError("channel", "This purpose does not take it.")
-            raise Refusal("invalid", "A field is wrong.", errors=[wrong])
+            raise _no_channel("This purpose does not take it.")
+        if not ctx.policy.inbound.poll_every:
+            raise _no_channel("The service does not read what people text: poll_every is 0.")
         row, created = await _start(ctx, request, purpose, number, claim)
         results.append("started" if created else "pending")
     return shown(ctx, row), created
+
+
+def _no_channel(detail: str) -> Refusal:
+    return Refusal("invalid", "A field is wrong.", errors=[FieldError("channel", detail)])
 
 
 async def _start(

@@ -66,6 +66,8 @@ async def remove(ctx: Context, to: str, claim: Claim | None = None) -> OptOut:
     def step(tx: Connection) -> AnyRow | None:
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
+        if numbers.find(tx, ctx.vault.digests(e164)) is None:
+            return None
         number_id = remembered(tx, ctx.vault, e164, now)
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
             _tell(tx, number_id, ctx.policy.campaign.start, now)

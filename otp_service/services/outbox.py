@@ -98,14 +98,17 @@ def _ending(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, dic
     if sent.outcome is Outcome.UNKNOWN:
         left = notifications.left("unknown", reason=sent.reason, now=now) | {"route": route}
         return "unknown", left | _awaited(ctx, sent, now)
-    again_at = now + _pause(row.tries)
+    # What the breaker held back was no try.
+    tries = row.tries - (sent.reason == BREAKER_OPEN)
+    again_at = now + _pause(tries)
     if sent.passing and again_at <= _deadline(ctx, row):
-        return "retried", {"status": "queued", "reason": sent.reason, "route": route, "due_at": again_at}
+        again = {"status": "queued", "reason": sent.reason, "route": route, "due_at": again_at, "tries": tries}
+        return "retried", again
     return "failed", notifications.left("failed", reason=sent.reason, now=now) | {"route": route}
 
 
 def _pause(tries: int) -> float:
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 10))
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(max(tries - 1, 0), 10))
 
 
 def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from otp_service.storage.engine import AnyRow
 RANKS: tuple[Delivery, ...] = ("sent", "unknown", "failed", "undelivered", "delivered")
 """Each tells more than those before it."""
 FINAL = frozenset({"failed", "undelivered", "delivered"})
-MATCHED_SECONDS = 3600.0
-"""How old a send may be that is known by its number and text alone."""
+MATCHED_SECONDS = 7 * 3600.0
+"""How old a send may be that is known by its number and text alone; as long as it is asked for by default."""
 EARLIER_SECONDS = 60.0
 """The vendor's clock can be behind ours."""
 BATCH = 20

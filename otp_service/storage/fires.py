@@ -57,7 +57,10 @@ def claim(tx: Connection, *, now: float, lease_until: float, limit: int) -> Sequ
 def settle(tx: Connection, fire_id: int, tries: int, *, outcome: str, reason: str) -> bool:
     """How a claim ended; False where its time was over first. `tries`: as the claim had it."""
     statement = sa.update(fires).where(*_claimed(fire_id, tries))
-    return tx.execute(statement.values(outcome=outcome, reason=reason, due_at=None)).rowcount == 1
+    ended = {"outcome": outcome, "reason": reason, "due_at": None}
+    if outcome == "refused":  # nothing will come back of it
+        ended["fired_at"] = None
+    return tx.execute(statement.values(ended)).rowcount == 1
 
 
 def wait(tx: Connection, fire_id: int, tries: int, *, reason: str, due_at: float) -> bool:

@@ -19,6 +19,8 @@ from otp_service.storage.tables import (
 )
 
 BATCH = 500
+ECHO_KEPT_SECONDS = 86400.0
+"""What the campaign platform was told is known so long at the least, or its echo would be the person's word."""
 HELD_SECONDS = 3600.0
 """When a number that is still needed is looked at again."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
@@ -83,7 +85,7 @@ def purge_counters(tx: Connection, now: float, used_before: float) -> int:
     return (
         _purge_buckets(tx, now)
         + _purge_failures(tx, now, used_before)
-        + _purge_fires(tx, used_before)
+        + _purge_fires(tx, min(used_before, now - ECHO_KEPT_SECONDS))
         + _purge_unused_numbers(tx, used_before)
     )
 

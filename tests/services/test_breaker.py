@@ -83,6 +83,20 @@ def test_a_probe_that_was_cut_off_does_not_leave_it_open_for_good() -> None:
     assert made.admits(FIRST_PAUSE_SECONDS + PROBE_SECONDS)
 
 
+@pytest.mark.parametrize("reason", ["bad_segment", "url_too_long", "no_carrier"])
+def test_a_message_that_never_left_says_nothing_of_the_gateway(reason: str) -> None:
+    never_left = Sent(Outcome.REFUSED, reason)
+    made = opened()
+    assert made.admits(FIRST_PAUSE_SECONDS)
+    made.note(never_left, FIRST_PAUSE_SECONDS)
+    assert made.state == "open"
+    assert made.admits(FIRST_PAUSE_SECONDS), "the next one is the probe"
+    made = Breaker()
+    for sent in [*[LOST] * (FAILURES - 1), never_left, LOST]:
+        made.note(sent, 0.0)
+    assert made.state == "open"
+
+
 def test_what_was_under_way_when_it_opened_changes_nothing() -> None:
     made = opened()
     made.note(LOST, 1.0)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from otp_service.services import campaign, inbound
-from otp_service.storage.tables import fires
+from otp_service.storage.tables import fires, numbers
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import SENDER, Vendor
@@ -88,7 +88,7 @@ async def test_a_refused_word_that_is_no_longer_true_is_not_told_again(service: 
     await telling
     service.shift(100)
     await tells(service)
-    assert words(service.vendor, to).count("START") <= 1
+    assert words(service.vendor, to).count("START") == 0
     assert await source_of(service, to) == "user"
 
 
@@ -243,3 +243,22 @@ async def test_the_platform_is_told_which_of_our_codes_it_is_about(service: Serv
     await opt_out(service.api, "add", to)
     await tells(service)
     assert service.vendor.notices()[0]["TO"] == SENDER
+
+
+async def test_a_refused_word_owes_no_echo(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    service.vendor.fail("fire", "slow_refuse", seconds=0.3)
+    telling = asyncio.create_task(tells(service))
+    await service.vendor.fault_taken()
+    await opt_out(service.api, "remove", to)
+    await telling
+    await texts(service, to, "STOP")
+    assert await source_of(service, to) == "user"
+
+
+async def test_removing_what_was_never_there_keeps_no_number(service: Service) -> None:
+    to = new_number()
+    assert (await opt_out(service.api, "remove", to))["opted_out"] is False
+    assert await rows(service, numbers) == []

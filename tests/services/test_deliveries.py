@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otp_service.services import deliveries
+from otp_service.gateways.base import Inbound
+from otp_service.services import deliveries, inbound
 from otp_service.storage import tables
 from tests.support.servers import running
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
@@ -236,3 +237,16 @@ async def test_nothing_is_sent_where_nothing_listens(database_url: str, vendor: 
         ready = (await service.http.get("/readyz")).json()
         assert ready["status"] == "ok"
         assert (ready["gateway"]["status"], ready["gateway"]["last"]) == ("trouble", "not_connected")
+
+
+async def test_no_further_route_goes_out_after_the_person_said_stop(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(routes=["pin", "mt"])) as service:
+        to = new_number()
+        vendor.fail("pin", "slow_refuse", seconds=0.5)
+        starting = asyncio.create_task(service.api.try_start(to))
+        await vendor.fault_taken()
+        await inbound.heard(service.ctx, Inbound(to, service.ctx.sender, "STOP"))
+        refused = await starting
+        assert (refused.status_code, refused.json()["code"]) == (403, "opted_out")
+        assert vendor.messages(to) == []
+        assert (await service.api.read(refused.json()["verification_id"]))["status"] == "failed"

@@ -396,6 +396,7 @@ async def test_after_a_rotation_one_look_frees_the_list_of_the_old_key(migrated:
     async with serving(migrated, vendor, secret_keys=f"{new_key},{SECRET_KEYS}") as service:
         uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
         assert uses[SECRET_KEYS.partition(":")[0]].messages
+        service.shift(60)
         await look(service)
         await rotation.rewrap(service.ctx.database, service.ctx.vault, lambda _: None)
         uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}

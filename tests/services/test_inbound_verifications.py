@@ -157,3 +157,9 @@ async def test_an_approval_clears_the_failures_of_the_number(service: Service) -
     await texts(service, to, claimed["inbound"]["text"])
     assert (await service.api.read(claimed["id"]))["status"] == "approved"
     assert await rows(service, failures) == []
+
+
+async def test_where_the_list_is_never_read_none_is_begun(migrated: str, vendor: Vendor) -> None:
+    async with serving(migrated, vendor, {"inbound": {"poll_every": 0}}) as service:
+        refused = await service.api.try_start(new_number(), channel="inbound")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "channel")
