@@ -45,8 +45,9 @@ def request(method: str, path: str, api_key: str, body: bytes = b"") -> bytes:
 class _Connection(asyncio.Protocol):
     """Writes the next request when an answer is complete, until the time is over."""
 
-    def __init__(self, requests: Iterator[bytes], load: Load, until: float, pace: float) -> None:
-        self._requests, self._load, self._until, self._pace = requests, load, until, pace
+    def __init__(self, requests: Iterator[bytes], load: Load, since: float, until: float, pace: float) -> None:
+        self._requests, self._load, self._pace = requests, load, pace
+        self._since, self._until = since, until
         self._buffer = bytearray()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -72,7 +73,8 @@ class _Connection(asyncio.Protocol):
         length = int(lowered[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self._buffer) < head + len(_END) + length:
             return
-        self._load.note(int(self._buffer[9:12]), time.perf_counter() - self._begun)
+        if self._begun >= self._since:
+            self._load.note(int(self._buffer[9:12]), time.perf_counter() - self._begun)
         self._buffer.clear()
         if self._pace:
             asyncio.get_running_loop().call_later(self._pace, self._next)
@@ -84,15 +86,27 @@ class _Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(port: int, requests: Iterator[bytes], *, connections: int, seconds: float, pace: float = 0.0) -> Load:
-    """As many requests as go through so many connections in so long. `pace`: seconds from an answer to the next."""
+async def run(
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    pace: float = 0.0,
+    warm_up: float = 0.0,
+) -> Load:
+    """As many requests as go through so many connections in so long.
+
+    `pace`: seconds from an answer to the next request; `warm_up`: seconds before it that are not measured.
+    """
     load = Load()
-    begun = time.perf_counter()
     loop = asyncio.get_running_loop()
+    since = time.perf_counter() + warm_up
+    until = since + seconds
     made = [
-        await loop.create_connection(lambda: _Connection(requests, load, begun + seconds, pace), "127.0.0.1", port)
+        await loop.create_connection(lambda: _Connection(requests, load, since, until, pace), "127.0.0.1", port)
         for _ in range(connections)
     ]
     await asyncio.gather(*(protocol.done for _, protocol in made))
-    load.seconds = time.perf_counter() - begun
+    load.seconds = time.perf_counter() - since
     return load
