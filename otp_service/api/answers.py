@@ -133,7 +133,7 @@ class GatewayState(Answer):
 
     status: Literal["ok", "trouble"]
     last: str
-    routes: dict[str, Literal["closed", "open", "probing"]]
+    routes: dict[str, Literal["closed", "open", "half_open"]]
     alarm: Literal["bad_signature"] | None
 
 

@@ -29,17 +29,17 @@ async def readyz(request: Request) -> Response:
     ctx = request.app.state.context
     found = await health.database_and_schema(ctx.database)
     ready = found["database"] == "ok" and found["schema"] == "ok"
-    gateway = _gateway(ctx.gateway_health)
+    gateway = _gateway(ctx.gateway_health, ctx.clock.now())
     return JSONResponse(
         {"status": "ok" if ready else "unavailable", **found, "gateway": gateway}, 200 if ready else 503
     )
 
 
-def _gateway(found: health.GatewayHealth) -> dict[str, Any]:
+def _gateway(found: health.GatewayHealth, now: float) -> dict[str, Any]:
     return {
-        "status": "trouble" if found.trouble else "ok",
+        "status": "trouble" if found.trouble(now) else "ok",
         "last": found.last,
-        "routes": {route: breaker.state for route, breaker in found.breakers.items()},
+        "routes": found.routes(now),
         "alarm": "bad_signature" if found.bad_signature else None,
     }
 
@@ -48,6 +48,8 @@ async def show_metrics(request: Request) -> Response:
     """Prometheus metrics, for loopback or with the metrics token."""
     if not _is_local(request) and not _has_token(request):
         raise Refusal("unauthorized", "Ask from loopback, or send OTP_METRICS_TOKEN as bearer token.")
+    ctx = request.app.state.context
+    ctx.gateway_health.routes(ctx.clock.now())  # a breaker's pause ends without anything happening
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
 

@@ -1,6 +1,7 @@
 """What commands share: errors in plain words, and running asynchronous work on a database."""
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -54,6 +55,9 @@ class Friendly(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except BrokenPipeError:  # as under `| head`: nobody reads on
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - or the interpreter complains when it ends
+            raise SystemExit(1) from None
         except OtpError as error:
             raise Problems(_sentences(error)) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, its text must not be printed

@@ -39,6 +39,12 @@ class Breaker:
         self.state, self._until = "probing", now + PROBE_SECONDS
         return True
 
+    def shown(self, now: float) -> Literal["closed", "open", "half_open"]:
+        """For people and monitors. Half open: the next send is the probe, or one is under way."""
+        if self.state == "closed":
+            return "closed"
+        return "open" if self.state == "open" and now < self._until else "half_open"
+
     def note(self, sent: Sent, now: float) -> None:
         """How a send went that was admitted."""
         weight = _weight_of(sent)

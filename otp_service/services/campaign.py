@@ -52,14 +52,15 @@ async def _tell(ctx: Context, row: AnyRow) -> None:
     else:
         sent = await ctx.gateway.tell(to, row.keyword, ctx.gateway_timeout)
         ctx.gateway_health.note_read("fireMessage", sent.reason)
-    settled = await ctx.database.write(lambda tx: _settle(tx, row, sent, ctx.clock.now()))
-    log.info("campaign", fire=row.id, outcome=sent.outcome.value, reason=sent.reason, settled=settled)
+    result = await ctx.database.write(lambda tx: _settle(tx, row, sent, ctx.clock.now()))
+    log.info("campaign", fire=row.id, outcome=sent.outcome.value, reason=sent.reason, result=result)
 
 
-def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> bool:
+def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:
     """Refused for sure: again after a while. Else it is over, also where nobody knows how it went."""
     again_at = now + min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(row.tries - 1, 10))
     again = sent.outcome is Outcome.REFUSED and again_at <= row.created_at + KEEP_TRYING_SECONDS
     if again and fires.wait(tx, row.id, row.tries, reason=sent.reason, due_at=again_at):
-        return True
-    return fires.settle(tx, row.id, row.tries, outcome=sent.outcome.value, reason=sent.reason)
+        return "again"
+    settled = fires.settle(tx, row.id, row.tries, outcome=sent.outcome.value, reason=sent.reason)
+    return "over" if settled else "late"

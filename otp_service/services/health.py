@@ -31,11 +31,16 @@ class GatewayHealth:
     breakers: dict[str, Breaker] = field(default_factory=lambda: {route: Breaker() for route in ROUTES})
     _trouble: bool = False
 
-    @property
-    def trouble(self) -> bool:
+    def trouble(self, now: float) -> bool:
         """Whether a person should look: a send was not taken, a route is left out, the signature is refused."""
-        left_out = any(breaker.state != "closed" for breaker in self.breakers.values())
-        return self._trouble or left_out or self.bad_signature
+        return self._trouble or "open" in self.routes(now).values() or self.bad_signature
+
+    def routes(self, now: float) -> dict[str, str]:
+        """The state of each breaker, also as a metric."""
+        shown = {route: breaker.shown(now) for route, breaker in self.breakers.items()}
+        for route, state in shown.items():
+            BREAKER_OPEN.labels(route).set(state == "open")
+        return dict(shown)
 
     def admits(self, route: str, now: float) -> bool:
         """Whether a send may go out over the route."""
@@ -49,7 +54,7 @@ class GatewayHealth:
         breaker.note(sent, now)
         if breaker.state != before:
             log.warning("breaker", route=route, state=breaker.state, reason=sent.reason)
-        BREAKER_OPEN.labels(route).set(breaker.state != "closed")
+        self.routes(now)
         self._note_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
 
     def note_read(self, method: str, reason: str) -> None:

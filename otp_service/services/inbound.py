@@ -181,14 +181,13 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: list[_New]) -> bool:
 async def heard(ctx: Context, inbound: Inbound) -> None:
     """A callback brought a text: STOP acts at once; what else counts is the list, which is read soon."""
     word = words.understood(inbound)
-    INBOUND.labels(word.kind, "callback").inc()
     every = float(ctx.policy.inbound.poll_every)
 
-    def step(tx: Connection) -> None:
+    def step(tx: Connection) -> str:
         now = ctx.clock.now()
         if every:
             inbound_cursor.hurry(tx, now, every)
-        words.apply_callback(tx, ctx, word, now)
+        return words.apply_callback(tx, ctx, word, now)
 
-    await ctx.database.write(step)
+    INBOUND.labels(await ctx.database.write(step), "callback").inc()
     ctx.wakes.inbound.set()

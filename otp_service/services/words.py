@@ -66,25 +66,28 @@ def apply_all(tx: Connection, ctx: Context, listed: Sequence[Word], looked_at: f
     return kinds
 
 
-def apply_callback(tx: Connection, ctx: Context, word: Word, now: float) -> None:
+def apply_callback(tx: Connection, ctx: Context, word: Word, now: float) -> str:
     """What a callback brought: STOP acts at once, unless the list may know better; the rest waits for the list.
 
-    Where the list is never read, STOP and START act by callback alone.
+    Where the list is never read, STOP and START act by callback alone. Returns the kind.
     """
     if word.number is None or word.kind not in ("stop", "start"):
-        return
+        return word.kind
     if not ctx.policy.inbound.poll_every:
-        _stop_or_start(tx, ctx, word, word.number, now, now)
-    elif word.kind == "stop":
-        number_id = service.remembered(tx, ctx.vault, word.number.e164, now)
-        if not _list_decides(tx, number_id, word, now):
-            service.stop(tx, number_id, now)
+        return _stop_or_start(tx, ctx, word, word.number, now, now)
+    number_id = _number_id(tx, ctx, word.kind, word.number, now)
+    if number_id is None:
+        return word.kind
+    if _told(tx, number_id, word, inbound_cursor.looked_at(tx) or now):
+        return "echo"
+    if word.kind == "stop" and not _listed_lately(tx, number_id, now):
+        service.stop(tx, number_id, now)
+    return word.kind
 
 
-def _list_decides(tx: Connection, number_id: int, word: Word, now: float) -> bool:
+def _listed_lately(tx: Connection, number_id: int, now: float) -> bool:
     row = opt_outs.read(tx, number_id)
-    listed = row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
-    return listed or bool(_told(tx, number_id, word, inbound_cursor.looked_at(tx) or now))
+    return row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
 
 
 def _told(tx: Connection, number_id: int, word: Word, looked_at: float) -> list[AnyRow]:

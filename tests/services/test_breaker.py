@@ -134,6 +134,9 @@ async def test_an_open_route_is_left_out_shown_and_tried_again_by_one_send(datab
         assert 'otp_gateway_breaker_open{route="pin"} 1.0' in metrics.render().decode()
         assert await service.api.check(started["id"], service.pin(started["to"])) == "approved", "checks go on"
         service.shift(FIRST_PAUSE_SECONDS)
+        found = await ready(service)
+        assert found["routes"]["pin"] == "half_open", "also where no message uses the route for long"
+        assert 'otp_gateway_breaker_open{route="pin"} 0.0' in metrics.render().decode()
         vendor.recover()
         vendor.fail("pin", "slow", seconds=0.3)
         together = await asyncio.gather(*(service.api.try_start(new_number()) for _ in range(5)))
