@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -88,11 +89,11 @@ class _Gathering(logging.StreamHandler[TextIO]):
         """Takes a record."""
         try:
             self._lines.append(self.format(record))
-        except Exception:  # noqa: BLE001 - as every handler of the standard library
+            if record.levelno >= logging.WARNING:
+                self.flush()
+        except Exception:  # noqa: BLE001 - as every handler of the standard library: a log must break nothing
             self.handleError(record)
-        if record.levelno >= logging.WARNING:
-            self.flush()
-        elif not self._some.is_set():
+        if not self._some.is_set():
             self._some.set()
 
     def flush(self) -> None:
@@ -108,7 +109,8 @@ class _Gathering(logging.StreamHandler[TextIO]):
 
     def close(self) -> None:
         """Writes the rest and ends the thread."""
-        self.flush()
+        with suppress(Exception):
+            self.flush()
         self._closed = True
         self._some.set()
         super().close()
@@ -120,7 +122,8 @@ class _Gathering(logging.StreamHandler[TextIO]):
                 return
             time.sleep(GATHERED_SECONDS)
             self._some.clear()
-            self.flush()
+            with suppress(Exception):  # where standard output is gone
+                self.flush()
 
 
 def _without_exception_arguments(record: logging.LogRecord) -> bool:

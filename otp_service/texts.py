@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")
+_WEB_OTP = re.compile(r"(^|\s)@\S+\s+#\S")
 _NAMED = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
 _FIELD = re.compile(r"\{(pin|minutes|brand)\}")
 
@@ -102,8 +103,8 @@ def problem_with_message(text: str) -> str | None:
         return "should not be empty"
     if not is_printable(text.replace("\n", "")):
         return "should hold no control, format or bidirectional characters but line breaks"
-    if any(line.lstrip().startswith("@") for line in text.split("\n")):
-        return "should have no line that begins with '@': browsers read that as a PIN's (WebOTP)"
+    if any(line.lstrip().startswith("@") for line in text.split("\n")) or _WEB_OTP.search(text):
+        return "should have no line that begins with '@', and no '@name #code': browsers read that as a PIN's (WebOTP)"
     return None
 
 

@@ -62,14 +62,14 @@ class Vault:
         return f"{self.writing_key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, use: str, sealed: str | None) -> bytes | None:
-        """What `seal` took; None where there is nothing or its key is gone."""
+        """What `seal` took; None where there is nothing, its key is gone or it is damaged."""
         key_id, _, encoded = (sealed or "").partition(":")
         if key_id not in self._keys:
             return None
-        raw = base64.urlsafe_b64decode(encoded)
         try:
+            raw = base64.urlsafe_b64decode(encoded)
             return self._keys[key_id].seal.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], use.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # another key's, or damaged
             return None
 
     def new_pin_mac(self, verification_id: str, pin: str) -> tuple[str, bytes, bytes]:

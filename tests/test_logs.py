@@ -1,8 +1,10 @@
 """The log: one format for every logger, and nothing of an exception but its type and its frames."""
 
 import asyncio
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,3 +152,11 @@ def test_a_log_call_with_wrong_arguments_prints_nothing_of_them(capsys: pytest.C
     logs.configure("debug", "json")
     logging.getLogger("other").error("%d", SECRET)
     assert lines(capsys) == []
+
+
+def test_a_log_whose_output_is_gone_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with io.StringIO() as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        logs.configure("info", "json")
+    structlog.get_logger("otp").error("nobody hears it", exc_info=ValueError())
+    logs.configure("error", "json")

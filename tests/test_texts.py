@@ -139,3 +139,15 @@ def test_the_gsm7_alphabet_has_its_128_characters() -> None:
 )
 def test_a_placeholder_must_name_one_place(placeholder: str, template: str, brand: str, clear: bool) -> None:
     assert texts.placeholder_is_clear(placeholder, template, brand) is clear
+
+
+@pytest.mark.parametrize(
+    "text", ["@bank.example #123456", "Hello @bank.example #123456", "17 @bank.example  #1", "a\n @b.example #1"]
+)
+def test_a_message_cannot_carry_the_line_that_browsers_take_for_a_pin(text: str) -> None:
+    assert texts.problem_with_message(text) is not None
+
+
+@pytest.mark.parametrize("text", ["write to help@bank.example", "order #17 at @shop", "@ noon"[1:]])
+def test_an_at_sign_alone_is_no_such_line(text: str) -> None:
+    assert texts.problem_with_message(text) is None

@@ -17,14 +17,18 @@ from otp_service.gateways.ogangi.replies import Reply
 
 _NUMBERS = frozenset({"mobileNumber", "mobilenumber"})
 _DATES = frozenset({"date", "sendDate"})
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]{5,12}[0-9Z:+-]*")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,3})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
 _SHOWN = frozenset(
     {"input", "status", "statusDescription", "description", "records", "blackListType", "encoding", "carrier"}
     | {"timezone", *_DATES}
 )
 """The elements that hold neither a number nor a PIN nor what somebody wrote."""
 _YES_OR_NO = frozenset({"true", "false"})
-_DIGITS = re.compile(r"\d[\d ().-]{2,}\d")
+_PLAIN = re.compile(r"([A-Za-z_'()-]{1,30}[.,]? ?){0,20}|UTF-8|-?[0-9]{1,5}")
+"""Words and small counts: a gateway that quotes our URL in its error shows neither number nor text in Base64."""
+_NAME = re.compile(r"[A-Za-z]{1,30}")
 
 
 def _methods() -> str:
@@ -109,14 +113,16 @@ def _tree(element: Element, show: bool) -> Iterator[str]:
         at, depth = waiting.pop()
         text = (at.text or "").strip()
         shown = text if show else _masked(at.tag, text)
-        yield _printable(f"{'  ' * min(depth, 20)}{at.tag}: {shown}".removesuffix(" "))
+        name = at.tag if show or _NAME.fullmatch(at.tag) else "****"
+        yield _printable(f"{'  ' * min(depth, 20)}{name}: {shown}".removesuffix(" "))
         waiting += [(child, depth + 1) for child in reversed(at)]
 
 
 def _masked(name: str, text: str) -> str:
     if name in _DATES and _DATE.fullmatch(text):
         return text
-    return _DIGITS.sub("****", text) if name in _SHOWN or text in _YES_OR_NO else "****" * bool(text)
+    is_plain = name in _SHOWN and _PLAIN.fullmatch(text) is not None
+    return text if is_plain or text in _YES_OR_NO else "****" * bool(text)
 
 
 def _printable(text: str) -> str:

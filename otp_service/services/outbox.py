@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.engine import Connection
 
+from otp_service.errors import Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.metrics import NOTIFICATIONS
 from otp_service.services import message_ids, sending
@@ -27,6 +28,9 @@ IN_FLIGHT = 16
 LOOKS_EVERY_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 10.0
 """Beyond the gateway's time: a busy machine and a slow database must not look like a death."""
+LAST_TRY_SECONDS = 2.0
+"""Before its time is over, so that it is not over when its turn comes."""
+SETTLE_AGAIN_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 600.0
 BREAKER_OPEN = "breaker_open"
@@ -67,6 +71,8 @@ async def _claim(ctx: Context, limit: int) -> list[AnyRow]:
 
 async def _handle(ctx: Context, row: AnyRow) -> bool:
     """One claimed row, from the claim to its end; False where the gateway is left alone for a while."""
+    if ctx.clock.now() > row.lease_until:
+        return True  # this process was held up: the row has been given up, or is about to be
     message = _message(ctx, row)
     if isinstance(message, str):
         await _settle(ctx, row, "failed", notifications.left("failed", reason=message, now=ctx.clock.now()))
@@ -100,8 +106,8 @@ def _ending(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, dic
         return "unknown", left | _awaited(ctx, sent, now)
     # What the breaker held back was no try.
     tries = row.tries - (sent.reason == BREAKER_OPEN)
-    again_at = now + _pause(tries)
-    if sent.passing and again_at <= _deadline(ctx, row):
+    again_at = min(now + _pause(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
+    if sent.passing and again_at > now:
         again = {"status": "queued", "reason": sent.reason, "route": route, "due_at": again_at, "tries": tries}
         return "retried", again
     return "failed", notifications.left("failed", reason=sent.reason, now=now) | {"route": route}
@@ -124,7 +130,7 @@ def _deadline(ctx: Context, row: AnyRow) -> float:
 
 
 async def _settle(ctx: Context, row: AnyRow, result: str, values: Mapping[str, Any]) -> None:
-    settled = await ctx.database.write(lambda tx: notifications.settle(tx, row.id, row.tries, values))
+    settled = await _settled(ctx, row, values)
     result = result if settled else "late"
     NOTIFICATIONS.labels(result).inc()
     log.info(
@@ -135,3 +141,17 @@ async def _settle(ctx: Context, row: AnyRow, result: str, values: Mapping[str, A
         result=result,
         reason=values["reason"],
     )
+
+
+async def _settled(ctx: Context, row: AnyRow, values: Mapping[str, Any]) -> bool:
+    """Notes the outcome; again where the database is away for a moment, as long as the row is ours.
+
+    Repeating is safe: it is about this very claim.
+    """
+    while True:
+        try:
+            return await ctx.database.write(lambda tx: notifications.settle(tx, row.id, row.tries, values))
+        except Unavailable:
+            if ctx.clock.now() > row.lease_until:
+                raise
+        await asyncio.sleep(SETTLE_AGAIN_SECONDS)

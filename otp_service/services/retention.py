@@ -79,7 +79,8 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
 
 async def round_of(ctx: Context) -> bool:
     """Takes the database's time and sweeps; False: nothing is left to do now."""
-    await ctx.database.anchor(ctx.clock)
+    if not await ctx.database.anchor(ctx.clock):
+        return False  # nothing ends because of a time in doubt
     touched = await sweep(ctx)
     if touched:
         log.info("swept", **touched)

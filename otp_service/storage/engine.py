@@ -28,6 +28,8 @@ AnyRow = Row[*tuple[Any, ...]]
 POSTGRES_CONNECTIONS = 10
 SQLITE_READERS = 2
 MOST_TRIES = 3
+MOST_ANCHOR_SECONDS = 0.5
+"""The server's time is half of this off at the most."""
 
 
 def make_engine(url: str) -> Engine:
@@ -110,13 +112,23 @@ class Database:
     async def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, repeated, engine, work)
 
-    async def anchor(self, clock: Clock) -> None:
-        """Takes the server's time on PostgreSQL, so that no replica's own clock matters."""
+    async def anchor(self, clock: Clock) -> bool:
+        """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
+        say when that was, and the clock stays as it is."""
         if self.is_sqlite:
-            return
-        asked_at = elapsed()
-        server_time = await self.read(lambda tx: tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
-        clock.anchor_to(float(server_time), (asked_at + elapsed()) / 2)
+            return True
+
+        def ask(tx: Connection) -> tuple[float, float, float]:
+            tx.execute(sa.text("SELECT 1"))  # the connection is there, the transaction has begun
+            asked_at = elapsed()
+            server_time = tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())"))
+            return float(server_time), asked_at, elapsed()
+
+        server_time, asked_at, answered_at = await self.read(ask)
+        if answered_at - asked_at > MOST_ANCHOR_SECONDS:
+            return False
+        clock.anchor_to(server_time, (asked_at + answered_at) / 2)
+        return True
 
     def close(self) -> None:
         """Ends the threads when what they have is done, and closes the connections."""

@@ -53,7 +53,7 @@ def claim(tx: Connection, *, now: float, lease_until: float, limit: int) -> Sequ
 
 
 def _claimed() -> sa.Select[Any]:
-    columns = (n.id, n.number_masked, n.carrier, n.text_sealed, n.created_at, n.tries)
+    columns = (n.id, n.number_masked, n.carrier, n.text_sealed, n.created_at, n.tries, n.due_at.label("lease_until"))
     opted_out = sa.func.coalesce(opt_outs.c.opted_out, sa.false()).label("opted_out")
     joined = sa.select(*columns, numbers.c.sealed, opted_out).join(numbers, numbers.c.id == n.number_id, isouter=True)
     return joined.join(opt_outs, opt_outs.c.number_id == n.number_id, isouter=True)

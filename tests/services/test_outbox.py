@@ -53,8 +53,9 @@ async def test_it_gives_up_when_it_has_tried_for_long_enough(database_url: str, 
         queued = await post(service.api, new_number(), text="Hello")
         vendor.fail("sms", "refuse", times=None)
         await outbox.work(service.ctx)
-        service.shift(5)
-        await outbox.work(service.ctx)
+        for _ in range(2):  # the last try comes just before its time is over
+            service.shift(5)
+            await outbox.work(service.ctx)
         failed = await get(service.api, queued["id"])
         assert (failed["status"], failed["reason"]) == ("failed", "error")
         assert (await row(service, queued["id"])).text_sealed is None
@@ -191,7 +192,7 @@ async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_chang
     assert (unknown["status"], unknown["reason"], unknown["sent_at"]) == ("unknown", "abandoned", None)
     assert (await row(service, queued["id"])).text_sealed is None
     await outbox.work(ctx)
-    assert len(service.vendor.messages(to)) == 1
+    assert service.vendor.messages(to) == [], "who was held up for too long does not send what was given up"
 
 
 async def test_a_settled_claim_is_settled_once(service: Service) -> None:

@@ -78,7 +78,8 @@ class OgangiGateway:
     async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
         """getMOMessages (sections 1, 3 and 4), newest first."""
         values = {"page": str(page), "resultsPerPage": str(size), "parameters": "order=desc"}
-        return await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)
+        found = await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)
+        return found if isinstance(found, NoReply) else found[:size]
 
     async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
         """getMessage (section 1). A reply about another message is none."""
@@ -103,7 +104,7 @@ class OgangiGateway:
             got = await self._read(methods.MESSAGE_REPORT, {**values, "page": str(page)}, records.receipts, left)
             if isinstance(got, NoReply):
                 return got
-            found += [receipt for receipt in got if receipt is not None and receipt.to == to]
+            found += [receipt for receipt in got[:_REPORT_SIZE] if receipt is not None and receipt.to == to]
             if len(got) < _REPORT_SIZE:
                 break
         return found
