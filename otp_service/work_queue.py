@@ -16,7 +16,7 @@ PLACES_PER_THREAD = 100
 """However fast hashes are: each place holds a request in memory."""
 BURST_SECONDS = 2.0
 """What comes at once may wait so long for its turn."""
-STANDING_SECONDS = 0.25
+STANDING_SECONDS = 0.5
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
 PATIENCE_SECONDS = 3.0
