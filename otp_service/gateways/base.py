@@ -120,10 +120,3 @@ class Gateway(Protocol):
 
     async def aclose(self) -> None:
         """Closes the connections."""
-
-
-class CallbackReader(Protocol):
-    """Reads what a vendor posts to our callback address."""
-
-    def __call__(self, body: bytes) -> Inbound | Receipt | None:
-        """What the body says; None where it says nothing that we know. Never raises."""

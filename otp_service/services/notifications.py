@@ -14,6 +14,7 @@ from otp_service.phone import PhoneNumber
 from otp_service.services import idempotency, limits
 from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim
+from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, open_number
 from otp_service.storage import notifications, numbers, opt_outs
 from otp_service.storage.engine import AnyRow
@@ -111,7 +112,7 @@ def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -
         seen_until=now + ctx.policy.notifications.keep_trying,
     )
     if opt_outs.is_out(tx, number_id):
-        raise Refusal("opted_out", "This number wants no messages; nothing is sent to it.")
+        raise opted_out()
     return number_id
 
 
