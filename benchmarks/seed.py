@@ -15,7 +15,8 @@ from otp_service.hashing import PinHash, PinHasher
 from otp_service.services import clients
 from otp_service.services.view import NUMBER
 from otp_service.storage import numbers
-from otp_service.storage.engine import Database, make_engine
+from otp_service.storage.connections import make_engine
+from otp_service.storage.engine import Database
 from otp_service.storage.tables import sends, verifications
 from otp_service.vault import Vault
 from tests.support.service import SECRET_KEYS

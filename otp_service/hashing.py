@@ -1,20 +1,19 @@
 """Argon2id over the PIN's pepper MAC, in hash threads behind a bounded queue."""
 
-import asyncio
 import base64
 import hmac
 import os
 import secrets
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from argon2 import Type, extract_parameters
 from argon2.low_level import hash_secret
 
 from otp_service.argon2_cost import Argon2Cost
+from otp_service.jobs import Job, Threads
 from otp_service.vault import Vault
 from otp_service.work_queue import OURS, Turn, WorkQueue
 
@@ -40,7 +39,7 @@ class PinHasher:
         self._dummy = self._hash(b"no such pin", secrets.token_bytes(16))
         self.threads = usable_cores()
         self.queue = WorkQueue(self.threads)
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="hash")
+        self._threads = Threads(self.threads, "hash")
 
     async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:
         """The hash to keep of a PIN of this verification."""
@@ -75,13 +74,16 @@ class PinHasher:
             return work(), time.perf_counter() - begun
 
         async with self.queue.turn(turn):
-            result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+            job = Job.of(timed)
+            self._threads.put(job)
+            result, seconds = await job.waiting
         self.queue.note(seconds)
-        return result
+        return cast("T", result)
 
     def close(self) -> None:
         """Ends the threads when what they have is done."""
-        self._pool.shutdown(wait=True)
+        self._threads.end()
+        self._threads.join()
 
 
 def _any_matches(macs: list[tuple[bytes, str]]) -> bool:

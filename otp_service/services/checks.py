@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins
-from otp_service.errors import FieldError, OtpError, Refusal
+from otp_service.errors import FieldError, Refusal
 from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
 from otp_service.services import idempotency, limits
@@ -14,7 +14,8 @@ from otp_service.services.context import Context, session_digest
 from otp_service.services.idempotency import Claim
 from otp_service.services.verifications import found, not_found
 from otp_service.services.view import Verification, shown
-from otp_service.storage import events, failures, verifications
+from otp_service.storage import attempts, events, failures, verifications
+from otp_service.storage.attempts import Spent, Unspent
 from otp_service.storage.engine import AnyRow
 from otp_service.work_queue import Rank, Turn
 
@@ -44,30 +45,12 @@ class Checked:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request whose fields are well-formed, with everything that the spending statement compares."""
+    """A request whose fields are well-formed. `matching`: everything that the spending statement compares."""
 
     request: CheckRequest
     pin: str = field(repr=False)
-    session: str | None
-    digests: dict[str, str] | None
+    matching: attempts.Asked = field(repr=False)
     claim: Claim | None
-
-
-@dataclass(frozen=True)
-class _Spent:
-    """An attempt that is committed and may be compared."""
-
-    purpose: str
-    number_id: int
-    live: list[PinHash] = field(repr=False)
-
-
-class _NumberWaits(OtpError):
-    """The failure budget makes the number wait: rolls the spent attempt back."""
-
-    def __init__(self, until: float) -> None:
-        super().__init__("the number waits")
-        self.until = until
 
 
 async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
@@ -88,8 +71,15 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
-    digests = ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None
-    return _Asked(request, pin, session_digest(request.client_id, request.session), digests, claim)
+    matching = attempts.Asked(
+        client_id=request.client_id,
+        verification_id=request.verification_id,
+        pin_length=len(pin),
+        session_digest=session_digest(request.client_id, request.session),
+        purpose=request.purpose,
+        digests=ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None,
+    )
+    return _Asked(request, pin, matching, claim)
 
 
 def malformed_pin() -> Refusal:
@@ -99,65 +89,60 @@ def malformed_pin() -> Refusal:
 
 
 async def _check(ctx: Context, asked: _Asked) -> Checked:
-    try:
-        spent = await ctx.database.write(lambda tx: _spend(tx, ctx, asked))
-    except _NumberWaits as waits:
-        return await _not_compared(ctx, asked, waits.until)
-    if spent is None:
-        return await _not_compared(ctx, asked, None)
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live, _turn(asked.request))
-    result, row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right))
-    return Checked(result, shown(ctx, row))
-
-
-def _spend(tx: Connection, ctx: Context, asked: _Asked) -> _Spent | None:
-    """The first transaction: the attempt and the number's failure budget, both or none."""
-    idempotency.hold(tx, asked.claim)
-    now = ctx.clock.now()
-    request = asked.request
-    row = verifications.spend(
-        tx,
-        client_id=request.client_id,
-        verification_id=request.verification_id,
-        now=now,
-        pin_length=len(asked.pin),
-        session_digest=asked.session,
-        purpose=request.purpose,
-        digests=asked.digests,
-    )
+    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, asked), one_statement=asked.claim is None)
+    if not isinstance(spent, Spent):
+        return await _not_compared(ctx, asked, waits=spent is Unspent.WAITS)
+    live = [PinHash(*line) for line in spent.live]
+    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, _turn(asked.request))
+    row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right), one_statement=True)
     if row is None:
-        return None
-    whose = {"client_id": request.client_id, "number_id": row.number_id, "purpose": row.purpose}
-    steps = limits.waits(ctx.policy.limits.failures_per_number)
-    if not failures.spend(tx, **whose, now=now, waits=steps):
-        raise _NumberWaits(failures.waits_until(tx, **whose))
-    live = [PinHash(*line.split(" ", 1)) for line in row.live.split("\n")]
-    return _Spent(row.purpose, row.number_id, live)
+        return await _too_late(ctx, asked)
+    return Checked("approved" if right else "incorrect", shown(ctx, row))
 
 
-def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: _Spent, right: bool) -> tuple[str, AnyRow]:
-    """The second transaction: what the comparison said becomes the state, unless another got there first."""
+def _spend(tx: Connection, ctx: Context, asked: _Asked) -> Spent | Unspent:
+    """Committed before anything is compared: the attempt and the number's failure budget, both or none."""
+    idempotency.hold(tx, asked.claim)
+    waits = limits.waits(ctx.policy.limits.failures_per_number)
+    return attempts.spend(tx, asked.matching, now=ctx.clock.now(), waits=waits)
+
+
+def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: bool) -> AnyRow | None:
+    """What the comparison said becomes the state; None where another ended the verification before."""
     now = ctx.clock.now()
     request = asked.request
     if not right:
-        result, row = "incorrect", verifications.compared(tx, request.verification_id, now)
-    else:
-        approved = verifications.end(tx, request.verification_id, status="approved", reason=None, now=now)
-        if approved is not None:
-            result, row = "approved", approved
-            failures.clear(tx, client_id=request.client_id, number_id=spent.number_id, purpose=spent.purpose)
-        else:
-            row = found(verifications.read(tx, request.client_id, request.verification_id))
-            result = _result_of(row, now)
-    events.add(tx, request.verification_id, now=now, kind="check", result=result)
-    return result, row
+        return attempts.incorrect(tx, request.verification_id, now=now)
+    return attempts.approve(
+        tx,
+        request.verification_id,
+        client_id=request.client_id,
+        number_id=spent.number_id,
+        purpose=spent.purpose,
+        now=now,
+    )
 
 
-async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) -> Checked:
+async def _too_late(ctx: Context, asked: _Asked) -> Checked:
+    """The PIN was right, but the verification had ended when that was known."""
+    request = asked.request
+
+    def step(tx: Connection) -> tuple[str, AnyRow]:
+        now = ctx.clock.now()
+        row = found(verifications.read(tx, request.client_id, request.verification_id))
+        result = _result_of(row, now)
+        events.add(tx, request.verification_id, now=now, kind="check", result=result)
+        return result, row
+
+    result, row = await ctx.database.write(step)
+    return Checked(result, shown(ctx, row))
+
+
+async def _not_compared(ctx: Context, asked: _Asked, *, waits: bool) -> Checked:
     """Says why nothing was compared, after as much time as a comparison takes."""
     request = asked.request
 
-    def step(tx: Connection) -> tuple[str, AnyRow] | Refusal:
+    def step(tx: Connection) -> tuple[str, AnyRow, float | None] | Refusal:
         now = ctx.clock.now()
         row = verifications.read(tx, request.client_id, request.verification_id)
         if row is None:
@@ -165,25 +150,33 @@ async def _not_compared(ctx: Context, asked: _Asked, waits_until: float | None) 
         refusal = _mismatch(row, asked)
         if refusal is not None:
             return refusal
-        result = "locked" if waits_until is not None else _result_of(row, now)
+        result = "locked" if waits else _result_of(row, now)
+        retry_at = _waits_until(tx, row, now) if waits else None
         events.add_bounded(tx, request.verification_id, now=now, kind="check", result=result)
-        return result, row
+        return result, row, retry_at
 
     # One after the other, as in a check that is compared.
     await ctx.hasher.compare_nothing(_turn(request))
     answer = await ctx.database.write(step)
     if isinstance(answer, Refusal):
         raise answer
-    result, row = answer
-    return Checked(result, shown(ctx, row), waits_until if result == "locked" else None)
+    result, row, retry_at = answer
+    return Checked(result, shown(ctx, row), retry_at)
+
+
+def _waits_until(tx: Connection, row: AnyRow, now: float) -> float:
+    """When the number can be checked again: now, where its wait has ended in the meantime."""
+    until = failures.waits_until(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
+    return max(now, until)
 
 
 def _mismatch(row: AnyRow, asked: _Asked) -> Refusal | None:
     if row.pin_length != len(asked.pin):
         return malformed_pin()
-    same = row.session_digest == asked.session
-    same = same and asked.request.purpose in (None, row.purpose)
-    same = same and (asked.digests is None or row.digest in asked.digests.values())
+    matching = asked.matching
+    same = row.session_digest == matching.session_digest
+    same = same and matching.purpose in (None, row.purpose)
+    same = same and (matching.digests is None or row.digest in matching.digests.values())
     if not same:
         return Refusal(
             "mismatch", "session, to or purpose is not that of the start, or was left out; nothing was compared."

@@ -41,7 +41,7 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
-        ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now, unexpired=True)
+        ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now)
         # The row was read before the update: only a second read tells how a race ended.
         row = ended or found(verifications.read(tx, client_id, verification_id))
         if row.status != "canceled":

@@ -3,11 +3,10 @@
 SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,48 +19,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.clock import Clock, elapsed
 from otp_service.errors import Unavailable
+from otp_service.jobs import Job, Threads
+from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, bound_statements, make_engine, ping
+from otp_service.storage.watch import Watch
 from otp_service.storage.writer import Writer
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
-POSTGRES_CONNECTIONS = 10
-SQLITE_READERS = 2
 MOST_TRIES = 3
 MOST_ANCHOR_SECONDS = 0.5
 """The server's time is half of this off at the most."""
-
-
-def make_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://...`; the driver is chosen here."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.QueuePool, pool_size=SQLITE_READERS + 1)
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
-        pool_size=POSTGRES_CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=1,
-        connect_args={"connect_timeout": 2, "tcp_user_timeout": 3000},
-    )
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver must not open transactions by itself: BEGIN is ours, below.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
-    mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
-    # Past SQLAlchemy: its own execution costs as much as a statement.
-    connection.connection.cursor().execute(f"BEGIN {mode}")
 
 
 def insert_of(tx: Connection) -> Callable[[sa.Table], Any]:
@@ -90,19 +58,25 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
+        bound_statements(self.engine)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._readers_engine = self.engine.execution_options(otp_read_only=True)
+        self._one_statement_engine = self.engine.execution_options(otp_one_statement=True)
         self._writer = Writer(self.engine) if self.is_sqlite else None
-        threads = SQLITE_READERS if self.is_sqlite else POSTGRES_CONNECTIONS
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="db-read" if self.is_sqlite else "db")
+        self._threads = self._new_threads()
+        # SQLite is in this process: there is nothing that could not answer.
+        self._watch = None if self.is_sqlite else Watch(partial(ping, self.engine), self._start_anew)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, once it is committed. Raises Unavailable where the database is away."""
+    async def write(self, work: Callable[[Connection], T], *, one_statement: bool = False) -> T:
+        """What `work` returns, once it is committed. Raises Unavailable where the database is away.
+
+        `one_statement`: on PostgreSQL `work` runs one, which is a transaction by itself and costs one round trip.
+        """
         with translating():
             if self._writer is not None:
                 result: T = await self._writer.run(work)
                 return result
-            return await self._run(self.engine, work)
+            return await self._run(self._one_statement_engine if one_statement else self.engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns; it must not write."""
@@ -110,7 +84,21 @@ class Database:
             return await self._run(self._readers_engine, work)
 
     async def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, repeated, engine, work)
+        job = Job.of(partial(repeated, engine, work))
+        if self._watch is not None:
+            self._watch.over(job)
+        self._threads.put(job)
+        result: T = await job.waiting
+        return result
+
+    def _new_threads(self) -> Threads:
+        return Threads(SQLITE_READERS, "db-read") if self.is_sqlite else Threads(POSTGRES_CONNECTIONS, "db")
+
+    def _start_anew(self) -> None:
+        """Threads and connections that hang end when they can; nobody waits for them."""
+        self._threads.end()
+        self._threads = self._new_threads()
+        self.engine.dispose(close=False)
 
     async def anchor(self, clock: Clock) -> bool:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
@@ -134,7 +122,8 @@ class Database:
         """Ends the threads when what they have is done, and closes the connections."""
         if self._writer is not None:
             self._writer.close()
-        self._threads.shutdown(wait=True)
+        self._threads.end()
+        self._threads.join()
         self.engine.dispose()
 
 
@@ -145,6 +134,8 @@ def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
     whose outcome is unknown is never repeated.
     """
     tries = 0
+    # One statement may have been carried out, although the connection was lost before it answered.
+    sent = bool(engine.get_execution_options().get("otp_one_statement"))
     while True:
         tries += 1
         committing = False
@@ -154,9 +145,15 @@ def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
                 committing = True
             return result
         except DBAPIError as error:
-            lost = error.connection_invalidated or isinstance(error.orig, DeadlockDetected)
-            if committing or not lost or tries == MOST_TRIES:
+            lost = error.connection_invalidated and not sent
+            repeatable = lost or isinstance(error.orig, DeadlockDetected)
+            if committing or not repeatable or tries == MOST_TRIES:
                 raise
+
+
+_DRIVERS = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
+"""What a new connection is told, and BEGIN, go past SQLAlchemy."""
+_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, *_DRIVERS)
 
 
 @contextmanager
@@ -164,7 +161,7 @@ def translating() -> Iterator[None]:
     """A database that is away becomes Unavailable, without the driver's text: it can hold values."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+    except _AWAY as error:
         raise Unavailable(_kind(error)) from None
     except DatabaseError as error:
         # A table that is not there yet: migrations have not run.

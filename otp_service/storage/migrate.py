@@ -8,7 +8,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import make_engine, translating
+from otp_service.storage.connections import make_engine
+from otp_service.storage.engine import translating
 
 _LOCK = 7_032_051_844_263
 """The advisory lock that lets one replica migrate at a time; any fixed number will do."""

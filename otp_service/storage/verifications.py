@@ -1,7 +1,6 @@
 """The table `verifications`: one atomic statement per decision."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ from otp_service.storage.tables import failures, numbers, opt_outs, sends, verif
 
 v = verifications.c
 
-# Statements of every check are built once: building one takes longer than running it.
+# Built once: building a statement takes longer than running it.
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
 
@@ -73,90 +72,17 @@ def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
     return tx.execute(statement.where(v.id == verification_id, v.client_id == client_id)).first()
 
 
-def has_live_pin() -> sa.Exists:
-    """Whether a PIN that counts is known for the verification of the enclosing statement."""
-    return sa.exists().where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None))
-
-
-@cache
-def _spending(*, purpose_given: bool, digests_given: bool) -> Any:
-    live_hash = sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
-    # By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
-    live = sa.select(live_hash).where(sends.c.verification_id == _THIS, sends.c.pin_hash.is_not(None))
-    statement = (
-        sa.update(verifications)
-        .values(attempts_spent=v.attempts_spent + 1)
-        .where(v.id == _THIS, v.client_id == sa.bindparam("client"), v.status == "pending", v.expires_at > _NOW)
-        .where(v.attempts_spent < v.attempts, v.pin_length == sa.bindparam("length"))
-        .where(v.session_digest.is_not_distinct_from(sa.bindparam("session")), has_live_pin())
-        .returning(v.purpose, v.number_id, live.scalar_subquery().label("live"))
-    )
-    if purpose_given:
-        statement = statement.where(v.purpose == sa.bindparam("for_purpose"))
-    if digests_given:
-        known = sa.select(numbers.c.id).where(numbers.c.digest.in_(sa.bindparam("digests", expanding=True)))
-        statement = statement.where(v.number_id.in_(known))
-    return statement
-
-
-def spend(
-    tx: Connection,
-    *,
-    client_id: str,
-    verification_id: str,
-    now: float,
-    pin_length: int,
-    session_digest: str | None,
-    purpose: str | None,
-    digests: Mapping[str, str] | None,
-) -> AnyRow | None:
-    """Spends an attempt; None where any condition does not hold. Returns purpose, number_id and the live hashes.
-
-    `live`: lines of `pepper_key phc`. The attempt is counted here, before anything is compared.
-    """
-    given: dict[str, Any] = {"this": verification_id, "now": now, "client": client_id}
-    given |= {"length": pin_length, "session": session_digest}
-    if purpose is not None:
-        given["for_purpose"] = purpose
-    if digests is not None:
-        given["digests"] = list(digests.values())
-    statement = _spending(purpose_given=purpose is not None, digests_given=digests is not None)
-    return tx.execute(statement, given).first()
-
-
-_last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
-_COMPARED = (
-    sa.update(verifications)
-    .where(v.id == _THIS)
-    .values(
-        attempts_compared=v.attempts_compared + 1,
-        status=sa.case((_last, "exhausted"), else_=v.status),
-        ended_at=sa.case((_last, _NOW), else_=v.ended_at),
-    )
-    .returning(*SHOWN)
-)
-
-
-def compared(tx: Connection, verification_id: str, now: float) -> AnyRow:
-    """A wrong check has been compared; the last one exhausts the verification."""
-    return tx.execute(_COMPARED, {"this": verification_id, "now": now}).one()
-
-
 _END = (
     sa.update(verifications)
-    .where(v.id == _THIS, v.status == "pending")
+    .where(v.id == _THIS, v.status == "pending", v.expires_at > _NOW)
     .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
     .returning(*SHOWN)
 )
-_END_IN_TIME = _END.where(v.expires_at > _NOW)
 
 
-def end(
-    tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float, unexpired: bool = False
-) -> AnyRow | None:
-    """Moves a pending verification to a final status; None where it was not pending (any more)."""
-    given = {"this": verification_id, "final": status, "because": reason, "now": now}
-    return tx.execute(_END_IN_TIME if unexpired else _END, given).first()
+def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
+    """Moves a pending verification to a final status; None where it is not pending (any more) or late."""
+    return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:

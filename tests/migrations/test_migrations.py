@@ -21,7 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from otp_service.errors import Unavailable
 from otp_service.storage import migrate, schema
-from otp_service.storage.engine import make_engine
+from otp_service.storage.connections import make_engine
 from otp_service.storage.tables import metadata
 from tests.support.postgres import Server
 

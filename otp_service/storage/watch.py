@@ -1,0 +1,79 @@
+"""Whether PostgreSQL answers at all: a call that takes long may wait for a lock, or for a server that is gone.
+
+A server that is frozen or cut off says nothing, and TCP waits for minutes. So while a call is under way for longer than
+usual, the server is asked something else; where it does not answer that either, every call is given up.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from otp_service.errors import Unavailable
+from otp_service.jobs import Job
+
+log = structlog.get_logger("otp_service.watch")
+
+USUAL_SECONDS = 0.25
+ANSWER_WITHIN_SECONDS = 0.6
+"""Together less than a second: then whoever waits is told that the database is away."""
+
+
+class Watch:
+    """Over the jobs of one event loop. `ping`: returns when the server answers, whatever it says, or never;
+    `give_up`: no job that was started is waited for any more."""
+
+    def __init__(self, ping: Callable[[], None], give_up: Callable[[], None]) -> None:
+        self._ping = ping
+        self._give_up = give_up
+        self._under_way: dict[Job, float] = {}
+        self._looking: asyncio.TimerHandle | asyncio.Task[None] | None = None
+        self._silent = False
+
+    def over(self, job: Job) -> None:
+        """Looks after a job that is about to be started. Raises Unavailable while the server is silent."""
+        if self._silent:
+            raise Unavailable("silent")
+        now = job.loop.time()
+        self._under_way[job] = now
+        job.waiting.add_done_callback(lambda _: self._under_way.pop(job, None))
+        if self._looking is None:
+            self._look_at(job.loop, now + USUAL_SECONDS)
+
+    def _look_at(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        self._looking = loop.call_at(when, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._looking = None
+        oldest = next(iter(self._under_way.values()), None)
+        if oldest is None:
+            return
+        if oldest + USUAL_SECONDS > loop.time():
+            self._look_at(loop, oldest + USUAL_SECONDS)
+        else:
+            self._looking = loop.create_task(self._ask(loop))
+
+    async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not await self._answers():
+            self._fall_silent()
+        if self._silent:
+            self._silent = False
+            log.warning("database_answers_again")
+        self._look_at(loop, loop.time() + USUAL_SECONDS)
+
+    async def _answers(self) -> bool:
+        job = Job.of(self._ping)
+        # A thread of its own: one that hangs must not be in the way of the next.
+        threading.Thread(target=job.run, name="db-ping", daemon=True).start()
+        done, _ = await asyncio.wait({job.waiting}, timeout=ANSWER_WITHIN_SECONDS)
+        return bool(done)
+
+    def _fall_silent(self) -> None:
+        if not self._silent:
+            self._silent = True
+            log.warning("database_silent", under_way=len(self._under_way))
+            self._give_up()
+        for job in list(self._under_way):
+            if not job.waiting.done():
+                job.waiting.set_exception(Unavailable("silent"))
