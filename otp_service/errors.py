@@ -8,6 +8,8 @@ OtpError
 
 from dataclasses import dataclass, field
 
+from otp_service.quotas import Quota
+
 
 class OtpError(Exception):
     """Base of everything the project raises on purpose."""
@@ -33,14 +35,14 @@ class FieldError:
 class Refusal(OtpError):
     """A refused request. `code`: of the table in docs/api.md; `detail`: what the caller should do next.
 
-    `retry_after`: seconds until it makes sense to try again; `limit`: the name of the limit that refused;
+    `retry_after`: seconds until it makes sense to try again; `quota`: the limit that refused;
     `verification_id`: of the verification that a failed start leaves behind.
     """
 
     code: str
     detail: str
     retry_after: float | None = None
-    limit: str | None = None
+    quota: Quota | None = None
     errors: list[FieldError] = field(default_factory=list)
     verification_id: str | None = None
 

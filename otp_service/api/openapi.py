@@ -33,7 +33,12 @@ _RETRY_AFTER = {
 _WWW_AUTHENTICATE = {
     "WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string", "const": "Bearer"}}
 }
-_PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_RATE_LIMIT: dict[str, dict[str, Any]] = {
+    "RateLimit-Policy": {"description": "A limit: `q` requests in `w` seconds.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left of it: `r` now, one more in `t` seconds.", "schema": {"type": "string"}},
+}
+_LIMITED = _RETRY_AFTER | {name: {**header, "required": True} for name, header in _RATE_LIMIT.items()}
+_PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _LIMITED, 503: _RETRY_AFTER}
 
 
 @cache
@@ -100,6 +105,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         str(status): {"description": _DESCRIPTIONS[status], "content": _answer(answer)}
         for status, answer in operation.answers.items()
     }
+    if operation.tells_what_is_left:
+        for answer in responses.values():
+            answer["headers"] = _RATE_LIMIT
     for status, codes in sorted(_codes_by_status(operation).items()):
         responses[str(status)] = {
             "description": ", ".join(f"`{code}`" for code in codes),

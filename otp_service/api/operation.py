@@ -12,7 +12,7 @@ from starlette.responses import Response
 class Operation:
     """One call. `answers`: status -> its model, or the media type of a text.
 
-    `refusals`: codes beside those that every call with a key can give.
+    `refusals`: codes beside those that every call with a key can give; `tells_what_is_left`: of the client's own limit.
     """
 
     method: str
@@ -22,6 +22,7 @@ class Operation:
     answers: dict[int, type[BaseModel] | str]
     refusals: tuple[str, ...] = ()
     needs_api_key: bool = True
+    tells_what_is_left: bool = False
 
     @property
     def changes_something(self) -> bool:

@@ -1,12 +1,12 @@
 """Errors as `application/problem+json` (RFC 9457): one table of codes, and the handlers that use it."""
 
-import math
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from otp_service.api import rate_limits
 from otp_service.errors import Refusal, Unavailable
 
 STATUS = {
@@ -48,15 +48,15 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response
         "code": refusal.code,
         "detail": refusal.detail,
     }
-    headers = dict(headers or {})
+    headers = {**(headers or {}), **rate_limits.headers(refusal.quota)}
     if refusal.errors:
         body["errors"] = [{"field": wrong.field, "detail": wrong.detail} for wrong in refusal.errors]
-    if refusal.limit is not None:
-        body["limit"] = refusal.limit
+    if refusal.quota is not None:
+        body["limit"] = refusal.quota.limit
     if refusal.verification_id is not None:
         body["verification_id"] = refusal.verification_id
     if refusal.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(refusal.retry_after)))
+        headers["Retry-After"] = str(rate_limits.whole_seconds(refusal.retry_after))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status, headers, MEDIA_TYPE)

@@ -40,6 +40,7 @@ _WITH_KEY = (
         StartBody,
         {201: VerificationAnswer, 200: VerificationAnswer},
         ("invalid_number", "country_not_allowed", *_SENDING),
+        tells_what_is_left=True,
     ),
     Operation("GET", _ONE, verifications.read, None, {200: VerificationAnswer}, ("not_found",)),
     Operation(
@@ -57,6 +58,7 @@ _WITH_KEY = (
         None,
         {200: VerificationAnswer},
         ("not_found", "not_pending", "no_sends_left", *_SENDING),
+        tells_what_is_left=True,
     ),
     Operation(
         "POST", f"{_ONE}/cancel", verifications.cancel, None, {200: VerificationAnswer}, ("not_found", "not_pending")

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from otp_service.api import bodies
+from otp_service.api import bodies, rate_limits
 from otp_service.api.answers import EventsAnswer, VerificationAnswer, render, render_check
 from otp_service.api.calls import authenticated, once
 from otp_service.api.models import CheckBody, StartBody
@@ -20,7 +20,8 @@ async def create(request: Request) -> Response:
 
     async def run(claim: Claim | None) -> Response:
         verification, created = await start(call.ctx, asked, claim)
-        return JSONResponse(render(VerificationAnswer, verification), 201 if created else 200)
+        headers = rate_limits.headers(verification.quota)
+        return JSONResponse(render(VerificationAnswer, verification), 201 if created else 200, headers)
 
     return await once(call, body, 201, run)
 
@@ -51,7 +52,8 @@ async def resend(request: Request) -> Response:
 
     async def run(claim: Claim | None) -> Response:
         verification = await resends.resend(call.ctx, call.client.id, call.verification_id, claim)
-        return JSONResponse(render(VerificationAnswer, verification))
+        headers = rate_limits.headers(verification.quota)
+        return JSONResponse(render(VerificationAnswer, verification), headers=headers)
 
     return await once(call, None, 200, run)
 

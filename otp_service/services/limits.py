@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from otp_service.config.policy import Failures
 from otp_service.config.rates import Rate
 from otp_service.errors import Refusal
+from otp_service.quotas import Quota
 from otp_service.services.context import Context
 from otp_service.storage import buckets
 from otp_service.storage.buckets import Take, Taken
@@ -26,10 +27,13 @@ def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str
     """What every send takes, the first of a verification and its resends."""
     limits = ctx.policy.limits
     rates = [(PER_NUMBER, str(number_id), rate) for rate in limits.sends_per_number]
-    rates += [(PER_CLIENT, client_id, rate) for rate in limits.sends_per_client]
     if address_digest is not None:
         rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
-    return [_unit(*each) for each in rates]
+    return [_unit(*each) for each in rates] + _of_client(ctx, client_id)
+
+
+def _of_client(ctx: Context, client_id: str) -> list[Take]:
+    return [_unit(PER_CLIENT, client_id, rate) for rate in ctx.policy.limits.sends_per_client]
 
 
 def of_notification(ctx: Context, number_id: int) -> list[Take]:
@@ -55,19 +59,37 @@ def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
         return []
     taken = buckets.take(tx, takes, now)
     passed = {unit.key for unit in taken}
-    refused = {t.key: t.limit for t in takes if t.key not in passed}
+    refused = [t for t in takes if t.key not in passed]
     if refused:
-        free_at = buckets.free_at(tx, list(refused))
-        key = max(refused, key=lambda key: free_at.get(key, now))
-        raise limited(refused[key], free_at.get(key, now) - now)
+        free_at = buckets.free_at(tx, [t.key for t in refused])
+        last = max(refused, key=lambda t: free_at.get(t.key, now))
+        raise limited(last.limit, free_at.get(last.key, now) - now, size=last.burst, window=last.interval * last.burst)
     return taken
 
 
-def limited(limit: str, wait: float) -> Refusal:
-    """The refusal of a limit that is free again in `wait` seconds."""
+def limited(limit: str, wait: float, *, size: int = 1, window: float | None = None) -> Refusal:
+    """The refusal of a limit of `size` in `window` seconds that is free again in `wait` seconds."""
     seconds = max(1, math.ceil(wait))
     detail = f"The limit {limit} is used up; try again in {seconds} seconds."
-    return Refusal("rate_limited", detail, retry_after=wait, limit=limit)
+    return Refusal("rate_limited", detail, retry_after=wait, quota=Quota(limit, size, window, 0, wait))
+
+
+def left_of_client(ctx: Context, client_id: str, taken: Sequence[Taken]) -> Quota | None:
+    """What is left of the client's own limit, of several rates where least is; None where none was taken.
+
+    Of the limits that count over all clients nothing is told: it would tell what the others do.
+    """
+    arrivals = {unit.key: unit.arrival for unit in taken}
+    now = ctx.clock.now()
+    quotas = [_left(t, max(0.0, arrivals[t.key] - now)) for t in _of_client(ctx, client_id) if t.key in arrivals]
+    return min(quotas, key=lambda quota: quota.left, default=None)
+
+
+def _left(take: Take, used: float) -> Quota:
+    """`used`: seconds until the bucket is full again."""
+    window = take.interval * take.burst
+    left = int((window - used + 1e-6) // take.interval)
+    return Quota(take.limit, take.burst, window, left, used - take.interval * (take.burst - left - 1))
 
 
 def address_key(user_ip: str) -> str:

@@ -40,7 +40,7 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
         drafted = await deliveries.draft(ctx, client_id, verification_id, routes[0], plan.purpose)
     job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
     row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
-    return shown(ctx, row)
+    return shown(ctx, row, limits.left_of_client(ctx, client_id, job.taken))
 
 
 def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> _Plan:

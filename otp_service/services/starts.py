@@ -63,9 +63,9 @@ class _Opened:
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
     """Sends a PIN; the verification, and whether it is new. Refusals: docs/api.md."""
     with counted(ctx, request.purpose) as results:
-        row, created = await _start(ctx, _plan(ctx, request, claim))
+        verification, created = await _start(ctx, _plan(ctx, request, claim))
         results.append("started" if created else "pending")
-    return shown(ctx, row), created
+    return verification, created
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
     return _Plan(request, purpose, number, carrier, routes, deliveries.deadline(), claim)
 
 
-async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
+async def _start(ctx: Context, plan: _Plan) -> tuple[Verification, bool]:
     verification_id = new_id()
     with ctx.hasher.queue.place(Turn(Rank.START, plan.request.client_id)):
         drafted = await deliveries.draft(ctx, plan.request.client_id, verification_id, plan.routes[0], plan.purpose)
@@ -107,8 +107,9 @@ async def _start(ctx: Context, plan: _Plan) -> tuple[AnyRow, bool]:
     while opened is None:  # another start took the slot in the same moment: now it is there to be found
         opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, drafted))
     if not isinstance(opened, _Opened):
-        return opened, False
-    return await deliveries.deliver(ctx, opened.job, plan.routes, drafted, opened.send_id), True
+        return shown(ctx, opened), False
+    row = await deliveries.deliver(ctx, opened.job, plan.routes, drafted, opened.send_id)
+    return shown(ctx, row, limits.left_of_client(ctx, plan.request.client_id, opened.job.taken)), True
 
 
 def new_id() -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from otp_service.quotas import Quota
 from otp_service.services.context import Context
 from otp_service.storage.engine import AnyRow
 from otp_service.vault import Vault
@@ -33,7 +34,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Verification:
-    """Shapes and words: docs/api.md. Times are seconds since the epoch."""
+    """Shapes and words: docs/api.md. Times are seconds since the epoch.
+
+    `quota`: what the call that sent its newest message left of the client's own limit, for that call's answer alone.
+    """
 
     id: str
     status: str
@@ -50,9 +54,10 @@ class Verification:
     subject: str | None
     reference: str | None
     inbound: Asked | None
+    quota: Quota | None = None
 
 
-def shown(ctx: Context, row: AnyRow) -> Verification:
+def shown(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
     """The verification of a row with the columns `verifications.SHOWN`, as it is now: a late one is expired."""
     late = row.status == "pending" and row.expires_at <= ctx.clock.now()
     status = "expired" if late else row.status
@@ -73,6 +78,7 @@ def shown(ctx: Context, row: AnyRow) -> Verification:
         subject=row.subject,
         reference=row.reference,
         inbound=_asked(ctx, row) if status == "pending" else None,
+        quota=quota,
     )
 
 

@@ -42,6 +42,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
     if status in (429, 503):
         assert int(answer.headers["retry-after"]) >= 1
+    assert ("ratelimit" in answer.headers) == ("ratelimit-policy" in answer.headers) == (status == 429)
     if answer.request.method == "HEAD":
         return {}
     body: dict[str, Any] = answer.json()

@@ -1,19 +1,32 @@
 """Limits per number, address and client: what is taken, refused, given back."""
 
 import asyncio
+import re
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 
 from otp_service.config.policy import Failures
 from otp_service.services import limits
-from tests.support.service import NO_LIMITS, Service, new_number, serving
+from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
 
 def config(**more: Any) -> dict[str, Any]:
     return {"limits": {**NO_LIMITS, **more}}
+
+
+def rate_limit(answer: httpx.Response) -> tuple[str, str, int, int]:
+    """(name, policy, left, seconds until one more) as the headers tell it."""
+    name, policy = re.fullmatch(r'"([a-z_]+)";(.+)', answer.headers["ratelimit-policy"]).groups()  # type: ignore[union-attr]
+    left, seconds = re.fullmatch(rf'"{name}";r=(\d+);t=(\d+)', answer.headers["ratelimit"]).groups()  # type: ignore[union-attr]
+    return name, policy, int(left), int(seconds)
+
+
+def tells_nothing(answer: httpx.Response) -> bool:
+    return not [name for name in answer.headers if name.startswith("ratelimit")]
 
 
 async def statuses(service: Service, starts: int, to: str | None = None) -> Counter[int]:
@@ -22,7 +35,9 @@ async def statuses(service: Service, starts: int, to: str | None = None) -> Coun
     for answer in answers:
         if answer.status_code == 429:
             assert answer.json()["code"] == "rate_limited"
-            assert int(answer.headers["retry-after"]) >= 1
+            told = rate_limit(answer)
+            assert (told[0], told[2]) == (answer.json()["limit"], 0)
+            assert told[3] == int(answer.headers["retry-after"]) >= 1
     return Counter(answer.status_code for answer in answers)
 
 
@@ -104,6 +119,50 @@ async def test_one_client_does_not_use_up_another(database_url: str, vendor: Ven
         other = await service.client("other")
         assert await statuses(service, 10) == {201: 3, 429: 7}
         await other.start()
+
+
+async def test_a_refusal_tells_the_limit_that_refused(database_url: str, vendor: Vendor) -> None:
+    policy = config(sends_per_number="2/hour; 2/day", pause_per_number=30, failures_per_number={"free": 0})
+    async with serving(database_url, vendor, {**policy, "purposes": {"signup": {"resend_after": [40]}}}) as service:
+        to = new_number()
+        started = await service.api.start(to, session="a")
+        resend, pause = await service.api.resend(started["id"]), await service.api.try_start(to, session="b")
+        await service.api.start(to, purpose="login")
+        number = await service.api.try_start(to, purpose="password_reset")
+        await service.api.check(started["id"], wrong(service.pin(to)), session="a")
+        waiting = await service.api.try_start(to, session="b")
+    told = [rate_limit(each) for each in (resend, pause, number, waiting)]
+    assert [each[:3] for each in told] == [
+        ("resend_after", "q=1", 0),
+        ("pause_per_number", "q=1;w=30", 0),
+        ("sends_per_number", "q=2;w=86400", 0),
+        ("failures_per_number", "q=1", 0),
+    ]
+    for (*_, seconds), wait in zip(told, (40, 30, 43200, 30), strict=True):
+        assert wait - 5 < seconds <= wait
+
+
+async def test_what_sends_tells_what_is_left_of_the_clients_own_limit(database_url: str, vendor: Vendor) -> None:
+    policy = {**config(sends_per_client="4/hour; 3/day"), "purposes": {"signup": {"resend_after": [0]}}}
+    async with serving(database_url, vendor, policy) as service:
+        first = await service.api.try_start(new_number())
+        assert rate_limit(first)[:3] == ("sends_per_client", "q=3;w=86400", 2)
+        assert 28_790 < rate_limit(first)[3] <= 28_800
+        again = await service.api.try_start(first.json()["to"])
+        assert (again.status_code, tells_nothing(again)) == (200, True)
+        resent = await service.api.resend(first.json()["id"])
+        assert (resent.status_code, rate_limit(resent)[2]) == (200, 1)
+        service.shift(28_700)
+        last = await service.api.try_start(new_number())
+        assert (last.status_code, rate_limit(last)[2]) == (201, 0)
+        assert 90 < rate_limit(last)[3] <= 100
+
+
+async def test_what_others_count_in_is_told_by_no_success(database_url: str, vendor: Vendor) -> None:
+    limits = config(sends_per_number="5/hour", sends_per_user_ip="5/hour", pause_per_number=30)
+    async with serving(database_url, vendor, limits) as service:
+        started = await service.api.try_start(new_number(), user_ip="198.51.100.7")
+        assert (started.status_code, tells_nothing(started)) == (201, True)
 
 
 def test_the_waits_as_steps_are_wait_after() -> None:
