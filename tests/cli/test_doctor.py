@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from otp_service import argon2_build
 from otp_service.vault import generate_key_entry
 from tests.support.processes import Done, here, run, service_settings, together
 from tests.support.servers import free_port
@@ -15,7 +16,7 @@ WRONG_KEY = "0000-0000-0000-000000000000"
 
 
 def findings(done: Done) -> dict[str, str]:
-    """Subject -> `ok`, `look` or `WRONG`, and the advice."""
+    """Subject -> `ok`, `look` or `WRONG`, and the advice; of several lines the last."""
     for secret in (PRIVATE_KEY, WRONG_KEY, SECRET_KEYS.partition(":")[2], "hush"):
         assert secret not in done.out + done.err
     assert done.err == ""
@@ -37,7 +38,8 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
     assert list(found) == ["settings", "policy", "database", "schema", "keys", "clock", "gateway", "argon2"]
     assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
     assert found["policy"].startswith("look ")
-    assert "OTP_ALLOW_WEAK_ARGON2" in found["argon2"]
+    assert "OTP_ALLOW_WEAK_ARGON2" in done.out
+    assert ("one built for this one" in found["argon2"]) == (argon2_build.of_the_index() and argon2_build.has_avx2())
     assert vendor.messages() == before
 
 
