@@ -80,13 +80,15 @@ def of_the_machine(bench: Bench) -> None:
 
 
 def start_up(bench: Bench, database: Database, base_url: str) -> None:
-    """From the command to ready, and what an idle process holds."""
+    """From the command to ready, the best of three as of the bare imports, and what an idle process holds."""
     imports = servers.import_seconds()
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
-    with servers.serving(environment):
-        pass
-    with servers.serving(environment) as (server, _, ready):
-        memory = machine.memory_mb(server.process.pid)
+    times = []
+    for _ in range(1 + 3):  # the first one writes the bytecode
+        with servers.serving(environment) as (server, _, ready):
+            times.append(ready)
+            memory = machine.memory_mb(server.process.pid)
+    ready = min(times)
     bench.note(f"{database.name}: start-up", ready_s=ready, over_bare_imports=ready / imports, idle_mb=memory)
 
 
