@@ -1,4 +1,5 @@
-"""One connection to a caller: uvicorn's, with bounds on how many there are, on heads, and on the time of both parts."""
+"""One connection to a caller: uvicorn's, with bounds on how many there are, on heads, on requests ahead of answers, and
+on the time that each takes."""
 
 import asyncio
 from typing import Any
@@ -12,9 +13,13 @@ HEAD_SECONDS = 10.0
 """From the first byte of a request, or from the connection, until its head is complete."""
 BODY_SECONDS = 10.0
 """From then on until its body is; the largest one has 16 KiB."""
+TAKE_SECONDS = 10.0
+"""From when the caller should take what is written, until it has."""
 LINGER_SECONDS = 2.0
 MOST_UNREAD_BYTES = 1024 * 1024
 """After an answer to a body that was not read to its end, so that the caller can read the answer."""
+MOST_AHEAD = 16
+"""Requests that wait on one connection for the answer to the one before."""
 
 _TOO_MANY = "503 Service Unavailable"
 _HEAD_TOO_LARGE = "431 Request Header Fields Too Large"
@@ -27,6 +32,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._until_taken: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._unread_bytes = 0
         self._in_head = True
@@ -41,8 +47,9 @@ class Connection(HttpToolsProtocol):
         self._wait(HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the wait."""
+        """Ends the waits."""
         self._stop_waiting()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -51,12 +58,14 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-        if self._in_body and self.cycle.response_complete:
+        if self._in_body and not self._is_answering:
             self._unread_bytes += len(data)
             if self._unread_bytes > MOST_UNREAD_BYTES:
                 self.transport.abort()
                 return
         super().data_received(data)
+        if self._is_idle and self._timer is None:  # uvicorn has stopped waiting, and no request has begun
+            self._wait(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE)
 
@@ -68,7 +77,11 @@ class Connection(HttpToolsProtocol):
             self._wait(HEAD_SECONDS, self._too_slow)
 
     def on_headers_complete(self) -> None:
-        """The body begins, and the request is handled meanwhile."""
+        """The body begins, and the request is handled meanwhile. Who asks too far ahead is cut off."""
+        if len(self.pipeline) >= MOST_AHEAD:
+            self.transport.abort()
+        if self.transport.is_closing():  # the parser goes on to the end of what it got
+            return
         self._in_head, self._in_body, self._unread_bytes = False, True, 0
         self._wait(BODY_SECONDS, self._too_slow)
         super().on_headers_complete()
@@ -80,10 +93,40 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer that came before the end of the body: the rest is read for a moment and thrown away."""
+        """An answer that came before the end of its body: the rest is read for a moment and thrown away."""
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._close_in_time()
+        elif self._in_body and not self._is_answering:
             self._wait(LINGER_SECONDS, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """The caller does not take what is written."""
+        super().pause_writing()
+        self._until_taken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken most of it."""
+        self._taken()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked for."""
+        super().timeout_keep_alive_handler()
+        self._close_in_time()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came was not HTTP."""
+        super().send_400_response(msg)
+        self._close_in_time()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._in_head and not self._in_body and not self._is_answering
 
     def _wait(self, seconds: float, then: Any) -> None:
         self._stop_waiting()
@@ -94,12 +137,24 @@ class Connection(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _taken(self) -> None:
+        if self._until_taken is not None:
+            self._until_taken.cancel()
+            self._until_taken = None
+
+    def _close_in_time(self) -> None:
+        # A closing transport waits until everything is taken, for ever if need be.
+        self._wait(TAKE_SECONDS, self.transport.abort)
+
     def _too_slow(self) -> None:
         # Where the request is being handled already, it learns that the caller is gone.
         self._refuse(_TOO_SLOW)
 
     def _refuse(self, status: str, header: str = "") -> None:
-        self._stop_waiting()
+        if self._in_head and self._is_answering:
+            self.transport.abort()  # it would be read as the answer to the request before
+            return
         head = f"HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n"
         self.transport.write(head.encode("ascii"))
         self.transport.close()
+        self._close_in_time()

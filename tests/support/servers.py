@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -35,10 +35,11 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[str]:
+def running(app: ASGIApp, listener: socket.socket | None = None, **options: Any) -> Iterator[str]:
     """`app` under uvicorn in a thread, on a free port of 127.0.0.1; yields its base URL without a slash at the end."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+    listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
+    of_tests = {"log_config": None, "log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1}
+    config = uvicorn.Config(app, **{**of_tests, **options})
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
