@@ -68,11 +68,10 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
 def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, background_work: bool = True) -> Starlette:
     """The service as an ASGI application. Without `background_work`, a test takes each step when it wants it."""
     ctx = make_context(settings, gateway)
-    table = routes()
     app = Starlette(
-        routes=table,
+        routes=routes(),
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Observed, routes=table)],
+        middleware=[Middleware(Observed)],
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False

@@ -2,29 +2,29 @@
 
 import logging
 import sys
-import threading
-import time
 import traceback
-from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from otp_service.log_output import LogOutput, StructuredLogger
 
 # They log URLs, parameters or paths, and those hold numbers, texts and the callback's secret.
 _QUIET = ("httpx", "httpcore", "hpack", "urllib3", "sqlalchemy", "alembic", "asyncio", "uvicorn.access")
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
-GATHERED_SECONDS = 0.05
-
-
 def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's own word
     """Routes structlog and the standard library's loggers to standard output from `level` (`debug` to `error`) on."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    output = LogOutput(sys.stdout, at_once=threshold <= logging.DEBUG)
+    render: Processor = structlog.processors.JSONRenderer()
+    if format == "console":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -32,17 +32,18 @@ def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: 
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         _without_messages,
     ]
+    # Our own lines go past the standard library, which costs more than the rest of a line.
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, render],
+        logger_factory=partial(StructuredLogger, output),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=False,
     )
     _set_levels(threshold)
     for former in logging.getLogger().handlers:
-        if isinstance(former, _Gathering):
+        if isinstance(former, _Handler):
             former.close()
-    logging.getLogger().handlers = [_handler(shared, format, threshold)]
+    logging.getLogger().handlers = [_handler(output, shared, render)]
     # A log call with wrong arguments would print them to standard error.
     logging.raiseExceptions = False
 
@@ -56,12 +57,8 @@ def _set_levels(threshold: int) -> None:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
-def _handler(shared: list[Processor], format: str, threshold: int) -> logging.Handler:  # noqa: A002
-    render: Processor = structlog.processors.JSONRenderer()
-    if format == "console":
-        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-    # Whoever looks for the cause of a crash wants the last line.
-    handler = logging.StreamHandler(sys.stdout) if threshold <= logging.DEBUG else _Gathering(sys.stdout)
+def _handler(output: LogOutput, shared: list[Processor], render: Processor) -> logging.Handler:
+    handler = _Handler(output)
     handler.addFilter(_without_exception_arguments)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -72,58 +69,24 @@ def _handler(shared: list[Processor], format: str, threshold: int) -> logging.Ha
     return handler
 
 
-class _Gathering(logging.StreamHandler[TextIO]):
-    """Writes what has gathered in a moment at once: a system call per line costs more than the line.
+class _Handler(logging.Handler):
+    """The standard library's loggers write to the same output."""
 
-    A warning, or worse, is written at once, and with it what came before; the rest when the process ends.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._lines: deque[str] = deque()
-        self._some = threading.Event()
-        self._closed = False
-        threading.Thread(target=self._write_now_and_then, name="log", daemon=True).start()
+    def __init__(self, output: LogOutput) -> None:
+        super().__init__()
+        self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes a record."""
         try:
-            self._lines.append(self.format(record))
-            if record.levelno >= logging.WARNING:
-                self.flush()
+            self._output.take(self.format(record), urgent=record.levelno >= logging.WARNING)
         except Exception:  # noqa: BLE001 - as every handler of the standard library: a log must break nothing
             self.handleError(record)
-        if not self._some.is_set():
-            self._some.set()
-
-    def flush(self) -> None:
-        """Writes what there is."""
-        self.acquire()
-        try:
-            gathered = [f"{self._lines.popleft()}\n" for _ in range(len(self._lines))]
-            if gathered:
-                self.stream.write("".join(gathered))
-                self.stream.flush()
-        finally:
-            self.release()
 
     def close(self) -> None:
-        """Writes the rest and ends the thread."""
-        with suppress(Exception):
-            self.flush()
-        self._closed = True
-        self._some.set()
+        """Writes the rest, at the latest when the process ends."""
+        self._output.close()
         super().close()
-
-    def _write_now_and_then(self) -> None:
-        while True:
-            self._some.wait()
-            if self._closed:
-                return
-            time.sleep(GATHERED_SECONDS)
-            self._some.clear()
-            with suppress(Exception):  # where standard output is gone
-                self.flush()
 
 
 def _without_exception_arguments(record: logging.LogRecord) -> bool:

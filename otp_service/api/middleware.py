@@ -6,7 +6,6 @@ import time
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_service.api.problems import internal
@@ -19,11 +18,10 @@ _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Observed:
-    """Pure ASGI; `routes` tells which template a path belongs to, so that no path with values is logged or counted."""
+    """Pure ASGI. No path with values is logged or counted, but the template of the route that took the request."""
 
-    def __init__(self, app: ASGIApp, routes: list[Route]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._routes = routes
         # No secret, only unique: asking the system for random bytes each time would let other threads in between.
         self._process = f"{secrets.token_hex(8)}-"
         self._requests = itertools.count(1)
@@ -47,7 +45,8 @@ class Observed:
         self._note(scope, answer.status, time.perf_counter() - begun)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        template = self._template(scope)
+        route = scope.get("route")  # Starlette's, once one has matched
+        template = route.path if route is not None else None
         # Anything can stand in a method: only those that we serve become a label.
         method = scope["method"] if template and status != 405 else "other"
         REQUESTS.labels(template or "other", method, str(status)).inc()
@@ -57,10 +56,6 @@ class Observed:
         getattr(log, level)(
             "request", method=method, route=template, status=status, ms=round(seconds * 1000, 1), peer=peer
         )
-
-    def _template(self, scope: Scope) -> str | None:
-        matches = ((route.matches(scope)[0], route.path) for route in self._routes)
-        return next((path for match, path in matches if match is not Match.NONE), None)
 
 
 class _Answer:
