@@ -8,23 +8,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 
 from otp_service.storage import verifications as stored
-from otp_service.storage.engine import AnyRow, insert_of
+from otp_service.storage.engine import AnyRow, insert_by
+from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import events, failures, numbers, sends, verifications
 
 v, f = verifications.c, failures.c
 
-# All of them are built once: building one takes longer than running it.
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
 _CLIENT = sa.bindparam("client", type_=sa.Text)
-_OF_BUDGET = (f.number_id, f.client_id, f.purpose)
+_PURPOSE = sa.bindparam("for_purpose", type_=sa.Text)
 
+Insert = Callable[[sa.Table], Any]
 Waits = tuple[tuple[int, float], ...]
 """(from this count on, seconds that the next check waits), the highest count first."""
 
@@ -60,26 +61,20 @@ class Unspent(Enum):
 def spend(tx: Connection, asked: Asked, *, now: float, waits: Waits) -> Spent | Unspent:
     """Spends an attempt of the verification and of the number's failure budget, both or none."""
     given = _given(asked, now)
-    which = {"purpose_given": asked.purpose is not None, "digests_given": asked.digests is not None}
+    statements = _spending(waits, asked.purpose is not None, len(asked.digests or ()))
     if tx.dialect.name == "sqlite":
-        return _spend_in_steps(tx, given, which, waits)
-    row = tx.execute(_spending_at_once(insert_of(tx), waits, **which), given).first()
+        return _spend_in_steps(tx, given, statements)
+    row = statements.at_once.first(tx, given)
     if row is None:
         return Unspent.NOT_OPEN
-    return _spent(row) if row.counted else Unspent.WAITS
+    return Spent(row.purpose, row.number_id, _hashes(row.live)) if row.counted else Unspent.WAITS
 
 
-def _spend_in_steps(tx: Connection, given: dict[str, Any], which: dict[str, bool], waits: Waits) -> Spent | Unspent:
-    counted = tx.execute(_counting(insert_of(tx), waits, **which), given).first()
+def _spend_in_steps(tx: Connection, given: dict[str, Any], statements: "_Spending") -> Spent | Unspent:
+    counted = statements.count.first(tx, given)
     if counted is None:
-        is_open = tx.execute(_open(**which), given).first() is not None
-        return Unspent.WAITS if is_open else Unspent.NOT_OPEN
-    live = tx.execute(_SPEND, given).scalar_one()
-    return Spent(counted.purpose, counted.number_id, _hashes(live))
-
-
-def _spent(row: AnyRow) -> Spent:
-    return Spent(row.purpose, row.number_id, _hashes(row.live))
+        return Unspent.WAITS if statements.open.first(tx, given) is not None else Unspent.NOT_OPEN
+    return Spent(counted.purpose, counted.number_id, _hashes(_SPEND.first(tx, given).live))
 
 
 def _hashes(lines: str) -> list[list[str]]:
@@ -92,13 +87,25 @@ def _given(asked: Asked, now: float) -> dict[str, Any]:
     if asked.purpose is not None:
         given["for_purpose"] = asked.purpose
     if asked.digests is not None:
-        given["digests"] = list(asked.digests.values())
+        given |= {f"digest_{at}": digest for at, digest in enumerate(asked.digests.values())}
     return given
 
 
-@cache
-def _open(*, purpose_given: bool, digests_given: bool) -> sa.Select[Any]:
-    """The verification, where an attempt of it may be spent."""
+class _Spending:
+    """The statements under a policy and for what is given. `open`: whether an attempt may be spent; `count`: counts it
+    at the number, unless the number waits; `at_once`: the same, and spends it."""
+
+    def __init__(self, waits: Waits, purpose_given: bool, digests: int) -> None:
+        may = _open(purpose_given, digests)
+        self.open = Prepared(lambda _: may)
+        self.count = Prepared(lambda dialect: _count(insert_by(dialect), waits, may.subquery("open")))
+        self.at_once = Prepared(lambda dialect: _spend_at_once(dialect, waits, may))
+
+
+_spending = cache(_Spending)
+
+
+def _open(purpose_given: bool, digests: int) -> sa.Select[Any]:
     statement = (
         sa.select(v.id, v.number_id, v.purpose)
         .where(v.id == _THIS, v.client_id == _CLIENT, v.status == "pending", v.expires_at > _NOW)
@@ -107,20 +114,14 @@ def _open(*, purpose_given: bool, digests_given: bool) -> sa.Select[Any]:
         .where(sa.exists().where(sends.c.verification_id == v.id, sends.c.pin_hash.is_not(None)))
     )
     if purpose_given:
-        statement = statement.where(v.purpose == sa.bindparam("for_purpose"))
-    if digests_given:
-        known = sa.select(numbers.c.id).where(numbers.c.digest.in_(sa.bindparam("digests", expanding=True)))
-        statement = statement.where(v.number_id.in_(known))
+        statement = statement.where(v.purpose == _PURPOSE)
+    if digests:
+        given = [sa.bindparam(f"digest_{at}", type_=sa.Text) for at in range(digests)]
+        statement = statement.where(v.number_id.in_(sa.select(numbers.c.id).where(numbers.c.digest.in_(given))))
     return statement
 
 
-@cache
-def _counting(insert: Callable[[sa.Table], Any], waits: Waits, *, purpose_given: bool, digests_given: bool) -> Any:
-    """Counts the check at the number, unless the number waits."""
-    return _count(insert, waits, _open(purpose_given=purpose_given, digests_given=digests_given).subquery("open"))
-
-
-def _count(insert: Callable[[sa.Table], Any], waits: Waits, opened: Any) -> Any:
+def _count(insert: Insert, waits: Waits, opened: Any) -> Any:
     checks = f.checks + 1
     # No wait is 0, not now: another process's clock can be a moment behind.
     waits_until = sa.case(*((checks >= least, _NOW + seconds) for least, seconds in waits if seconds), else_=0.0)
@@ -129,42 +130,36 @@ def _count(insert: Callable[[sa.Table], Any], waits: Waits, opened: Any) -> Any:
     counted = sa.select(opened.c.number_id, _CLIENT, opened.c.purpose, sa.literal(1), first, _NOW).where(sa.true())
     statement = insert(failures).from_select(columns, counted)
     return statement.on_conflict_do_update(
-        index_elements=_OF_BUDGET,
+        index_elements=[f.number_id, f.client_id, f.purpose],
         set_={"checks": checks, "waits_until": waits_until, "last_at": _NOW},
         where=f.waits_until <= _NOW,
     ).returning(f.number_id, f.purpose)
 
 
-# By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
-_LIVE = (
-    sa.select(sa.func.aggregate_strings(sends.c.pepper_key + " " + sends.c.pin_hash, "\n"))
-    .where(sends.c.verification_id == _THIS, sends.c.pin_hash.is_not(None))
-    .scalar_subquery()
-)
-_SPEND = (
-    sa.update(verifications)
-    .where(v.id == _THIS)
-    .values(attempts_spent=v.attempts_spent + 1)
-    .returning(_LIVE.label("live"))
-)
+def _live(dialect: Dialect) -> sa.Label[str]:
+    joined = sa.func.group_concat if dialect.name == "sqlite" else sa.func.string_agg
+    lines = joined(sends.c.pepper_key + " " + sends.c.pin_hash, "\n")
+    # By value: in RETURNING, SQLite's dialect writes `v.id` as `id`, which would be the send's.
+    mine = sa.select(lines).where(sends.c.verification_id == _THIS, sends.c.pin_hash.is_not(None))
+    return mine.scalar_subquery().label("live")
 
 
-@cache
-def _spending_at_once(
-    insert: Callable[[sa.Table], Any], waits: Waits, *, purpose_given: bool, digests_given: bool
-) -> sa.Select[Any]:
+_one_more = sa.update(verifications).values(attempts_spent=v.attempts_spent + 1)
+_SPEND = Prepared(lambda dialect: _one_more.where(v.id == _THIS).returning(_live(dialect)))
+
+
+def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Select[Any]:
     # The row is held from here on, so that its conditions still hold when the attempt is spent.
-    held = _open(purpose_given=purpose_given, digests_given=digests_given).with_for_update()
-    opened = held.cte("open")
-    counted = _count(insert, waits, opened).cte("counted")
-    spending = sa.update(verifications).where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
-    spent = spending.values(attempts_spent=v.attempts_spent + 1).returning(v.id).cte("spent")
+    opened = may.with_for_update().cte("open")
+    counted = _count(insert_by(dialect), waits, opened).cte("counted")
+    spending = _one_more.where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
+    spent = spending.returning(v.id).cte("spent")
     was_counted = sa.exists(sa.select(counted.c.number_id)).label("counted")
-    return sa.select(opened.c.purpose, opened.c.number_id, was_counted, _LIVE.label("live")).add_cte(spent)
+    return sa.select(opened.c.purpose, opened.c.number_id, was_counted, _live(dialect)).add_cte(spent)
 
 
 _last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
-_COMPARED = (
+_compared = (
     sa.update(verifications)
     .where(v.id == _THIS)
     .values(
@@ -174,41 +169,45 @@ _COMPARED = (
     )
     .returning(*stored.SHOWN)
 )
-_EVENT = {"verification_id": _THIS, "at": _NOW, "type": sa.literal("check")}
-_NOTE_INCORRECT = sa.insert(events).values(**_EVENT, result=sa.literal("incorrect"))
-_INCORRECT_AT_ONCE = _COMPARED.add_cte(_NOTE_INCORRECT.cte("noted"))
+_event = {"verification_id": _THIS, "at": _NOW, "type": sa.literal("check")}
+_note_incorrect = sa.insert(events).values(**_event, result=sa.literal("incorrect"))
+_COMPARED = Prepared(lambda _: _compared)
+_NOTE_INCORRECT = Prepared(lambda _: _note_incorrect)
+_INCORRECT_AT_ONCE = Prepared(lambda _: _compared.add_cte(_note_incorrect.cte("noted")))
 
 
 def incorrect(tx: Connection, verification_id: str, *, now: float) -> AnyRow:
     """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`."""
     given = {"this": verification_id, "now": now}
-    if tx.dialect.name != "sqlite":
-        return tx.execute(_INCORRECT_AT_ONCE, given).one()
-    tx.execute(_NOTE_INCORRECT, given)
-    return tx.execute(_COMPARED, given).one()
+    if tx.dialect.name == "sqlite":
+        _NOTE_INCORRECT.first(tx, given)
+        return cast("AnyRow", _COMPARED.first(tx, given))
+    return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))
 
 
-_APPROVE = (
+_approve = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == "pending")
     .values(status="approved", ended_at=_NOW, phrase_sealed=None)
+    .returning(*stored.SHOWN)
 )
-_APPROVED = _APPROVE.returning(*stored.SHOWN)
-_NOTE_APPROVED = sa.insert(events).values(**_EVENT, result=sa.literal("approved"))
-_CLEAR = sa.delete(failures).where(
-    f.number_id == sa.bindparam("number"), f.client_id == _CLIENT, f.purpose == sa.bindparam("for_purpose")
+_clear = sa.delete(failures).where(
+    f.number_id == sa.bindparam("number", type_=sa.BigInteger), f.client_id == _CLIENT, f.purpose == _PURPOSE
 )
 
 
-def _approving_at_once() -> sa.Select[Any]:
-    ended = _APPROVED.cte("ended")
+def _approve_at_once() -> sa.Select[Any]:
+    ended = _approve.cte("ended")
     was_ended = sa.exists(sa.select(ended.c.id))
-    event = sa.select(*(value.label(name) for name, value in _EVENT.items()), sa.literal("approved")).where(was_ended)
-    noted = sa.insert(events).from_select([*_EVENT, "result"], event).cte("noted")
-    return sa.select(ended).add_cte(_CLEAR.where(was_ended).cte("cleared"), noted)
+    event = sa.select(*(value.label(name) for name, value in _event.items()), sa.literal("approved")).where(was_ended)
+    noted = sa.insert(events).from_select([*_event, "result"], event).cte("noted")
+    return sa.select(ended).add_cte(_clear.where(was_ended).cte("cleared"), noted)
 
 
-_APPROVE_AT_ONCE = _approving_at_once()
+_APPROVE = Prepared(lambda _: _approve)
+_CLEAR = Prepared(lambda _: _clear)
+_NOTE_APPROVED = Prepared(lambda _: sa.insert(events).values(**_event, result=sa.literal("approved")))
+_APPROVE_AT_ONCE = Prepared(lambda _: _approve_at_once())
 
 
 def approve(
@@ -217,9 +216,9 @@ def approve(
     """The right PIN: approves and clears the failure budget; None where the verification is not pending any more."""
     given = {"this": verification_id, "now": now, "client": client_id, "number": number_id, "for_purpose": purpose}
     if tx.dialect.name != "sqlite":
-        return tx.execute(_APPROVE_AT_ONCE, given).first()
-    row = tx.execute(_APPROVED, given).first()
+        return cast("AnyRow | None", _APPROVE_AT_ONCE.first(tx, given))
+    row = cast("AnyRow | None", _APPROVE.first(tx, given))
     if row is not None:
-        tx.execute(_CLEAR, given)
-        tx.execute(_NOTE_APPROVED, given)
+        _CLEAR.first(tx, given)
+        _NOTE_APPROVED.first(tx, given)
     return row

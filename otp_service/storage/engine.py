@@ -13,7 +13,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.errors import DeadlockDetected
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.engine import Connection, Dialect, Engine, Row
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -32,14 +32,14 @@ MOST_ANCHOR_SECONDS = 0.5
 """The server's time is half of this off at the most."""
 
 
-def insert_of(tx: Connection) -> Callable[[sa.Table], Any]:
-    """What makes an INSERT with ON CONFLICT, in the words of this database."""
-    return sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+def insert_by(dialect: Dialect) -> Callable[[sa.Table], Any]:
+    """What makes an INSERT with ON CONFLICT, in the words of a database."""
+    return sqlite.insert if dialect.name == "sqlite" else postgresql.insert
 
 
 def insert_into(tx: Connection, table: sa.Table) -> Any:
     """INSERT with ON CONFLICT, in the words of this database."""
-    return insert_of(tx)(table)
+    return insert_by(tx.dialect)(table)
 
 
 def counts_by_key(tx: Connection, *columns: sa.Column[str]) -> dict[str, int]:

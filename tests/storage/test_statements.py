@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
+from tests.support.statements import told
 from tests.support.vendor import Vendor
 
 ALL_LIMITS = {
@@ -17,7 +18,7 @@ ALL_LIMITS = {
     "sends_per_user_ip": "25/5 minutes",
     "sends_per_client": "1000/hour",
 }
-NOT_COUNTED = ("BEGIN", "api_keys", "requests")
+NOT_COUNTED = ("api_keys", "requests")
 
 
 class Counted:
@@ -39,17 +40,16 @@ def counting(service: Service) -> Iterator[Counted]:
     def begun(_: Connection) -> None:
         counted.transactions.append([])
 
-    def executed(_: Any, __: Any, statement: str, *___: Any) -> None:
+    def executed(statement: str, _: Any) -> None:
         if not any(word in statement for word in NOT_COUNTED):
             counted.transactions[-1].append(statement)
 
     sa.event.listen(engine, "begin", begun)
-    sa.event.listen(engine, "before_cursor_execute", executed)
     try:
-        yield counted
+        with told(engine, executed):
+            yield counted
     finally:
         sa.event.remove(engine, "begin", begun)
-        sa.event.remove(engine, "before_cursor_execute", executed)
         counted.transactions = [each for each in counted.transactions if each]
 
 
