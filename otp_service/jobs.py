@@ -66,6 +66,7 @@ class Threads:
 
     def __init__(self, count: int, name: str) -> None:
         self._jobs: Queue = queue.SimpleQueue()
+        self._then: Callable[[], None] = lambda: None
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -74,8 +75,9 @@ class Threads:
         """Runs it as soon as a thread is free."""
         self._jobs.put(job)
 
-    def end(self) -> None:
-        """Each thread ends after what is waiting."""
+    def end(self, then: Callable[[], None] = lambda: None) -> None:
+        """Each thread ends after what is waiting, and does this last."""
+        self._then = then
         for _ in self._threads:
             self._jobs.put(None)
 
@@ -87,3 +89,4 @@ class Threads:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job.run()
+        self._then()

@@ -3,16 +3,13 @@
 SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.errors import DeadlockDetected
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine, Row
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -20,7 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from otp_service.clock import Clock, elapsed
 from otp_service.errors import Unavailable
 from otp_service.jobs import Job, Threads
-from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, bound_statements, make_engine, ping
+from otp_service.storage import sqlite
+from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
 from otp_service.storage.watch import Watch
 from otp_service.storage.writer import Writer
 
@@ -28,13 +26,15 @@ T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
 MOST_TRIES = 3
+_DEADLOCK = "40P01"
 MOST_ANCHOR_SECONDS = 0.5
 """The server's time is half of this off at the most."""
 
 
 def insert_by(dialect: Dialect) -> Callable[[sa.Table], Any]:
     """What makes an INSERT with ON CONFLICT, in the words of a database."""
-    return sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    made: Callable[[sa.Table], Any] = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
+    return made
 
 
 def insert_into(tx: Connection, table: sa.Table) -> Any:
@@ -58,14 +58,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
-        bound_statements(self.engine)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._readers_engine = self.engine.execution_options(otp_read_only=True)
         self._one_statement_engine = self.engine.execution_options(otp_one_statement=True)
         self._writer = Writer(self.engine) if self.is_sqlite else None
         self._threads = self._new_threads()
         # SQLite is in this process: there is nothing that could not answer.
-        self._watch = None if self.is_sqlite else Watch(partial(ping, self.engine), self._start_anew)
+        self._watch = None if self.is_sqlite else self._bounded()
 
     async def write(self, work: Callable[[Connection], T], *, one_statement: bool = False) -> T:
         """What `work` returns, once it is committed. Raises Unavailable where the database is away.
@@ -91,14 +90,20 @@ class Database:
         result: T = await job.waiting
         return result
 
+    def _bounded(self) -> Watch:
+        from otp_service.storage import postgres
+
+        postgres.bound_statements(self.engine)
+        return Watch(partial(postgres.ping, self.engine), self._start_anew)
+
     def _new_threads(self) -> Threads:
         return Threads(SQLITE_READERS, "db-read") if self.is_sqlite else Threads(POSTGRES_CONNECTIONS, "db")
 
     def _start_anew(self) -> None:
         """Threads and connections that hang end when they can; nobody waits for them."""
-        self._threads.end()
+        self._threads.end(then=self.engine.pool.dispose)
+        self.engine.dispose()
         self._threads = self._new_threads()
-        self.engine.dispose(close=False)
 
     async def anchor(self, clock: Clock) -> bool:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
@@ -146,14 +151,12 @@ def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
             return result
         except DBAPIError as error:
             lost = error.connection_invalidated and not sent
-            repeatable = lost or isinstance(error.orig, DeadlockDetected)
+            repeatable = lost or getattr(error.orig, "sqlstate", None) == _DEADLOCK
             if committing or not repeatable or tries == MOST_TRIES:
                 raise
 
 
-_DRIVERS = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
-"""What a new connection is told, and BEGIN, go past SQLAlchemy."""
-_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, *_DRIVERS)
+_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 
 
 @contextmanager
@@ -173,14 +176,10 @@ def translating() -> Iterator[None]:
         raise
 
 
-_REASONS = ("password authentication failed", "no password supplied", "Connection refused", "does not exist")
-"""What PostgreSQL's library only says in its text, which can hold more and is not passed on."""
-
-
 def _kind(error: Exception) -> str:
     original = error.orig if isinstance(error, DBAPIError) else error
-    reason = next((reason for reason in _REASONS if reason in str(original)), None)
-    if type(original) is psycopg.OperationalError and reason is not None:
-        return reason
-    # SQLite names what is wrong in the error, not in its type.
-    return getattr(original, "sqlite_errorname", type(original).__name__)
+    if isinstance(error, DBAPIError) and type(original).__module__.startswith("psycopg"):
+        from otp_service.storage import postgres
+
+        return postgres.reason_of(original or error)
+    return sqlite.reason_of(original or error)

@@ -1,0 +1,43 @@
+"""What a connection to SQLite is told."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.engine import Connection
+
+from otp_service.errors import Unavailable
+
+LOCK_MS = 800
+"""Somebody who holds SQLite's lock for longer makes the database unavailable: our own processes take milliseconds."""
+_PRAGMAS = (f"busy_timeout={LOCK_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+
+def prepare(connection: sqlite3.Connection, _record: object) -> None:
+    """Durable, and never a transaction that is not ours."""
+    connection.isolation_level = None
+    with _unavailable():
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def begin(connection: Connection) -> None:
+    """Past SQLAlchemy, whose own execution costs as much as a statement."""
+    # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
+    mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
+    with _unavailable():
+        connection.connection.cursor().execute(f"BEGIN {mode}")
+
+
+def reason_of(error: BaseException) -> str:
+    """SQLite names what is wrong in the error, not in its type."""
+    return str(getattr(error, "sqlite_errorname", type(error).__name__))
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Of what goes past SQLAlchemy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(reason_of(error)) from None

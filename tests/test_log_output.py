@@ -1,0 +1,54 @@
+"""The log's lines leave in order, a warning at once; standard output that nobody reads holds nobody up."""
+
+import io
+import os
+import threading
+import time
+
+import pytest
+
+from otp_service import log_output
+from otp_service.log_output import LogOutput
+
+
+def test_lines_leave_in_order_and_the_rest_at_the_end() -> None:
+    stream = io.StringIO()
+    output = LogOutput(stream, at_once=False)
+    for line in "abc":
+        output.take(line, urgent=False)
+    output.close()
+    assert stream.getvalue() == "a\nb\nc\n"
+
+
+def test_a_warning_leaves_at_once_with_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "GATHERED_SECONDS", 60.0)
+    monkeypatch.setattr(log_output, "URGENT_SECONDS", 20.0)
+    stream = io.StringIO()
+    output = LogOutput(stream, at_once=False)
+    output.take("info", urgent=False)
+    output.take("warning", urgent=True)
+    assert stream.getvalue() == "info\nwarning\n"
+    output.close()
+
+
+def test_at_once_means_in_the_call() -> None:
+    stream = io.StringIO()
+    LogOutput(stream, at_once=True).take("debug", urgent=False)
+    assert stream.getvalue() == "debug\n"
+
+
+def test_nobody_waits_for_a_reader_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "MOST_LINES", 100)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w") as stream:
+        output = LogOutput(stream, at_once=False)
+        begun = time.monotonic()
+        for at in range(2_000):  # more than a pipe holds
+            output.take(f"{at} " + "x" * 200, urgent=at % 500 == 0)
+        assert time.monotonic() - begun < 10
+        assert len(output._lines) <= 100
+        reading = threading.Thread(target=read.read)
+        reading.start()
+        output.close()
+        stream.close()
+        reading.join()
