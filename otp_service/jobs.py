@@ -3,12 +3,13 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-END_WITHIN_SECONDS = 5.0
+END_WITHIN_SECONDS = 2.0
 """A thread that hangs in the database must not hold up the end of the process."""
 
 
@@ -83,8 +84,9 @@ class Threads:
 
     def join(self) -> None:
         """Waits for their end, but not for ever."""
+        until = time.monotonic() + END_WITHIN_SECONDS
         for thread in self._threads:
-            thread.join(END_WITHIN_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -106,6 +106,8 @@ def unavailable(error: Unavailable) -> str:
         return "The database has no schema yet; run `otp-service migrate`."
     if str(error) in ("SQLITE_READONLY", "ReadOnlySqlTransaction"):
         return "The database of OTP_DATABASE_URL is read-only; let this account write to it."
+    if str(error) in ("SQLITE_BUSY", "LockNotAvailable"):
+        return "Somebody else holds a lock of the database of OTP_DATABASE_URL; nothing was changed, try again."
     return f"The database of OTP_DATABASE_URL cannot be used ({error}); check that it runs and the URL is right."
 
 

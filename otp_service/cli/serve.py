@@ -36,7 +36,7 @@ from otp_service.errors import SettingsError, Unavailable
 from otp_service.services import health
 from otp_service.storage.engine import Database
 
-GRACEFUL_SECONDS = 20
+GRACEFUL_SECONDS = 15
 """Longer than a start may take: what is in flight ends."""
 WORKER_START_SECONDS = 20
 """A worker answers its parent only once it has imported everything, and a loaded machine takes its time. But a parent

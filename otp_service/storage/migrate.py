@@ -14,6 +14,9 @@ from otp_service.storage.engine import translating
 _LOCK = 7_032_051_844_263
 """The advisory lock that lets one replica migrate at a time; any fixed number will do."""
 
+_LOCK_SECONDS = 3
+"""Who holds a table for so long has forgotten it; nothing is changed then, and the command can be repeated."""
+
 
 def scripts() -> Path:
     """The migrations: in the wheel inside the package, in a checkout beside it."""
@@ -57,6 +60,8 @@ def _run(url: str, step: Callable[[Config], None]) -> None:
         with translating(), engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                # A change of a table that waits for a lock keeps everybody else waiting behind it.
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
             step(make_config(connection))
     finally:
         engine.dispose()

@@ -180,3 +180,14 @@ def test_the_wheel_ships_the_migrations_and_finds_them(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "otp.db")
     assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (schema.HEAD,)
     connection.close()
+
+
+def test_a_migration_does_not_wait_for_a_table_that_somebody_holds(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url, "0001")
+    with engine.begin() as other:
+        other.execute(sa.text("UPDATE verifications SET status = status"))
+        with pytest.raises(Unavailable, match="LockNotAvailable|SQLITE_BUSY"):
+            migrate.upgrade(empty_url)
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert schema.is_current(schema.revision(connection))
