@@ -186,7 +186,7 @@ def test_a_migration_does_not_wait_for_a_table_that_somebody_holds(empty_url: st
     migrate.upgrade(empty_url, "0001")
     with engine.begin() as other:
         other.execute(sa.text("UPDATE verifications SET status = status"))
-        with pytest.raises(Unavailable, match="LockNotAvailable|SQLITE_BUSY"):
+        with pytest.raises(Unavailable, match=r"LockNotAvailable|SQLITE_BUSY"):
             migrate.upgrade(empty_url)
     migrate.upgrade(empty_url)
     with engine.connect() as connection:
