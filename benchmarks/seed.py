@@ -19,29 +19,14 @@ from otp_service.storage.connections import make_engine
 from otp_service.storage.engine import Database
 from otp_service.storage.tables import sends, verifications
 from otp_service.vault import Vault
+from tests.support import old_rows
 from tests.support.service import SECRET_KEYS
 
 PIN = "314159"
 DAY = 86400.0
 
-OLD_VERIFICATIONS = """
-INSERT INTO verifications (id, client_id, purpose, number_masked, slot, status, pin_length, attempts, attempts_spent,
-  attempts_compared, sends, sends_spent, created_at, expires_at, resend_at, ended_at, delivery_status, delivery_route)
-SELECT 'old_' || n, :client, 'signup', '+57******0000', '', 'approved', 6, 5, 1,
-  0, 3, 1, :at, :at, :at, :at, 'sent', 'pin'
-FROM {series}
-"""
-OLD_SENDS = """
-INSERT INTO sends (verification_id, route, started_at, finished_at, outcome, reason)
-SELECT 'old_' || n, 'pin', :at, :at, 'accepted', 'ok' FROM {series}
-"""
-OLD_EVENTS = """
-INSERT INTO events (verification_id, at, type, result) SELECT 'old_' || n, :at, 'check', 'approved' FROM {series}
-"""
-SERIES = {
-    "postgresql": "generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS s(n)",
-    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s)",
-}
+OLD_OF_THE_LAST_DAY = 100
+"""One of so many still has its number."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +71,9 @@ def rehash(url: str, argon2: str, ids: Sequence[str]) -> None:
 
 
 def add_old(url: str, client_id: str, first: int, last: int) -> None:
-    """Verifications with these numbers that ended a day ago, each with a send and a check."""
+    """Verifications with these numbers that ended over the last year, and what else they leave behind."""
     engine = make_engine(url)
-    at = Clock().now() - DAY
-    for start in range(first, last + 1, 250_000):
-        given = {"client": client_id, "at": at, "first": start, "last": min(last, start + 249_999)}
-        with engine.begin() as tx:
-            for statement in (OLD_VERIFICATIONS, OLD_SENDS, OLD_EVENTS):
-                tx.execute(sa.text(statement.format(series=SERIES[tx.dialect.name])), given)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
+    old_rows.add(engine, client_id, Clock().now(), first, last, every=OLD_OF_THE_LAST_DAY)
     engine.dispose()
 
 

@@ -1,14 +1,15 @@
 """What time does: stuck sends become unknown, late verifications expire, what is due is wiped.
 
-Every process sweeps.
+Every process sweeps, in small batches with pauses, so that requests hardly notice.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service.clock import Clock
+from otp_service.clock import Clock, elapsed
 from otp_service.services.context import Context
 from otp_service.services.idempotency import KEPT_SECONDS
 from otp_service.storage import notifications, sends, sweeps, verifications
@@ -20,17 +21,18 @@ PERIOD_SECONDS = 5.0
 STUCK_AFTER_SECONDS = 15.0
 """Longer than any request lives: 10 s of gateway and a full hash queue. Nothing younger is purged."""
 
+MOST_BATCHES = 20
+"""Of one sweep in one round: a year that is due at once must not keep the others waiting."""
+PAUSE = 1.0
+"""After a batch, as a share of what it took: the database is left alone half of the time."""
+
 Sweep = Callable[[Connection, float], int]
 
 
 async def sweep(ctx: Context) -> dict[str, int]:
     """One round: how many rows each sweep touched, without those that had nothing to do."""
-    touched = {}
-    for name, work in _sweeps(ctx).items():
-        count = await _until_done(ctx, work)
-        if count:
-            touched[name] = count
-    return touched
+    counts = {name: await _batches(ctx, work) for name, work in _sweeps(ctx).items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _sweeps(ctx: Context) -> dict[str, Sweep]:
@@ -50,19 +52,25 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
     }
 
 
-async def _until_done(ctx: Context, work: Sweep) -> int:
+async def _batches(ctx: Context, work: Sweep) -> int:
+    """Batch after batch, each in a transaction of its own, until nothing is left or others should have their turn."""
     total = 0
-    while True:
+    for _ in range(MOST_BATCHES):
+        begun = elapsed()
         count = await ctx.database.write(lambda tx: work(tx, ctx.clock.now()))
         total += count
         if count < sweeps.BATCH:
-            return total
+            break
+        await asyncio.sleep((elapsed() - begun) * PAUSE)
+    return total
 
 
 def _abandon_stuck(tx: Connection, now: float) -> int:
     """Their process died between the row and the answer: nobody knows, nothing is repeated."""
     stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
     for send in stuck:
+        if not sends.abandon(tx, send.id, now):
+            continue
         verifications.delivered(
             tx,
             send.verification_id,
@@ -73,18 +81,17 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
             # The gateway's PIN died with the process: the person may ask for another at once.
             resend_at=now if send.route == "pin" else None,
         )
-        sends.abandon(tx, send.id, now)
     return len(stuck)
 
 
 async def round_of(ctx: Context) -> bool:
-    """Takes the database's time and sweeps; False: nothing is left to do now."""
+    """Takes the database's time and sweeps; True: something is left to do at once."""
     if not await ctx.database.anchor(ctx.clock):
         return False  # nothing ends because of a time in doubt
     touched = await sweep(ctx)
     if touched:
         log.info("swept", **touched)
-    return False
+    return any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:

@@ -43,7 +43,7 @@ def claim(tx: Connection, *, now: float, lease_until: float, limit: int) -> Sequ
     """
     earlier = fires.alias()
     under_way = sa.exists().where(earlier.c.number_id == f.number_id, earlier.c.outcome.is_(None), earlier.c.id < f.id)
-    waiting = sa.select(f.id).where(_WAITING, f.due_at <= now, ~under_way).order_by(f.id).limit(limit)
+    waiting = sa.select(f.id).where(_WAITING, f.due_at <= now, ~under_way).order_by(f.due_at).limit(limit)
     due = waiting.with_for_update(skip_locked=True).cte("due")  # a subquery could be run again, and take more
     taken = sa.update(fires).where(f.id.in_(sa.select(due.c.id)), _WAITING)
     taken = taken.values(fired_at=now, due_at=lease_until, tries=f.tries + 1)
@@ -79,7 +79,7 @@ def _claimed(fire_id: int, tries: int) -> tuple[sa.ColumnElement[bool], ...]:
 def abandon(tx: Connection, now: float, limit: int) -> int:
     """Claims whose time is over: their process died, nobody knows, and nothing is told again."""
     over = sa.select(f.id).where(f.due_at <= now, f.fired_at.is_not(None))
-    over = over.limit(limit).with_for_update(skip_locked=True)
+    over = over.order_by(f.due_at).limit(limit).with_for_update(skip_locked=True)
     statement = sa.update(fires).where(f.id.in_(over), f.outcome.is_(None))
     return tx.execute(statement.values(outcome="unknown", reason="abandoned", due_at=None)).rowcount
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.engine import AnyRow, counts_by_key
-from otp_service.storage.tables import notifications, numbers, opt_outs
+from otp_service.storage.tables import QUEUED, SENDING, notifications, numbers, opt_outs
 
 n = notifications.c
 SHOWN = (n.id, n.status, n.reason, n.segments, n.template, n.reference, n.created_at, n.sent_at, n.route)
@@ -33,7 +33,7 @@ def of_request(tx: Connection, request_id: int) -> str | None:
 
 def is_due(tx: Connection, now: float) -> bool:
     """Whether something waits to be sent."""
-    first = tx.scalar(sa.select(n.due_at).where(n.status == "queued").order_by(n.due_at).limit(1))
+    first = tx.scalar(sa.select(n.due_at).where(n.status == QUEUED).order_by(n.due_at).limit(1))
     return first is not None and bool(first <= now)
 
 
@@ -42,9 +42,9 @@ def claim(tx: Connection, *, now: float, lease_until: float, limit: int) -> Sequ
 
     With the `sealed` number, and whether it has `opted_out` since.
     """
-    waiting = sa.select(n.id).where(n.status == "queued", n.due_at <= now).order_by(n.due_at).limit(limit)
+    waiting = sa.select(n.id).where(n.status == QUEUED, n.due_at <= now).order_by(n.due_at).limit(limit)
     due = waiting.with_for_update(skip_locked=True).cte("due")  # a subquery could be run again, and take more
-    taken = sa.update(notifications).where(n.id.in_(sa.select(due.c.id)), n.status == "queued")
+    taken = sa.update(notifications).where(n.id.in_(sa.select(due.c.id)), n.status == QUEUED)
     taken = taken.values(status="sending", due_at=lease_until, tries=n.tries + 1)
     ids = list(tx.execute(taken.returning(n.id)).scalars())
     if not ids:
@@ -61,7 +61,7 @@ def _claimed() -> sa.Select[Any]:
 
 def settle(tx: Connection, notification_id: str, tries: int, values: Mapping[str, Any]) -> bool:
     """How a claim ended; False where its lease was over first. `tries`: as the claim had it."""
-    mine = n.id == notification_id, n.status == "sending", n.tries == tries
+    mine = n.id == notification_id, n.status == SENDING, n.tries == tries
     return tx.execute(sa.update(notifications).where(*mine).values(**values)).rowcount == 1
 
 
@@ -72,15 +72,15 @@ def left(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
 
 def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> int:
     """Everything that waits for a number fails; how many."""
-    waiting = n.number_id == number_id, n.status == "queued"
+    waiting = n.number_id == number_id, n.status == QUEUED
     return tx.execute(sa.update(notifications).where(*waiting).values(left("failed", reason=reason, now=now))).rowcount
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
     """Claims whose lease is over: their process died, nobody knows what went out, and nothing is sent again."""
-    over = sa.select(n.id).where(n.status == "sending", n.due_at <= now)
-    over = over.limit(limit).with_for_update(skip_locked=True)
-    statement = sa.update(notifications).where(n.id.in_(over), n.status == "sending")
+    over = sa.select(n.id).where(n.status == SENDING, n.due_at <= now)
+    over = over.order_by(n.due_at).limit(limit).with_for_update(skip_locked=True)
+    statement = sa.update(notifications).where(n.id.in_(over), n.status == SENDING)
     return tx.execute(statement.values(left("unknown", reason="abandoned", now=now))).rowcount
 
 

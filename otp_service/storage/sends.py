@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.hashing import PinHash
 from otp_service.storage.engine import AnyRow, counts_by_key
-from otp_service.storage.tables import sends
+from otp_service.storage.tables import sends, verifications
 
 s = sends.c
 
@@ -70,15 +70,17 @@ def verification_of_request(tx: Connection, request_id: int) -> str | None:
 
 
 def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
-    """Sends without an outcome that began before then: their process died."""
+    """Sends without an outcome that began before then: their process died. Holds their verifications."""
     statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
-    return tx.execute(statement.order_by(s.id).limit(limit)).all()
+    # In the order of the index of open ones: by id, SQLite would read the whole table.
+    oldest = statement.join(verifications, verifications.c.id == s.verification_id).order_by(s.started_at).limit(limit)
+    return tx.execute(oldest.with_for_update(of=verifications, skip_locked=True, key_share=True)).all()
 
 
-def abandon(tx: Connection, send_id: int, now: float) -> None:
-    """Nobody will know the outcome; the PIN's hash stays as it is."""
+def abandon(tx: Connection, send_id: int, now: float) -> bool:
+    """Nobody will know the outcome; the PIN's hash stays as it is. False where it is known since."""
     statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
-    tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now))
+    return tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now)).rowcount == 1
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:

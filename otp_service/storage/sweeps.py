@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.tables import (
+    PENDING,
     buckets,
     events,
     failures,
@@ -18,7 +19,8 @@ from otp_service.storage.tables import (
     verifications,
 )
 
-BATCH = 500
+BATCH = 100
+"""A few milliseconds: SQLite has one writer, and a check waits for it."""
 ECHO_KEPT_SECONDS = 86400.0
 """What the campaign platform was told is known so long at the least, or its echo would be the person's word."""
 HELD_SECONDS = 3600.0
@@ -29,34 +31,32 @@ v, s, n = verifications.c, sends.c, notifications.c
 
 def expire(tx: Connection, now: float) -> int:
     """Pending verifications that are late become expired."""
-    late = _batch(sa.select(v.id).where(v.status == "pending", v.expires_at <= now))
-    statement = sa.update(verifications).where(v.id.in_(late), v.status == "pending")
-    return tx.execute(statement.values(status="expired", ended_at=v.expires_at, phrase_sealed=None)).rowcount
+    late = _take(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
+    changes = {"status": "expired", "ended_at": v.expires_at, "phrase_sealed": None}
+    return _change(tx, verifications, late, changes)
 
 
 def wipe_hashes(tx: Connection, ended_before: float) -> int:
     """PIN hashes of verifications that ended by then."""
-    joined = sa.select(s.id).join(verifications, v.id == s.verification_id)
-    due = _batch(joined.where(s.pin_hash.is_not(None), v.ended_at <= ended_before), of=sends)
-    return tx.execute(sa.update(sends).where(s.id.in_(due)).values(pin_hash=None, pepper_key=None)).rowcount
+    # Asked of each live one: a join could begin with everything that ever ended.
+    ended_at = sa.select(v.ended_at).where(v.id == s.verification_id).scalar_subquery()
+    due = sa.select(s.id).where(s.pin_hash.is_not(None), ended_at <= ended_before)
+    return _change(tx, sends, _take(tx, due, by=s.verification_id), {"pin_hash": None, "pepper_key": None})
 
 
 def forget_numbers(tx: Connection, ended_before: float) -> int:
     """Verifications that ended by then no longer tell their number, nor its slot, nor the vendor's ids."""
-    due = _batch(sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before))
-    ids = list(tx.execute(due).scalars())
-    if not ids:
-        return 0
-    tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
-    statement = sa.update(verifications).where(v.id.in_(ids))
+    ids = _take(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
+    if ids:
+        tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
     wiped = {"number_id": None, "slot": "", "address_digest": None, "phrase_sealed": None}
-    return tx.execute(statement.values(wiped)).rowcount
+    return _change(tx, verifications, ids, wiped)
 
 
 def forget_notified(tx: Connection, ended_before: float) -> int:
     """The same of notifications that left the queue by then."""
-    due = _batch(sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before))
-    return tx.execute(sa.update(notifications).where(n.id.in_(due)).values(number_id=None, **_NO_MESSAGE)).rowcount
+    ids = _take(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
+    return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
 def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
@@ -65,18 +65,17 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
     Not those that a message waits for, that opted out or whose opt-out is still to be told: they wait a while.
     """
     c, o, f = numbers.c, opt_outs.c, fires.c
-    due = _batch(sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before))
+    ids = _take(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
     needed = (
         sa.exists().where(n.number_id == c.id, n.ended_at.is_(None))
         | sa.exists().where(o.number_id == c.id, o.opted_out)
         | sa.exists().where(f.number_id == c.id, f.outcome.is_(None))
     )
-    statement = sa.update(numbers).where(c.id.in_(due))
     kept = {
         "sealed": sa.case((needed, c.sealed)),
         "seen_until": sa.case((needed, now + HELD_SECONDS), else_=c.seen_until),
     }
-    return tx.execute(statement.values(kept)).rowcount
+    return _change(tx, numbers, ids, kept)
 
 
 def purge_counters(tx: Connection, now: float, used_before: float) -> int:
@@ -91,21 +90,23 @@ def purge_counters(tx: Connection, now: float, used_before: float) -> int:
 
 
 def _purge_buckets(tx: Connection, now: float) -> int:
-    full = _batch(sa.select(buckets.c.key).where(buckets.c.arrival <= now))
-    return tx.execute(sa.delete(buckets).where(buckets.c.key.in_(full))).rowcount
+    b = buckets.c
+    return _delete(
+        tx, buckets, b.key, _take(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True)
+    )
 
 
 def _purge_failures(tx: Connection, now: float, used_before: float) -> int:
     f = failures.c
-    old = f.last_at <= used_before, f.waits_until <= now
-    of_number = _batch(sa.select(f.number_id).where(*old))
-    return tx.execute(sa.delete(failures).where(f.number_id.in_(of_number), *old)).rowcount
+    key = f.number_id, f.client_id, f.purpose
+    old = sa.select(*key).where(f.last_at <= used_before, f.waits_until <= now)
+    return _delete(tx, failures, sa.tuple_(*key), _take(tx, old, by=f.last_at, to_delete=True))
 
 
 def _purge_fires(tx: Connection, created_before: float) -> int:
     f = fires.c
-    old = _batch(sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None)))
-    return tx.execute(sa.delete(fires).where(f.id.in_(old))).rowcount
+    old = sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None))
+    return _delete(tx, fires, f.id, _take(tx, old, by=f.created_at, to_delete=True))
 
 
 def _purge_unused_numbers(tx: Connection, used_before: float) -> int:
@@ -114,34 +115,48 @@ def _purge_unused_numbers(tx: Connection, used_before: float) -> int:
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)
     unused = sa.select(c.id).where(c.sealed.is_(None), c.seen_until <= used_before, ~referred, ~out)
-    ids = list(tx.execute(_batch(unused)).scalars())
-    if not ids:
-        return 0
-    tx.execute(sa.delete(opt_outs).where(opt_outs.c.number_id.in_(ids)))
-    return tx.execute(sa.delete(numbers).where(c.id.in_(ids))).rowcount
+    ids = _take(tx, unused, by=c.seen_until, to_delete=True)
+    _delete(tx, opt_outs, opt_outs.c.number_id, ids)
+    return _delete(tx, numbers, c.id, ids)
 
 
 def purge_requests(tx: Connection, claimed_before: float) -> int:
     """Idempotency keys claimed by then."""
-    old = _batch(sa.select(requests.c.id).where(requests.c.claimed_at <= claimed_before))
-    return tx.execute(sa.delete(requests).where(requests.c.id.in_(old))).rowcount
+    r = requests.c
+    old = sa.select(r.id).where(r.claimed_at <= claimed_before)
+    return _delete(tx, requests, r.id, _take(tx, old, by=r.claimed_at, to_delete=True))
 
 
 def purge_audit(tx: Connection, ended_before: float) -> int:
     """Verifications that ended by then, with their story."""
-    ids = list(tx.execute(_batch(sa.select(v.id).where(v.ended_at <= ended_before))).scalars())
-    if not ids:
-        return 0
-    tx.execute(sa.delete(events).where(events.c.verification_id.in_(ids)))
-    tx.execute(sa.delete(sends).where(s.verification_id.in_(ids)))
-    return tx.execute(sa.delete(verifications).where(v.id.in_(ids))).rowcount
+    ids = _take(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
+    _delete(tx, events, events.c.verification_id, ids)
+    _delete(tx, sends, s.verification_id, ids)
+    return _delete(tx, verifications, v.id, ids)
 
 
 def purge_notifications(tx: Connection, ended_before: float) -> int:
     """Notifications that left the queue by then."""
-    old = _batch(sa.select(n.id).where(n.ended_at <= ended_before))
-    return tx.execute(sa.delete(notifications).where(n.id.in_(old))).rowcount
+    old = sa.select(n.id).where(n.ended_at <= ended_before)
+    return _delete(tx, notifications, n.id, _take(tx, old, by=n.ended_at, to_delete=True))
 
 
-def _batch(rows: sa.Select[Any], of: sa.Table | None = None) -> sa.Select[Any]:
-    return rows.limit(BATCH).with_for_update(skip_locked=True, of=of)
+def _take(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:
+    """The keys of the first rows that nobody else holds, held; what is not to be deleted can still be referred to.
+
+    `by`: the column of the index to read; without an order PostgreSQL reads the table where it expects many.
+    """
+    few = due.order_by(by).limit(BATCH).with_for_update(skip_locked=True, key_share=not to_delete)
+    return [row[0] if len(row) == 1 else tuple(row) for row in tx.execute(few)]
+
+
+def _change(tx: Connection, table: sa.Table, ids: list[Any], changes: dict[str, Any]) -> int:
+    if not ids:
+        return 0
+    return tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(changes)).rowcount
+
+
+def _delete(tx: Connection, table: sa.Table, key: sa.ColumnElement[Any], keys: list[Any]) -> int:
+    if not keys:
+        return 0
+    return tx.execute(sa.delete(table).where(key.in_(keys))).rowcount

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.engine import AnyRow, counts_by_key, insert_into
-from otp_service.storage.tables import failures, numbers, opt_outs, sends, verifications
+from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c
 
@@ -53,7 +53,7 @@ def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, numbe
         failures.c.number_id == number_id, failures.c.client_id == client_id, failures.c.purpose == purpose
     )
     one = sa.select(sa.literal(1).label("one")).subquery()
-    same_slot = sa.and_(v.client_id == client_id, v.purpose == purpose, v.slot == slot, v.status == "pending")
+    same_slot = sa.and_(v.client_id == client_id, v.purpose == purpose, v.slot == slot, v.status == PENDING)
     beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
     return tx.execute(sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))).one()
 
@@ -166,7 +166,7 @@ def _other_sends(verification_id: str, which: sa.ColumnElement[bool]) -> sa.Exis
 
 def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
     """Cancels whatever is pending; returns how many."""
-    statement = sa.update(verifications).where(v.status == "pending")
+    statement = sa.update(verifications).where(v.status == PENDING)
     ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
     return tx.execute(statement.values(ended)).rowcount
 

@@ -1,0 +1,114 @@
+"""No statement of the running service reads what is only in the way. All that run are looked at; none is listed."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from otp_service.services import campaign, outbox, receipts, retention
+from otp_service.storage.tables import clients
+from tests.services.test_notifications import get, post
+from tests.support import old_rows
+from tests.support.people import begin, opt_out, texts
+from tests.support.reading import GROWING, Read, generic_scans, reading
+from tests.support.receipts import tell
+from tests.support.service import Service, new_number, serving, wrong
+from tests.support.vendor import Vendor
+
+OLD = 24_000
+MOST_STEPS, MOST_ROWS = 2000, 60
+"""Of one statement. A look at every hundredth of the old rows would be more."""
+QUEUES = {"ix_notifications_due", "ix_notifications_poll_at", "ix_sends_poll_at", "ix_fires_due_at"}
+CONFIG: dict[str, Any] = {
+    "purposes": {"signup": {"resend_after": [0]}, "texted": {"routes": ["sms"], "resend_after": [0]}},
+    "limits": {"sends_per_client": "1000/hour", "pause_per_number": 0},
+}
+
+
+async def use_everything(service: Service) -> None:
+    """Every call that a client or the gateway makes, and every loop."""
+    api, to = service.api, new_number()
+    await begin(service)
+    started = await api.start(to, user_ip="198.51.100.1", session="s")
+    await api.start(to, user_ip="198.51.100.1", session="s")
+    pin = service.pin(to)
+    await api.check(started["id"], wrong(pin), session="s", to=to, purpose="signup")
+    await api.check(started["id"], wrong(pin), session="s")
+    await api.try_check(started["id"], pin, session="other")
+    assert (await api.resend(started["id"])).status_code == 200
+    assert await api.check(started["id"], service.pin(to), session="s") == "approved"
+    assert await api.check(started["id"], service.pin(to), session="s") == "already_approved"
+    await api.read(started["id"])
+    await api.events(started["id"])
+    await api.start(to, session="t")
+    await api.start(new_number(), session="t")
+    await api.cancel((await api.start())["id"])
+    body = {"to": new_number(), "purpose": "signup"}
+    for _ in range(2):
+        await api.call("POST", "/v1/verifications", body, idempotency_key="k")
+    service.vendor.fail("*", "refuse", times=None)
+    await api.try_start(new_number())
+    service.vendor.recover()
+    await _what_comes_back(service)
+    for seconds in (0, 100, 700):
+        service.shift(seconds)
+        await retention.round_of(service.ctx)
+    await service.http.get("/readyz")
+
+
+async def _what_comes_back(service: Service) -> None:
+    api, to, claimer = service.api, new_number(), new_number()
+    await api.start(to, "texted")
+    queued = await post(api, to, text="Hello")
+    await outbox.work(service.ctx)
+    await get(api, queued["id"])
+    await tell(service, to, "DELIVERED_TO_DEVICE")
+    waits = await api.start(claimer, channel="inbound")
+    await texts(service, claimer, waits["inbound"]["text"], "HELP", "STOP", "START")
+    assert (await api.read(waits["id"]))["status"] == "approved"
+    for call in ("add", "lookup", "remove"):
+        await opt_out(api, call, to)
+    for seconds in (1, 30, 60):
+        service.shift(seconds)
+        await receipts.poll(service.ctx)
+        await campaign.work(service.ctx)
+        await outbox.work(service.ctx)
+
+
+async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: bool) -> list[Read]:
+    """What each statement read, among old rows."""
+    async with serving(database_url, vendor, CONFIG) as service:
+        database, now = service.ctx.database, service.ctx.clock.now()
+        client_id = await database.read(lambda tx: str(tx.scalar(sa.select(clients.c.id))))
+        await asyncio.to_thread(old_rows.add, database.engine, client_id, now, 1, OLD, every=2)
+        if analyzed:
+            await database.write(lambda tx: tx.execute(sa.text("ANALYZE")).close())
+        with reading(database.engine) as reads:
+            await use_everything(service)
+        if not database.is_sqlite:
+            for read in reads:
+                read.scanned |= generic_scans(database.engine, read)
+        touched = {table for table in GROWING if any(table in read.statement for read in reads)}
+        assert touched == GROWING
+        return reads
+
+
+def check(reads: list[Read], most_work: int) -> None:
+    """The statements that fail, by themselves: they say what to mend."""
+    assert {read.statement: read.scanned for read in reads if read.scanned} == {}
+    assert {read.statement: read.work for read in reads if read.work > most_work} == {}
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+async def test_sqlite_reads_no_old_rows_with_statistics_or_without(
+    migrated: str, vendor: Vendor, analyzed: bool
+) -> None:
+    check(await read_by_everything(migrated, vendor, analyzed=analyzed), MOST_STEPS)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_postgresql_reads_no_old_rows_and_a_look_at_a_queue_no_table(database_url: str, vendor: Vendor) -> None:
+    reads = await read_by_everything(database_url, vendor, analyzed=True)
+    check(reads, MOST_ROWS)
+    assert set().union(*(read.index_only for read in reads)) >= QUEUES

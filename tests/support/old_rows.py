@@ -1,0 +1,99 @@
+"""Rows that are only in the way: what a year of verifications leaves in every table, none of it due for anything."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+AT_ONCE = 250_000
+
+# As in life: ids in no order, times over a year. One of `every` is of the last day and still has its number.
+_WORDS = {
+    "id": "'old_' || ((n * 2654435761) % 4294967296) || '_' || n",
+    "recent": "n % CAST(:every AS bigint) = 0",
+    "told": "n % CAST(2 * :every AS bigint) = 0",
+    "ended": "CASE WHEN {recent} THEN :now - 100 - n % 80000 ELSE {long_ago} END",
+    "long_ago": ":now - 86500 - 6.0 * (n % 5000000)",
+    "number": "(SELECT id FROM numbers WHERE digest = 'old:' || (n / CAST(:every AS bigint)))",
+}
+_STATEMENTS = (
+    """
+INSERT INTO numbers (digest, sealed, seen_until)
+SELECT 'old:' || (n / CAST(:every AS bigint)), CASE WHEN {told} THEN 'old:x' END,
+  CASE WHEN {told} THEN :now + 100 ELSE :now - 86500 - n % 80000 END
+FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO verifications (id, client_id, purpose, number_id, number_masked, slot, status, pin_length, attempts,
+  attempts_spent, attempts_compared, sends, sends_spent, created_at, expires_at, resend_at, ended_at,
+  delivery_status, delivery_route, delivery_at)
+SELECT {id}, :client, 'signup', CASE WHEN {recent} THEN {number} END, '+57******0000', '', 'approved', 6, 5,
+  1, 0, 3, 1, {ended} - 30, {ended} + 570, {ended}, {ended},
+  'sent', 'pin', {ended} - 29
+FROM {series}
+""",
+    """
+INSERT INTO sends (verification_id, route, started_at, finished_at, outcome, reason)
+SELECT {id}, 'pin', {ended} - 30, {ended} - 29, 'accepted', 'ok' FROM {series}
+""",
+    """
+INSERT INTO events (verification_id, at, type, result) SELECT {id}, {ended}, 'check', 'approved' FROM {series}
+""",
+    """
+INSERT INTO failures (number_id, client_id, purpose, checks, waits_until, last_at)
+SELECT {number}, :client, 'signup', 1, 0, :now - n % 86400 FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO buckets (key, arrival, interval, tolerance)
+SELECT 'sends_per_number:old:' || n, :now + 3600 + n % 80000, 60, 60 FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO requests (client_id, key_digest, fingerprint, claimed_at, status, sealed)
+SELECT :client, 'old:' || n, 'old:', :now - n % 80000, 201, 'old:' FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO notifications (id, client_id, number_id, number_masked, status, segments, created_at, tries, ended_at)
+SELECT {id}, :client, CASE WHEN {told} THEN {number} END, '+57******0000', 'sent', 1, :now - 100, 1,
+  CASE WHEN {told} THEN :now - 50 ELSE {long_ago} END
+FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO opt_outs (number_id, opted_out, source, since)
+SELECT {number}, true, 'user', :now - 100 FROM {series} WHERE {told}
+""",
+    """
+INSERT INTO fires (number_id, keyword, created_at, tries, fired_at, outcome, reason)
+SELECT {number}, 'STOP', :now - 100, 1, :now - 100, 'accepted', 'ok' FROM {series} WHERE {told}
+""",
+)
+_SERIES = {
+    "postgresql": "generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS s(n)",
+    "sqlite": "(WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s)",
+}
+
+
+def add(engine: Engine, client_id: str, now: float, first: int, last: int, *, every: int) -> None:
+    """Those with these numbers, of a client; PostgreSQL knows how many there are, as it would in time.
+
+    SQLite does not: nobody runs ANALYZE there.
+    """
+    for start in range(first, last + 1, AT_ONCE):
+        given = {
+            "client": client_id,
+            "now": now,
+            "every": every,
+            "first": start,
+            "last": min(last, start + AT_ONCE - 1),
+        }
+        with engine.begin() as tx:
+            for statement in _STATEMENTS:
+                text = sa.text(_in_full(statement, tx.dialect.name))
+                tx.execute(text, {name: given[name] for name in text.compile().params})
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+
+
+def _in_full(statement: str, dialect: str) -> str:
+    """The words are made of words."""
+    while "{" in statement:
+        statement = statement.format(series=_SERIES[dialect], **_WORDS)
+    return statement
