@@ -72,7 +72,10 @@ def written(tx: Connection) -> dict[str, Any]:
         "SELECT table_name || '.' || column_name, data_type || is_nullable || coalesce(column_default, '')"
         " FROM information_schema.columns WHERE table_schema = 'public'"
     )
-    found = {name: text for rows in (indexes, constraints, columns) for name, text in rows}
+    options = tx.exec_driver_sql(
+        "SELECT relname || ' options', reloptions::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
+    found = {name: text for rows in (indexes, constraints, columns, options) for name, text in rows}
     return {name: text for name, text in found.items() if "alembic_version" not in name}
 
 

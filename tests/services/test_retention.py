@@ -34,7 +34,7 @@ async def test_late_verifications_expire_and_stay_readable(service: Service) -> 
     started = await service.api.start()
     service.shift(601)
     assert (await service.api.read(started["id"]))["status"] == "expired"
-    assert await retention.sweep(service.ctx) == {"expired": 1, "counters": 1}
+    assert await retention.sweep(service.ctx) == {"expired": 1, "limits": 1}
     shown = await service.api.read(started["id"])
     assert (shown["status"], shown["to"]) == ("expired", started["to"])
     story = await service.api.events(started["id"])
@@ -130,9 +130,9 @@ async def test_after_a_restore_nothing_pending_revives(service: Service) -> None
 
 async def test_many_rows_go_in_batches(service: Service) -> None:
     now = service.ctx.clock.now()
-    rows = [{"key": f"k{n}", "arrival": now - 1, "interval": 1.0, "tolerance": 1.0} for n in range(2050)]
+    rows = [{"key": f"k{n}", "arrival": now - 1, "interval": 1.0, "tolerance": 1.0} for n in range(1050)]
     await service.ctx.database.write(lambda tx: tx.execute(sa.insert(tables.buckets), rows).rowcount)
     assert await retention.round_of(service.ctx), "others have their turn before the rest"
     assert await count(service, tables.buckets) == 50
-    assert await retention.sweep(service.ctx) == {"counters": 50}
+    assert await retention.sweep(service.ctx) == {"limits": 50}
     assert await count(service, tables.buckets) == 0
