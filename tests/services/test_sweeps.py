@@ -1,0 +1,134 @@
+"""Sweeps are in nobody's way: small transactions, nothing that waits for them, and two at once share the work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.services import outbox, retention
+from otp_service.storage import sends, sweeps, tables, verifications
+from tests.services.test_notifications import post
+from tests.services.test_retention import DAY, count
+from tests.support import old_rows
+from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
+from tests.support.vendor import Vendor
+
+OLD = 1_000
+POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+KEPT = {"number": DAY, "counters": DAY, "audit": DAY}
+
+
+@pytest.fixture
+async def service(database_url: str, vendor: Vendor) -> AsyncIterator[Service]:
+    """Old rows, all of which are due in two days."""
+    async with serving(database_url, vendor, {"limits": NO_LIMITS, "retention": KEPT}) as running:
+        database, now = running.ctx.database, running.ctx.clock.now()
+        client_id = await database.read(lambda tx: str(tx.scalar(sa.select(tables.clients.c.id))))
+        await asyncio.to_thread(old_rows.add, database.engine, client_id, now, 1, OLD, every=2)
+        yield running
+
+
+@contextmanager
+def held(service: Service, work: Callable[[Connection], Any]) -> Iterator[Any]:
+    """What `work` returns in a transaction that stays open for the block."""
+    with service.ctx.database.engine.connect() as tx, tx.begin():
+        yield work(tx)
+
+
+async def at_once(service: Service) -> None:
+    """Requests of all kinds, none of which may wait for what is held."""
+    async with asyncio.timeout(10):
+        started = await service.api.start()
+        pin = service.pin(started["to"])
+        assert await service.api.check(started["id"], wrong(pin)) == "incorrect"
+        assert (await service.api.events(started["id"]))[-1]["result"] == "incorrect"
+        assert await service.api.check(started["id"], pin) == "approved"
+        await post(service.api, new_number(), text="Hello")
+        await outbox.work(service.ctx)
+
+
+ALL_SWEEPS: dict[str, Callable[[Connection, float], int]] = {
+    "expired": sweeps.expire,
+    "hashes": sweeps.wipe_hashes,
+    "verifications_without_number": sweeps.forget_numbers,
+    "notifications_without_number": sweeps.forget_notified,
+    "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now),
+    "limits": sweeps.purge_buckets,
+    "failures": lambda tx, now: sweeps.purge_failures(tx, now, now),
+    "campaign": lambda tx, now: sweeps.purge_fires(tx, now, now),
+    "requests": sweeps.purge_requests,
+    "audit": sweeps.purge_audit,
+    "notifications": sweeps.purge_notifications,
+}
+
+
+@POSTGRESQL
+@pytest.mark.parametrize("name", [*ALL_SWEEPS])
+async def test_nothing_waits_for_a_batch(service: Service, name: str) -> None:
+    late = await service.api.start()
+    await service.api.check((ended := await service.api.start())["id"], service.pin(ended["to"]))
+    service.shift(2 * DAY)
+    with held(service, lambda tx: ALL_SWEEPS[name](tx, service.ctx.clock.now())) as touched:
+        assert touched > 0
+        await at_once(service)
+        async with asyncio.timeout(10):
+            assert await service.api.check(late["id"], service.pin(late["to"])) == "expired"
+            if name != "audit":
+                assert await service.api.check(ended["id"], service.pin(ended["to"])) == "already_approved"
+            assert await retention.sweep(service.ctx)
+
+
+@POSTGRESQL
+async def test_a_batch_waits_for_nobody(service: Service) -> None:
+    service.shift(2 * DAY)
+    every_row = [sa.select(table).with_for_update() for table in (tables.verifications, tables.buckets, tables.numbers)]
+    with held(service, lambda tx: [tx.execute(rows).all() for rows in every_row]):
+        async with asyncio.timeout(10):
+            touched = await retention.sweep(service.ctx)
+    due = {"notifications_without_number": 250, "failures": 500, "campaign": 250, "requests": 500}
+    assert touched == {**due, "notifications": 500}
+
+
+async def test_two_at_once_share_the_work(service: Service) -> None:
+    service.shift(2 * DAY)
+    rounds = [await asyncio.gather(*[retention.sweep(service.ctx) for _ in range(2)]) for _ in range(2)]
+    for name, table, due in (("audit", tables.verifications, OLD), ("limits", tables.buckets, OLD // 2)):
+        assert sum(touched.get(name, 0) for both in rounds for touched in both) == due
+        assert await count(service, table) == 0
+
+
+async def test_a_transaction_changes_few_rows(service: Service) -> None:
+    service.shift(2 * DAY)
+    changed: list[int] = []
+
+    def executed(_: Any, cursor: Any, *__: Any) -> None:
+        changed.append(cursor.rowcount)
+
+    sa.event.listen(service.ctx.database.engine, "after_cursor_execute", executed)
+    await retention.sweep(service.ctx)
+    assert max(changed) == sweeps.BATCH
+
+
+@POSTGRESQL
+async def test_a_send_that_ends_while_it_is_swept_keeps_its_outcome(service: Service) -> None:
+    started = await service.api.start()
+    s = tables.sends.c
+    unfinished = sa.update(tables.sends).where(s.verification_id == started["id"]).values(outcome=None)
+    send_id = await service.ctx.database.write(lambda tx: tx.execute(unfinished.returning(s.id)).scalar_one())
+    service.shift(16)
+
+    def ends(tx: Connection) -> None:
+        now = service.ctx.clock.now()
+        sends.finish(tx, send_id, outcome="accepted", reason="ok", now=now, pin_hash=None, awaited={})
+        verifications.delivered(tx, started["id"], send_id, status="sent", route="pin", at=now, resend_at=None)
+
+    with service.ctx.database.engine.connect() as tx, tx.begin():
+        ends(tx)
+        async with asyncio.timeout(10):
+            assert "stuck" not in await retention.sweep(service.ctx)
+    assert (await service.api.read(started["id"]))["delivery"]["status"] == "sent"
+    assert "stuck" not in await retention.sweep(service.ctx)
