@@ -194,3 +194,20 @@ def test_a_migration_does_not_wait_for_a_table_that_somebody_holds(empty_url: st
     migrate.upgrade(empty_url)
     with engine.connect() as connection:
         assert schema.is_current(schema.revision(connection))
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_indexes_that_were_built_before_are_taken(empty_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_url, "0002")
+    documented = re.findall(r"CREATE INDEX CONCURRENTLY [^;]+", (ROOT / "docs" / "operations.md").read_text())
+    assert documented
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in documented:
+            connection.exec_driver_sql(statement)
+    migrate.upgrade(empty_url)
+    with engine.connect() as tx:
+        migrated = written(tx)
+    migrate.downgrade(empty_url, "base")
+    metadata.create_all(engine)
+    with engine.connect() as tx:
+        assert written(tx) == migrated
