@@ -1,6 +1,6 @@
 """What the sweeps look for has indexes of its own; a check finds room beside its row.
 
-Building them holds up writers for some seconds per ten million rows; built before by CREATE INDEX CONCURRENTLY, under
+Building them holds up writers for a second or two per million rows; built before by CREATE INDEX CONCURRENTLY, under
 the same names, they are taken as they are.
 """
 
@@ -26,6 +26,12 @@ def _index(table: str, name: str, column: str, where: str | None = None) -> None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "sweep_turn",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep_turn")),
+    )
     _index("numbers", "sealed", "seen_until", "sealed IS NOT NULL")
     _index("numbers", "wiped", "seen_until", "sealed IS NULL")
     _index("verifications", "told", "ended_at", "number_id IS NOT NULL")
@@ -46,3 +52,4 @@ def downgrade() -> None:
     op.drop_index("ix_verifications_told", table_name="verifications")
     op.drop_index("ix_numbers_wiped", table_name="numbers")
     op.drop_index("ix_numbers_sealed", table_name="numbers")
+    op.drop_table("sweep_turn")

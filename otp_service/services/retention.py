@@ -1,6 +1,6 @@
 """What time does: stuck sends become unknown, late verifications expire, what is due is wiped.
 
-Every process sweeps, in small batches with pauses, so that requests hardly notice.
+Any process sweeps whose turn it is, in small batches with pauses, so that requests hardly notice.
 """
 
 import asyncio
@@ -91,10 +91,15 @@ async def round_of(ctx: Context) -> bool:
     """Takes the database's time and sweeps; True: something is left to do at once."""
     if not await ctx.database.anchor(ctx.clock):
         return False  # nothing ends because of a time in doubt
+    if not await ctx.database.write(lambda tx: sweeps.take_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
+        return False
     touched = await sweep(ctx)
     if touched:
         log.info("swept", **touched)
-    return any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
+    more = any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
+    if more:
+        await ctx.database.write(lambda tx: sweeps.pass_turn(tx, ctx.clock.now()))
+    return more
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.storage.engine import insert_into
 from otp_service.storage.tables import (
     PENDING,
     buckets,
@@ -16,6 +17,7 @@ from otp_service.storage.tables import (
     opt_outs,
     requests,
     sends,
+    sweep_turn,
     verifications,
 )
 
@@ -27,6 +29,20 @@ HELD_SECONDS = 3600.0
 """When a number that is still needed is looked at again."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
 v, s, n = verifications.c, sends.c, notifications.c
+
+
+def take_turn(tx: Connection, now: float, every: float) -> bool:
+    """Whether this process sweeps now: what has nothing to do costs as much for many processes as for one."""
+    insert = insert_into(tx, sweep_turn).values(id=1, due_at=now + every)
+    statement = insert.on_conflict_do_update(
+        index_elements=[sweep_turn.c.id], set_={"due_at": now + every}, where=sweep_turn.c.due_at <= now
+    )
+    return tx.execute(statement.returning(sweep_turn.c.id)).first() is not None
+
+
+def pass_turn(tx: Connection, now: float) -> None:
+    """Something is left to do: whoever comes next goes on."""
+    tx.execute(sa.update(sweep_turn).values(due_at=now))
 
 
 def expire(tx: Connection, now: float) -> int:

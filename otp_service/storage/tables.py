@@ -283,3 +283,10 @@ inbound_cursor = sa.Table(
     sa.Column("recent", sa.Text, nullable=False),
     sa.Column("looked_at", Time),
 )
+
+sweep_turn = sa.Table(
+    "sweep_turn",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("due_at", Time, nullable=False),
+)

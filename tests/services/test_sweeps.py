@@ -51,34 +51,32 @@ async def at_once(service: Service) -> None:
         await outbox.work(service.ctx)
 
 
-ALL_SWEEPS: dict[str, Callable[[Connection, float], int]] = {
-    "expired": sweeps.expire,
-    "hashes": sweeps.wipe_hashes,
-    "verifications_without_number": sweeps.forget_numbers,
-    "notifications_without_number": sweeps.forget_notified,
-    "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now),
-    "limits": sweeps.purge_buckets,
-    "failures": lambda tx, now: sweeps.purge_failures(tx, now, now),
-    "campaign": lambda tx, now: sweeps.purge_fires(tx, now, now),
-    "requests": sweeps.purge_requests,
-    "audit": sweeps.purge_audit,
-    "notifications": sweeps.purge_notifications,
-}
+def a_batch_of_each(tx: Connection, now: float) -> list[int]:
+    """How many rows each sweep changed."""
+    return [
+        sweeps.expire(tx, now),
+        sweeps.wipe_hashes(tx, now),
+        sweeps.forget_numbers(tx, now),
+        sweeps.forget_notified(tx, now),
+        sweeps.wipe_numbers(tx, now, now),
+        sweeps.purge_buckets(tx, now),
+        sweeps.purge_failures(tx, now, now),
+        sweeps.purge_fires(tx, now, now),
+        sweeps.purge_requests(tx, now),
+        sweeps.purge_audit(tx, now),
+        sweeps.purge_notifications(tx, now),
+    ]
 
 
 @POSTGRESQL
-@pytest.mark.parametrize("name", [*ALL_SWEEPS])
-async def test_nothing_waits_for_a_batch(service: Service, name: str) -> None:
+async def test_nothing_waits_for_a_batch(service: Service) -> None:
     late = await service.api.start()
-    await service.api.check((ended := await service.api.start())["id"], service.pin(ended["to"]))
     service.shift(2 * DAY)
-    with held(service, lambda tx: ALL_SWEEPS[name](tx, service.ctx.clock.now())) as touched:
-        assert touched > 0
+    with held(service, lambda tx: a_batch_of_each(tx, service.ctx.clock.now())) as touched:
+        assert min(touched) > 0
         await at_once(service)
         async with asyncio.timeout(10):
             assert await service.api.check(late["id"], service.pin(late["to"])) == "expired"
-            if name != "audit":
-                assert await service.api.check(ended["id"], service.pin(ended["to"])) == "already_approved"
             assert await retention.sweep(service.ctx)
 
 
