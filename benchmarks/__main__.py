@@ -16,8 +16,10 @@ from benchmarks import load, machine, seed, servers
 from benchmarks.gateway import gateway
 from benchmarks.load import Load
 from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
+from otp_service.admission import PATIENCE_SECONDS
 
 VERIFICATIONS = 256
+CALLERS = 1000
 WRONG = b'{"pin": "271828"}'
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,7 +53,7 @@ class Bench:
             body = json.dumps({"to": f"+57302{index:07d}", "purpose": "signup"}).encode()
             yield load.request("POST", "/v1/verifications", api_key, body)
 
-    def run(self, port: int, requests: Iterator[bytes], connections: int, **more: float) -> Load:
+    def run(self, port: int, requests: Iterator[bytes], connections: int, **more: Any) -> Load:
         """A load against a port."""
         return asyncio.run(load.run(port, requests, connections=connections, seconds=self.seconds, **more))
 
@@ -136,34 +138,73 @@ def _spent(pid: int, database: Database) -> tuple[float, float]:
 
 
 def starts(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
-    """Starts per second with a gateway that answers at once."""
+    """Starts per second with a gateway that answers at once, and what they cost beside the hash."""
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (_, port, _):
         for connections in bench.connections:
             raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
             done = bench.run(port, bench.starts(seeded.api_key), connections)
+            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
             rate = done.rate(201)
             bench.note(
                 f"{database.name}: starts, {connections} connections",
                 per_second=rate,
                 over_raw_hashes=rate / raw,
+                refused=done.statuses[503],
                 **_latency(done, 201),
             )
+    environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
+    with servers.serving(environment) as (server, port, _):
+        _costs(bench, "starts beside the hash", database, server.process.pid, port, bench.starts(seeded.api_key), 201)
+
+
+def _costs(
+    bench: Bench, what: str, database: Database, pid: int, port: int, requests: Iterator[bytes], status: int
+) -> None:
+    """Processor time of an operation, of the service and of the database's server."""
+    for connections in (8, 32):
+        before = _spent(pid, database)
+        done = bench.run(port, requests, connections)
+        after = _spent(pid, database)
+        service, its_server = ((b - a) / done.statuses[status] * 1000 for a, b in zip(before, after, strict=True))
+        bench.note(
+            f"{database.name}: {what}, {connections} connections",
+            cpu_s_per_1000=service + its_server,
+            of_the_service=service,
+            per_second=done.rate(status),
+            **_latency(done, status),
+        )
 
 
 def in_flight(bench: Bench, database: Database, seeded: seed.Seeded) -> None:
-    """1,000 starts at once, with a gateway that takes 300 ms."""
+    """1,000 callers with a gateway that takes 300 ms: all at once, then each with a start outstanding all the time.
+
+    Who is refused waits for as long as `Retry-After` says, and up to a quarter longer.
+    """
     with gateway(0.3) as base_url:
         environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
         with servers.serving(environment) as (server, port, _):
-            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            done = bench.run(port, bench.starts(seeded.api_key), 1000)
+            once = itertools.islice(bench.starts(seeded.api_key), CALLERS)
+            burst = asyncio.run(load.run(port, once, connections=CALLERS, seconds=60))
             bench.note(
-                f"{database.name}: 1,000 starts in flight",
+                f"{database.name}: 1,000 starts at once, 300 ms each",
+                seconds=burst.seconds,
+                started=burst.statuses[201],
+                refused=burst.statuses[503],
+                refused_p99_ms=burst.percentile(503, 0.99),
+                **_latency(burst, 201),
+            )
+            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+            requests = bench.starts(seeded.api_key)
+            done = bench.run(port, requests, CALLERS, warm_up=PATIENCE_SECONDS + 1, patient=True)
+            memory = machine.memory_mb(server.process.pid)
+            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+            bench.note(
+                f"{database.name}: 1,000 callers, 300 ms, Retry-After kept",
                 per_second=done.rate(201),
                 over_raw_hashes=done.rate(201) / raw,
-                refused=done.statuses[503],
-                mb=machine.memory_mb(server.process.pid),
+                refused_per_second=done.rate(503),
+                mb=memory,
                 **_latency(done, 201),
             )
 

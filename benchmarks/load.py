@@ -1,6 +1,7 @@
 """A load generator that costs little: keep-alive connections, prepared requests, latencies."""
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import cast
 
 _END = b"\r\n\r\n"
+OVERLOADED = 503
+SPREAD = 0.25
+"""By how much of `Retry-After` a patient caller waits longer, at the most: not all come back at once."""
 
 
 @dataclass
 class Load:
-    """What came of one run. `latencies`: seconds, of each answer by status class."""
+    """What came within the time of one run. `latencies`: seconds, of each answer by status class."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -42,26 +46,39 @@ def request(method: str, path: str, api_key: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-class _Connection(asyncio.Protocol):
+class _Caller(asyncio.Protocol):
     """Writes the next request when an answer is complete, until the time is over."""
 
-    def __init__(self, requests: Iterator[bytes], load: Load, since: float, until: float, pace: float) -> None:
-        self._requests, self._load, self._pace = requests, load, pace
-        self._since, self._until = since, until
+    def __init__(self, port: int, requests: Iterator[bytes], load: Load, plan: "_Plan") -> None:
+        self._port, self._requests, self._load, self._plan = port, requests, load, plan
         self._buffer = bytearray()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rests = False
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+
+    async def connect(self) -> None:
+        """Opens the connection; the first request leaves with it."""
+        await self._loop.create_connection(lambda: self, "127.0.0.1", self._port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._next()
 
     def _next(self) -> None:
-        following = next(self._requests, None)
-        if following is None or time.perf_counter() >= self._until:
+        self._rests = False
+        following = next(self._requests, None) if time.perf_counter() < self._plan.until else None
+        if following is None:
             self._transport.close()
+            self._finish()
             return
         self._begun = time.perf_counter()
         self._transport.write(following)
+
+    def _after_rest(self) -> None:
+        if self._transport.is_closing():  # the server keeps an idle connection for a while only
+            self._reconnecting = self._loop.create_task(self.connect())
+        else:
+            self._next()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -69,21 +86,49 @@ class _Connection(asyncio.Protocol):
         if head < 0:
             return
         lowered = bytes(self._buffer[:head]).lower()
-        at = lowered.find(b"content-length:")
-        length = int(lowered[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self._buffer) < head + len(_END) + length:
+        if len(self._buffer) < head + len(_END) + (_number(lowered, b"content-length:") or 0):
             return
-        if self._begun >= self._since:
-            self._load.note(int(self._buffer[9:12]), time.perf_counter() - self._begun)
+        status = int(self._buffer[9:12])
         self._buffer.clear()
-        if self._pace:
-            asyncio.get_running_loop().call_later(self._pace, self._next)
-        else:
+        if self._plan.since <= (now := time.perf_counter()) <= self._plan.until:
+            self._load.note(status, now - self._begun)
+        self._go_on(self._plan.rest(status, _number(lowered, b"retry-after:")))
+
+    def _go_on(self, rest: float) -> None:
+        if not rest:
             self._next()
+            return
+        self._rests = True
+        self._loop.call_later(min(rest, max(0.0, self._plan.until - time.perf_counter())), self._after_rest)
 
     def connection_lost(self, _: Exception | None) -> None:
+        if not self._rests:
+            self._finish()
+
+    def _finish(self) -> None:
         if not self.done.done():
             self.done.set_result(None)
+
+
+def _number(head: bytes, name: bytes) -> int | None:
+    at = head.find(name)
+    return int(head[at + len(name) :].split(b"\r\n", 1)[0]) if at >= 0 else None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """`since`, `until`: what is measured, on the performance counter; `pace`, `patient`: as of `run`."""
+
+    since: float
+    until: float
+    pace: float
+    patient: bool
+
+    def rest(self, status: int, retry_after: int | None) -> float:
+        """Seconds until the next request."""
+        if self.patient and status == OVERLOADED and retry_after is not None:
+            return retry_after * (1 + SPREAD * secrets.randbelow(1000) / 1000)
+        return self.pace
 
 
 async def run(
@@ -94,19 +139,20 @@ async def run(
     seconds: float,
     pace: float = 0.0,
     warm_up: float = 0.0,
+    patient: bool = False,
 ) -> Load:
     """As many requests as go through so many connections in so long.
 
-    `pace`: seconds from an answer to the next request; `warm_up`: seconds before it that are not measured.
+    `pace`: seconds from an answer to the next request; `warm_up`: seconds before it that are not measured; `patient`:
+    who is refused with 503 waits for as long as `Retry-After` says, and up to a quarter longer.
     """
     load = Load()
-    loop = asyncio.get_running_loop()
     since = time.perf_counter() + warm_up
     until = since + seconds
-    made = [
-        await loop.create_connection(lambda: _Connection(requests, load, since, until, pace), "127.0.0.1", port)
-        for _ in range(connections)
-    ]
-    await asyncio.gather(*(protocol.done for _, protocol in made))
-    load.seconds = time.perf_counter() - since
+    plan = _Plan(since, until, pace, patient)
+    callers = [_Caller(port, requests, load, plan) for _ in range(connections)]
+    for each in callers:
+        await each.connect()
+    await asyncio.gather(*(each.done for each in callers))
+    load.seconds = min(time.perf_counter(), until) - since
     return load

@@ -12,10 +12,11 @@ from typing import TypeVar, cast
 from argon2 import Type, extract_parameters
 from argon2.low_level import hash_secret
 
+from otp_service.admission import OURS, Turn
 from otp_service.argon2_cost import Argon2Cost
 from otp_service.jobs import Job, Threads
 from otp_service.vault import Vault
-from otp_service.work_queue import OURS, Turn, WorkQueue
+from otp_service.work_queue import WorkQueue
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class PinHasher:
             job = Job.of(timed)
             self._threads.put(job)
             result, seconds = await job.waiting
-        self.queue.note(seconds)
+        self.queue.admission.note(turn.rank, seconds)
         return cast("T", result)
 
     def close(self) -> None:

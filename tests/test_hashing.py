@@ -9,7 +9,7 @@ import pytest
 from argon2 import low_level
 
 from otp_service import hashing
-from otp_service.work_queue import OURS
+from otp_service.admission import Rank, Turn
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -17,7 +17,8 @@ from tests.support.vendor import Vendor
 async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}) as service:
         started = await service.api.start()
-        service.ctx.hasher.queue.places = 0
+        admission = service.ctx.hasher.queue.admission
+        most, admission.most = admission.most, dict.fromkeys(Rank, 0)
         for refused in (
             await service.api.try_check(started["id"], "123456"),
             await service.api.try_start(new_number()),
@@ -25,15 +26,16 @@ async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Ven
         ):
             assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
             assert int(refused.headers["retry-after"]) >= 1
-        service.ctx.hasher.queue.places = 100
+        admission.most = most
         assert (await service.api.read(started["id"]))["attempts_left"] == 5, "nothing was spent"
 
 
 async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
         started = await service.api.start()
-        service.ctx.hasher.queue.places = 2
-        with service.ctx.hasher.queue.place(OURS):
+        admission = service.ctx.hasher.queue.admission
+        admission.most[Rank.START] = 1
+        with admission.place(Turn(Rank.START, "another")):
             assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
             assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
 

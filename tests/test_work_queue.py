@@ -1,100 +1,12 @@
-"""Who waits for a hash: checks before starts, clients in turn, and never longer than makes sense."""
+"""Whose hash is next: checks before starts, clients in turn, and nobody too late."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from otp_service import work_queue
-from otp_service.errors import Refusal
-from otp_service.work_queue import Rank, Turn, WorkQueue
-
-FAST = 0.0001
-
-
-class Time:
-    """Time as the test lets it pass."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    made = Time()
-    monkeypatch.setattr(work_queue, "elapsed", made)
-    return made
-
-
-def queue_of(threads: int, seconds: float) -> WorkQueue:
-    """A queue whose works take so long."""
-    queue = WorkQueue(threads)
-    for _ in range(500):
-        queue.note(seconds)
-    return queue
-
-
-@contextmanager
-def held(queue: WorkQueue, rank: Rank, client: str, most: int = 10_000) -> Iterator[int]:
-    """As many places as the client gets; how many they are."""
-    with ExitStack() as stack:
-        count = 0
-        while count < most:
-            try:
-                stack.enter_context(queue.place(Turn(rank, client)))
-            except Refusal:
-                break
-            count += 1
-        yield count
-
-
-def test_a_burst_gets_two_seconds_of_work_and_no_more_than_a_hundred_per_thread() -> None:
-    with held(queue_of(2, 0.02), Rank.CHECK, "a") as count:
-        assert count == pytest.approx(200, abs=1)
-    with held(queue_of(2, 0.1), Rank.CHECK, "a") as count:
-        assert count == pytest.approx(40, abs=1)
-    with held(queue_of(2, FAST), Rank.CHECK, "a") as count:
-        assert count == 200
-
-
-def test_starts_get_half_of_it_and_checks_the_rest() -> None:
-    queue = queue_of(2, FAST)
-    with held(queue, Rank.START, "a") as starts, held(queue, Rank.CHECK, "a") as checks:
-        assert (starts, checks) == (100, 100)
-
-
-def test_a_queue_that_does_not_empty_lets_fewer_in_until_it_is_calm(time: Time) -> None:
-    queue = queue_of(2, 0.02)
-    with held(queue, Rank.CHECK, "a", 150):
-        time.now += work_queue.PATIENCE_SECONDS / 2
-        with held(queue, Rank.CHECK, "a", 20) as count:
-            assert count == 20, "a burst may be followed by some more"
-        time.now += work_queue.PATIENCE_SECONDS
-        with pytest.raises(Refusal) as refused, queue.place(Turn(Rank.CHECK, "a")):
-            pass
-        assert refused.value.retry_after == pytest.approx(150 * 0.02 / 2, abs=1)
-    with held(queue, Rank.CHECK, "a") as count:
-        assert count == pytest.approx(200, abs=1), "calm again"
-
-
-def test_what_is_out_already_is_never_refused() -> None:
-    queue = queue_of(1, FAST)
-    with held(queue, Rank.CHECK, "a"), queue.place(Turn(Rank.CHECK, "a"), always=True):
-        pass
-
-
-def test_beyond_half_nobody_takes_the_room_of_the_others() -> None:
-    queue = queue_of(2, FAST)
-    with held(queue, Rank.CHECK, "quiet", 1), held(queue, Rank.CHECK, "loud") as loud:
-        assert loud == 100
-        with held(queue, Rank.CHECK, "quiet") as quiet:
-            assert quiet == 99
-        with held(queue, Rank.CHECK, "third") as third:
-            assert third == pytest.approx(200 / 3, abs=1)
+from otp_service.admission import Rank, Turn
+from otp_service.work_queue import WorkQueue
 
 
 async def finished(queue: WorkQueue, asked: list[Turn]) -> list[Turn]:
@@ -126,6 +38,26 @@ class ExitStackOf:
     async def __aexit__(self, *_: object) -> None:
         for each in self._held:
             await each.__aexit__(None, None, None)
+
+
+async def test_a_start_that_is_owed_an_answer_goes_before_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    late, later = Turn(Rank.START, "a", due=2.0), Turn(Rank.START, "b", due=1.0)
+    asked = [Turn(Rank.CHECK, "a"), Turn(Rank.START, "a"), late, later]
+    monkeypatch.setattr(work_queue, "elapsed", lambda: 1.5)
+    assert await finished(WorkQueue(1), asked) == [later, asked[0], asked[1], late]
+    monkeypatch.setattr(work_queue, "elapsed", lambda: 2.5)
+    assert await finished(WorkQueue(1), asked) == [later, late, asked[0], asked[1]]
+
+
+async def test_a_start_gives_its_place_back_after_its_turn_and_a_check_keeps_it() -> None:
+    queue = WorkQueue(1)
+    start, check = Turn(Rank.START, "a"), Turn(Rank.CHECK, "a")
+    with queue.place(start), queue.place(check):
+        for turn in (start, check):
+            async with queue.turn(turn):
+                assert turn.held
+        assert (start.held, check.held) == (False, True)
+    assert not check.held
 
 
 async def test_checks_go_before_starts_and_clients_take_turns() -> None:

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins, texts
+from otp_service.admission import Turn
 from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
@@ -19,7 +20,6 @@ from otp_service.services.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.storage import buckets, opt_outs, sends, verifications
 from otp_service.storage.buckets import Taken
 from otp_service.storage.engine import AnyRow
-from otp_service.work_queue import Rank, Turn
 
 log = structlog.get_logger("otp_service.deliveries")
 
@@ -41,10 +41,10 @@ class Draft:
 class Job:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
-    `seconds_left`: of the lifetime; `taken`: its part of the limits.
+    `turn`: with its place in the hash queue; `seconds_left`: of the lifetime; `taken`: its part of the limits.
     """
 
-    client_id: str
+    turn: Turn
     verification_id: str
     number_id: int
     to: str = field(repr=False)
@@ -73,12 +73,12 @@ def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
     return routes
 
 
-async def draft(ctx: Context, client_id: str, verification_id: str, route: str, purpose: Purpose) -> Draft:
+async def draft(ctx: Context, turn: Turn, verification_id: str, route: str, purpose: Purpose) -> Draft:
     """Makes and hashes a PIN of ours where the route needs one: its hash is stored before the send."""
     if route == "pin":
         return Draft(route)
     pin = pins.generate(purpose.pin_length)
-    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, Turn(Rank.START, client_id)))
+    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, turn))
 
 
 def note(tx: Connection, job: Job, drafted: Draft, now: float) -> int:
@@ -130,7 +130,8 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
-    sent = await sending.send(ctx, drafted.route, _message(ctx, job, drafted), timeout, job.purpose.pin_length)
+    with ctx.hasher.queue.away(job.turn):
+        sent = await sending.send(ctx, drafted.route, _message(ctx, job, drafted), timeout, job.purpose.pin_length)
     log.info(
         "send",
         verification=job.verification_id,
@@ -144,7 +145,7 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
 
 async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int] | None:
     """The send over the next route, noted; None where the person has said STOP meanwhile."""
-    drafted = await draft(ctx, job.client_id, job.verification_id, route, job.purpose)
+    drafted = await draft(ctx, job.turn, job.verification_id, route, job.purpose)
 
     def step(tx: Connection) -> int | None:
         if not job.purpose.send_to_opted_out and opt_outs.is_out(tx, job.number_id):
@@ -160,8 +161,7 @@ async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent:
 async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
     pin_hash = drafted.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        with ctx.hasher.queue.place(Turn(Rank.CHECK, job.client_id), always=True) as turn:  # the message is out
-            pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin, turn)
+        pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin, job.turn)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
+from otp_service.admission import Rank, Turn
 from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.services import deliveries, idempotency, limits
@@ -15,7 +16,6 @@ from otp_service.services.verifications import found
 from otp_service.services.view import Verification, open_number, shown
 from otp_service.storage import failures, opt_outs, verifications
 from otp_service.storage.engine import AnyRow
-from otp_service.work_queue import Rank, Turn
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class _Plan:
     """A resend as the row reads; the first transaction decides."""
 
     client_id: str
+    turn: Turn
     row: AnyRow
     to: str = field(repr=False)
     purpose: Purpose
@@ -36,10 +37,10 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     plan = _plan(ctx, client_id, found(read), claim, deadline)
     routes = deliveries.usable_routes(plan.purpose, plan.row.carrier)
-    with ctx.hasher.queue.place(Turn(Rank.START, client_id)):
-        drafted = await deliveries.draft(ctx, client_id, verification_id, routes[0], plan.purpose)
-    job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
-    row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
+    with ctx.hasher.queue.place(plan.turn):
+        drafted = await deliveries.draft(ctx, plan.turn, verification_id, routes[0], plan.purpose)
+        job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
+        row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
     return shown(ctx, row, limits.left_of_client(ctx, client_id, job.taken))
 
 
@@ -51,7 +52,7 @@ def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadli
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
         raise Refusal("not_pending", "The configuration it was started under is gone; start a new verification.")
-    return _Plan(client_id, row, to, purpose, claim, deadline)
+    return _Plan(client_id, Turn(Rank.START, client_id), row, to, purpose, claim, deadline)
 
 
 def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Job, int]:
@@ -70,7 +71,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
         raise opted_out()
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
     job = Job(
-        client_id=client_id,
+        turn=plan.turn,
         number_id=number_id,
         verification_id=verification_id,
         to=plan.to,

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message
 
+from otp_service.admission import Rank
 from otp_service.api.routes import OPERATIONS
 from otp_service.services import health
 from tests.api.support import JSON, nothing_counted, post, problem, wrong_fields
@@ -211,12 +212,12 @@ async def test_a_caller_that_hangs_up_in_its_body_breaks_nothing(shared: Service
 async def test_too_much_at_once_is_overloaded_and_says_when_to_come_back(shared: Service) -> None:
     started = await shared.api.start()
     pin = shared.pin(started["to"])
-    hasher = shared.ctx.hasher
+    admission = shared.ctx.hasher.queue.admission
     async with nothing_counted(shared):
-        free, hasher.queue.places = hasher.queue.places, 0
+        most, admission.most = admission.most, dict.fromkeys(Rank, 0)
         problem(await shared.api.try_start(new_number()), 503, "overloaded")
         problem(await shared.api.try_check(started["id"], pin), 503, "overloaded")
-        hasher.queue.places = free
+        admission.most = most
     assert await shared.api.check(started["id"], pin) == "approved"
 
 

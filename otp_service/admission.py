@@ -1,0 +1,203 @@
+"""Who may come in to have something hashed, and who is told to come back when."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+
+from otp_service.clock import elapsed
+from otp_service.errors import Refusal
+from otp_service.metrics import HASH_QUEUE
+
+MOST_CHECKS_PER_THREAD = 100
+MOST_STARTS = 1000
+"""However fast hashes are: each place holds a request in memory, and a start a connection to the gateway as well."""
+BURST_SECONDS = 2.0
+"""What comes at once may wait so long for its turn."""
+BURST_STARTS = 256
+"""So many starts may come at once on any machine: most of their time they wait for the gateway."""
+STANDING_SECONDS = 0.5
+"""What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
+not empty only makes everybody late."""
+PATIENCE_SECONDS = 3.0
+START_SECONDS = 7.0
+"""A start that is as old as this goes before checks: it is answered within ten seconds."""
+LONGEST_RETRY_SECONDS = 30.0
+LOAD_SECONDS = 4.0
+"""Over this time the load by checks is averaged."""
+LEAST_FOR_STARTS = 0.1
+"""Of the threads, whatever checks take."""
+FIRST_GUESS_SECONDS = 0.03
+FIRST_GUESS_AWAY_SECONDS = 0.5
+
+
+class Rank(IntEnum):
+    """Lower goes first."""
+
+    CHECK = 0
+    START = 1
+
+
+@dataclass(eq=False)
+class Turn:
+    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place; `away`: at the gateway."""
+
+    rank: Rank
+    client: str
+    due: float = math.inf
+    held: bool = False
+    away: bool = False
+
+
+OURS = Turn(Rank.CHECK, "")
+"""Of the service itself."""
+
+
+class Admission:
+    """For one event loop. `threads`: how many hashes run at once.
+
+    A check has its place until it is answered. A start has it until its hash is done: while it is at the gateway its
+    hash is still to come, so as many are let in as come back no faster than they can be hashed.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.most = {Rank.CHECK: threads * MOST_CHECKS_PER_THREAD, Rank.START: MOST_STARTS}
+        self._taken: dict[Rank, Counter[str]] = {rank: Counter() for rank in Rank}
+        self._away = 0
+        self._seconds_per_hash = FIRST_GUESS_SECONDS
+        self._seconds_away = FIRST_GUESS_AWAY_SECONDS
+        self._checks = _Load()
+        self._calm_at = elapsed()
+        self._appointments = _Appointments()
+
+    @contextmanager
+    def place(self, turn: Turn) -> Iterator[Turn]:
+        """A place while the block runs, of a start until it is given back; Refusal `overloaded` where there is none."""
+        if not self._admits(turn):
+            raise self._overloaded(turn)
+        self._taken[turn.rank][turn.client] += 1
+        turn.held = True
+        if turn.rank is Rank.START:
+            turn.due = elapsed() + START_SECONDS
+        self._show()
+        try:
+            yield turn
+        finally:
+            self.give_back(turn)
+
+    def give_back(self, turn: Turn) -> None:
+        """The turn needs no place any more."""
+        if turn.held:
+            turn.held = False
+            taken = self._taken[turn.rank]
+            taken[turn.client] -= 1
+            if not taken[turn.client]:
+                del taken[turn.client]
+            self._show()
+
+    @contextmanager
+    def away(self, turn: Turn) -> Iterator[None]:
+        """The block waits for the gateway; a hash comes after it where the turn still has its place."""
+        if not turn.held:
+            yield
+            return
+        left_at = elapsed()
+        self._away += 1
+        self._show()
+        try:
+            yield
+        finally:
+            self._away -= 1
+            self._show()
+            self._seconds_away += (elapsed() - left_at - self._seconds_away) / 64
+
+    def note(self, rank: Rank, seconds: float) -> None:
+        """How long one hash took, as a moving average."""
+        self._seconds_per_hash += (seconds - self._seconds_per_hash) / 16
+        if rank is Rank.CHECK:
+            self._checks.add(seconds)
+
+    def _here(self) -> int:
+        """Checks, and starts that are not at the gateway."""
+        return sum(taken.total() for taken in self._taken.values()) - self._away
+
+    def _show(self) -> None:
+        HASH_QUEUE.set(self._here())
+
+    def _admits(self, turn: Turn) -> bool:
+        """Checks go first: how many starts wait is nothing to them."""
+        standing = self._stands()
+        seconds = STANDING_SECONDS if standing else BURST_SECONDS
+        here = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
+        if turn.rank is Rank.CHECK:
+            return self._has_room(turn, here)
+        least = 0.0 if standing else BURST_STARTS
+        in_flight = max(least, (self._seconds_away + seconds) * self._starts_per_second())
+        return self._here() < max(least, here) and self._has_room(turn, in_flight)
+
+    def _stands(self) -> bool:
+        """Whether there has been a queue for long."""
+        now = elapsed()
+        if self._here() <= self.threads:
+            self._calm_at = now
+        return now - self._calm_at > PATIENCE_SECONDS
+
+    def _starts_per_second(self) -> float:
+        """What checks leave."""
+        threads = max(self.threads - self._checks.threads(), LEAST_FOR_STARTS * self.threads)
+        return threads / self._seconds_per_hash
+
+    def _has_room(self, turn: Turn, places: float) -> bool:
+        taken, places = self._taken[turn.rank], min(self.most[turn.rank], places)
+        total = taken.total()
+        if total >= places:
+            return False
+        # Beyond half of it, nobody takes the room of the others.
+        clients = len(taken | {turn.client: 1})
+        return total < places / 2 or taken[turn.client] < max(1.0, places / clients)
+
+    def _overloaded(self, turn: Turn) -> Refusal:
+        """`retry_after`: when what waits now is done, and those who were refused before have come back."""
+        pause = self._seconds_per_hash / self.threads
+        wait = max(1, math.ceil(self._appointments.make(turn, self._here() * pause, pause)))
+        return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=wait)
+
+
+class _Appointments:
+    """When those who were refused come back: of each client one after the other, as fast as hashes are made.
+
+    All at once they would only be refused again, and that costs processor time as well.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Rank, str], float] = {}
+
+    def make(self, turn: Turn, soonest: float, pause: float) -> float:
+        """In how many seconds; at least `soonest`, and `pause` after the one before."""
+        now, who = elapsed(), (turn.rank, turn.client)
+        self._last = {each: at for each, at in self._last.items() if at > now}
+        at = max(now + soonest, self._last.get(who, now) + pause)
+        self._last[who] = min(at, now + LONGEST_RETRY_SECONDS)
+        return self._last[who] - now
+
+
+class _Load:
+    """How many threads something keeps busy, averaged over LOAD_SECONDS."""
+
+    def __init__(self) -> None:
+        self._threads = 0.0
+        self._at = elapsed()
+
+    def add(self, seconds: float) -> None:
+        """A thread was busy for so long."""
+        self._threads = self.threads() + seconds / LOAD_SECONDS
+
+    def threads(self) -> float:
+        """As of now."""
+        now = elapsed()
+        self._threads *= math.exp((self._at - now) / LOAD_SECONDS)
+        self._at = now
+        return self._threads

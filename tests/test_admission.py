@@ -1,0 +1,195 @@
+"""Who may come in: as many as are answered soon; starts as many as come back no faster than they can be hashed."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from otp_service import admission
+from otp_service.admission import Admission, Rank, Turn
+from otp_service.errors import Refusal
+
+FAST = 0.0001
+
+
+class Time:
+    """Time as the test lets it pass."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(admission, "elapsed", made)
+    return made
+
+
+def admission_of(threads: int, seconds: float) -> Admission:
+    """That of a machine whose hashes take so long."""
+    made = Admission(threads)
+    for _ in range(500):
+        made.note(Rank.START, seconds)
+    return made
+
+
+def learn(made: Admission, time: Time, seconds: float) -> None:
+    """The gateway has taken so long for each of many starts."""
+    for _ in range(500):
+        with made.place(Turn(Rank.START, "a")) as turn, made.away(turn):
+            time.now += seconds
+
+
+@contextmanager
+def held(made: Admission, rank: Rank, client: str, most: int = 10_000, *, away: bool = False) -> Iterator[int]:
+    """As many places as the client gets, each `away` at the gateway before the next comes; how many they are."""
+    with ExitStack() as stack:
+        count = 0
+        while count < most:
+            try:
+                turn = stack.enter_context(made.place(Turn(rank, client)))
+            except Refusal:
+                break
+            if away:
+                stack.enter_context(made.away(turn))
+            count += 1
+        yield count
+
+
+def refused(made: Admission, rank: Rank, client: str = "a") -> float:
+    """The refusal's `retry_after`."""
+    with pytest.raises(Refusal) as caught, made.place(Turn(rank, client)):
+        pass
+    assert caught.value.code == "overloaded"
+    assert caught.value.retry_after is not None
+    return caught.value.retry_after
+
+
+def test_a_burst_of_checks_gets_two_seconds_of_work_and_no_more_than_a_hundred_per_thread() -> None:
+    with held(admission_of(2, 0.02), Rank.CHECK, "a") as count:
+        assert count == pytest.approx(200, abs=1)
+    with held(admission_of(2, 0.1), Rank.CHECK, "a") as count:
+        assert count == pytest.approx(40, abs=1)
+    with held(admission_of(2, FAST), Rank.CHECK, "a") as count:
+        assert count == 200
+
+
+def test_starts_leave_checks_their_places() -> None:
+    made = admission_of(2, 0.02)
+    with held(made, Rank.START, "a") as starts, held(made, Rank.CHECK, "a") as checks:
+        assert starts == pytest.approx(admission.BURST_STARTS, abs=1)
+        assert checks == pytest.approx(200, abs=1)
+
+
+def test_starts_get_no_place_where_enough_checks_are_waiting(time: Time) -> None:
+    made = admission_of(2, 0.02)
+    with held(made, Rank.CHECK, "a", 60):
+        time.now += admission.PATIENCE_SECONDS / 2
+        with held(made, Rank.START, "a", 50) as starts:
+            assert starts == 50, "it may be a burst"
+        time.now += admission.PATIENCE_SECONDS
+        refused(made, Rank.START)
+
+
+def test_a_small_machine_too_takes_a_burst_of_starts_but_no_standing_queue_of_them(time: Time) -> None:
+    made = admission_of(1, 0.1)
+    with held(made, Rank.START, "a") as starts:
+        assert starts == admission.BURST_STARTS
+        refused(made, Rank.START)
+    with held(made, Rank.START, "a", 20):
+        time.now += 2 * admission.PATIENCE_SECONDS
+        refused(made, Rank.START)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 6.0])
+def test_as_many_starts_are_at_the_gateway_as_keep_the_threads_busy_when_they_come_back(
+    time: Time, seconds: float
+) -> None:
+    made = admission_of(2, 0.02)
+    learn(made, time, seconds)
+    with held(made, Rank.START, "a", away=True) as count:
+        assert count == pytest.approx(100 * (seconds + admission.BURST_SECONDS), rel=0.02)
+        refused(made, Rank.START)
+
+
+def test_a_start_keeps_its_place_until_its_hash_is_done() -> None:
+    made = admission_of(2, 0.02)
+    made.most[Rank.START] = 1
+    with made.place(Turn(Rank.START, "a")) as turn:
+        with made.away(turn):
+            refused(made, Rank.START)
+        refused(made, Rank.START)
+        made.give_back(turn)
+        with held(made, Rank.START, "a") as count:
+            assert count == 1
+            with made.away(turn):  # another route, after its hash: no hash is to come
+                refused(made, Rank.START)
+    with held(made, Rank.START, "a") as count:
+        assert count == 1, "nothing was given back twice"
+
+
+def test_memory_bounds_the_starts_in_flight(time: Time) -> None:
+    made = admission_of(2, FAST)
+    learn(made, time, 6.0)
+    with held(made, Rank.START, "a", away=True) as count:
+        assert count == admission.MOST_STARTS
+
+
+def test_starts_at_the_gateway_refuse_no_check(time: Time) -> None:
+    made = admission_of(2, 0.02)
+    learn(made, time, 6.0)
+    with held(made, Rank.START, "a", away=True), held(made, Rank.CHECK, "a") as checks:
+        assert checks == pytest.approx(200, abs=1)
+
+
+def test_what_checks_take_is_not_there_for_starts(time: Time) -> None:
+    made = admission_of(2, 0.02)
+    learn(made, time, 6.0)
+    for _ in range(1000):  # checks keep one of the two threads busy
+        time.now += 0.02
+        made.note(Rank.CHECK, 0.02)
+    with held(made, Rank.START, "a", away=True) as count:
+        assert count == pytest.approx(50 * (6.0 + admission.BURST_SECONDS), rel=0.03)
+        time.now += 6.0
+    time.now += 60.0
+    with held(made, Rank.START, "a", away=True) as count:
+        assert count == pytest.approx(100 * (6.0 + admission.BURST_SECONDS), rel=0.03), "they have gone"
+
+
+@pytest.mark.parametrize(("rank", "burst"), [(Rank.CHECK, 200), (Rank.START, admission.BURST_STARTS)])
+def test_a_queue_that_does_not_empty_lets_fewer_in_until_it_is_calm(time: Time, rank: Rank, burst: int) -> None:
+    made = admission_of(2, 0.02)
+    with held(made, rank, "a", 150):
+        time.now += admission.PATIENCE_SECONDS / 2
+        with held(made, rank, "a", 20) as count:
+            assert count == 20, "a burst may be followed by some more"
+        time.now += admission.PATIENCE_SECONDS
+        assert refused(made, rank) == pytest.approx(150 * 0.02 / 2, abs=1)
+    with held(made, rank, "a") as count:
+        assert count == pytest.approx(burst, abs=1), "calm again"
+
+
+def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_as_hashes_are_made(time: Time) -> None:
+    made = admission_of(2, 0.02)
+    with held(made, Rank.START, "a"):
+        waits = [refused(made, Rank.START) for _ in range(1000)]
+        assert waits == sorted(waits)
+        assert waits[0] == pytest.approx(admission.BURST_STARTS / 100, abs=1)
+        assert waits[-1] == pytest.approx(waits[0] + 1000 / 100, abs=1)
+        assert refused(made, Rank.START, "b") == waits[0], "of each client for itself"
+        assert max(refused(made, Rank.START) for _ in range(10_000)) == admission.LONGEST_RETRY_SECONDS
+        time.now += admission.LONGEST_RETRY_SECONDS
+        assert refused(made, Rank.START) == waits[0]
+
+
+@pytest.mark.parametrize(("rank", "half"), [(Rank.CHECK, 100), (Rank.START, admission.BURST_STARTS / 2)])
+def test_beyond_half_nobody_takes_the_room_of_the_others(rank: Rank, half: int) -> None:
+    made = admission_of(2, 0.02)
+    with held(made, rank, "quiet", 1), held(made, rank, "loud") as loud:
+        assert loud == pytest.approx(half, abs=1)
+        with held(made, rank, "quiet") as quiet:
+            assert quiet == pytest.approx(half - 1, abs=1)
