@@ -1,13 +1,14 @@
 """The table `buckets`: GCRA limits (ITU-T I.371), taken all or none in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import insert_into
+from otp_service.storage.engine import insert_by
 from otp_service.storage.tables import buckets
 
 b = buckets.c
@@ -32,25 +33,35 @@ class Taken:
     arrival: float
 
 
+@cache
+def _taking(insert: Callable[[sa.Table], Any], count: int) -> Any:
+    """Of so many buckets, built once: building it takes longer than running it. Row 0 is bound as `key_0` and so on."""
+    now = sa.bindparam("now", type_=sa.Double)
+    columns = (b.key, b.arrival, b.interval, b.tolerance)
+    rows = [sa.select(*(sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns)) for row in range(count)]
+    # Not VALUES: SQLAlchemy would compile several rows of them each time.
+    new = insert(buckets).from_select(columns, sa.union_all(*rows))
+    start = sa.case((b.arrival > now, b.arrival), else_=now)
+    arrival = start + new.excluded.interval
+    return new.on_conflict_do_update(
+        index_elements=[b.key],
+        set_={"arrival": arrival, "interval": new.excluded.interval, "tolerance": new.excluded.tolerance},
+        # A microsecond of slack: sums of doubles do not come out even.
+        where=arrival <= now + new.excluded.tolerance + 1e-6,
+    ).returning(b.key, b.interval, b.arrival)
+
+
 def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
     """Takes one unit of each bucket that has one. Fewer than asked: the caller rolls back.
 
     `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
     """
-    rows = [
-        {"key": t.key, "arrival": now + t.interval, "interval": t.interval, "tolerance": t.interval * t.burst}
-        for t in sorted(takes, key=lambda t: t.key)  # one order for all: no deadlock
-    ]
-    insert = insert_into(tx, buckets).values(rows)
-    start = sa.case((b.arrival > now, b.arrival), else_=now)
-    arrival = start + insert.excluded.interval
-    statement = insert.on_conflict_do_update(
-        index_elements=[b.key],
-        set_={"arrival": arrival, "interval": insert.excluded.interval, "tolerance": insert.excluded.tolerance},
-        # A microsecond of slack: sums of doubles do not come out even.
-        where=arrival <= now + insert.excluded.tolerance + 1e-6,
-    ).returning(b.key, b.interval, b.arrival)
-    return [Taken(row.key, row.interval, row.arrival) for row in tx.execute(statement)]
+    given: dict[str, Any] = {"now": now}
+    for row, t in enumerate(sorted(takes, key=lambda t: t.key)):  # one order for all: no deadlock
+        given |= {f"key_{row}": t.key, f"arrival_{row}": now + t.interval}
+        given |= {f"interval_{row}": t.interval, f"tolerance_{row}": t.interval * t.burst}
+    taken = tx.execute(_taking(insert_by(tx.dialect), len(takes)), given)
+    return [Taken(key, interval, arrival) for key, interval, arrival in taken]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:

@@ -1,13 +1,40 @@
 """The table `numbers`: the one place where a phone number stands, as keyed digest and sealed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import counts_by_key, insert_into
+from otp_service.storage.engine import counts_by_key, insert_into, insert_by
 from otp_service.storage.tables import keyring, numbers
+
+
+@cache
+def _remembering(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
+    """Built once: building it takes longer than running it. The first key's digest is bound as `digest_0`."""
+    digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
+    found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
+    new = insert(numbers).values(
+        digest=sa.func.coalesce(found, _recorded_digest(digests)),
+        sealed=sa.bindparam("sealed_number"),
+        seen_until=sa.bindparam("until"),
+    )
+    later = sa.case(
+        (numbers.c.seen_until > new.excluded.seen_until, numbers.c.seen_until), else_=new.excluded.seen_until
+    )
+    return new.on_conflict_do_update(
+        index_elements=[numbers.c.digest], set_={"sealed": new.excluded.sealed, "seen_until": later}
+    ).returning(numbers.c.id)
+
+
+def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnElement[str]:
+    first, *others = digests.items()
+    if not others:
+        return first[1]
+    recorded = sa.select(keyring.c.index_key).scalar_subquery()
+    return sa.case(dict(others), value=recorded, else_=first[1])
 
 
 def remember(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
@@ -15,26 +42,9 @@ def remember(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_un
 
     A new row is written under the key that the keyring records, so that replicas with other first keys agree.
     """
-    candidates = list(digests.values())
-    found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(candidates)).limit(1).scalar_subquery()
-    insert = insert_into(tx, numbers).values(
-        digest=sa.func.coalesce(found, _recorded_digest(digests)), sealed=sealed, seen_until=seen_until
-    )
-    later = sa.case(
-        (numbers.c.seen_until > insert.excluded.seen_until, numbers.c.seen_until), else_=insert.excluded.seen_until
-    )
-    statement = insert.on_conflict_do_update(
-        index_elements=[numbers.c.digest], set_={"sealed": insert.excluded.sealed, "seen_until": later}
-    ).returning(numbers.c.id)
-    return int(tx.execute(statement).scalar_one())
-
-
-def _recorded_digest(digests: Mapping[str, str]) -> Any:
-    first, *others = digests.items()
-    if not others:
-        return sa.literal(first[1])
-    recorded = sa.select(keyring.c.index_key).scalar_subquery()
-    return sa.case(dict(others), value=recorded, else_=first[1])
+    given: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
+    given |= {"sealed_number": sealed, "until": seen_until}
+    return int(tx.execute(_remembering(insert_by(tx.dialect), tuple(digests)), given).scalar_one())
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:

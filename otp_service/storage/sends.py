@@ -12,15 +12,17 @@ from otp_service.storage.tables import sends, verifications
 
 s = sends.c
 
+# Statements of every start are built once: building one takes longer than running it.
+_INSERT = sa.insert(sends).returning(s.id)
+_FINISH = sa.update(sends).where(s.id == sa.bindparam("this"))
+
 
 def insert(
     tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
 ) -> int:
     """The id of the new row. `pin_hash`: of a PIN of ours, which verifies from now on."""
-    statement = sa.insert(sends).values(
-        verification_id=verification_id, route=route, started_at=now, request_id=request_id, **_hash_columns(pin_hash)
-    )
-    return int(tx.execute(statement.returning(s.id)).scalar_one())
+    row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
+    return int(tx.execute(_INSERT, row | _hash_columns(pin_hash)).scalar_one())
 
 
 def finish(
@@ -37,9 +39,8 @@ def finish(
 
     `awaited`: the columns by which its receipt is found and asked for.
     """
-    statement = sa.update(sends).where(s.id == send_id)
-    statement = statement.values(outcome=outcome, reason=reason, finished_at=now, **_hash_columns(pin_hash))
-    tx.execute(statement.values(**awaited))
+    changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash), **awaited}
+    tx.execute(_FINISH, {"this": send_id, **changes})
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:

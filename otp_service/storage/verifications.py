@@ -1,17 +1,18 @@
 """The table `verifications`: one atomic statement per decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow, counts_by_key, insert_into
+from otp_service.storage.engine import AnyRow, counts_by_key, insert_by
 from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c
 
-# Built once: building a statement takes longer than running it.
+# Statements of every start are built once: building one takes longer than running it.
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
 
@@ -43,33 +44,56 @@ SHOWN = (
 """What the outside sees of a verification."""
 
 
+def _in_the_way() -> Any:
+    of_whom = {"client": v.client_id, "for_purpose": v.purpose, "in_slot": v.slot}
+    same_slot = sa.and_(v.status == PENDING, *(column == sa.bindparam(name) for name, column in of_whom.items()))
+    number = sa.bindparam("number", type_=v.number_id.type)
+    out = sa.select(opt_outs.c.opted_out).where(opt_outs.c.number_id == number).scalar_subquery()
+    waits = sa.select(failures.c.waits_until).where(
+        failures.c.number_id == number,
+        failures.c.client_id == sa.bindparam("client"),
+        failures.c.purpose == sa.bindparam("for_purpose"),
+    )
+    one = sa.select(sa.literal(1).label("one")).subquery()
+    beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
+    return sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))
+
+
+_IN_THE_WAY = _in_the_way()
+
+
 def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
     """One row: the slot's pending verification (columns None where there is none).
 
     With the number's `waits_until`, and whether it is `opted_out` (None: it never was).
     """
-    out = sa.select(opt_outs.c.opted_out).where(opt_outs.c.number_id == number_id).scalar_subquery()
-    waits = sa.select(failures.c.waits_until).where(
-        failures.c.number_id == number_id, failures.c.client_id == client_id, failures.c.purpose == purpose
-    )
-    one = sa.select(sa.literal(1).label("one")).subquery()
-    same_slot = sa.and_(v.client_id == client_id, v.purpose == purpose, v.slot == slot, v.status == PENDING)
-    beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
-    return tx.execute(sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))).one()
+    given = {"client": client_id, "for_purpose": purpose, "in_slot": slot, "number": number_id}
+    return tx.execute(_IN_THE_WAY, given).one()
+
+
+@cache
+def _inserting(insert: Callable[[sa.Table], Any]) -> Any:
+    return insert(verifications).on_conflict_do_nothing().returning(v.id)
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
     """Adds a verification; False where another took its slot in the same moment."""
-    statement = insert_into(tx, verifications).values(**values).on_conflict_do_nothing().returning(v.id)
-    return tx.execute(statement).first() is not None
+    return tx.execute(_inserting(insert_by(tx.dialect)), dict(values)).first() is not None
+
+
+def _reading() -> Any:
+    digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
+    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
+    statement = sa.select(*SHOWN, *beside, digest.label("digest"))
+    return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client"))
+
+
+_READ = _reading()
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
     """A client's verification, with what checks and resends ask for beside what is shown."""
-    digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
-    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
-    statement = sa.select(*SHOWN, *beside, digest.label("digest"))
-    return tx.execute(statement.where(v.id == verification_id, v.client_id == client_id)).first()
+    return tx.execute(_READ, {"this": verification_id, "client": client_id}).first()
 
 
 _END = (
@@ -121,17 +145,21 @@ def claim_resend(
     return tx.execute(statement).rowcount == 1
 
 
+@cache
+def _delivered(*, resend_at_moves: bool) -> Any:
+    newest = ~_other_sends(_THIS, sends.c.id > sa.bindparam("send"))
+    columns = [v.delivery_status, v.delivery_route, v.delivery_at, *([v.resend_at] if resend_at_moves else [])]
+    shown = {c.name: sa.case((newest, sa.bindparam(f"new_{c.name}", type_=c.type)), else_=c) for c in columns}
+    return sa.update(verifications).where(v.id == _THIS).values(**shown).returning(*SHOWN)
+
+
 def delivered(
     tx: Connection, verification_id: str, send_id: int, *, status: str, route: str, at: float, resend_at: float | None
 ) -> AnyRow:
     """Shows how a send went, unless a newer one tells more; `resend_at` moves where the next send need not wait."""
-    newest = ~_other_sends(verification_id, sends.c.id > send_id)
-    changes: dict[str, Any] = {"delivery_status": status, "delivery_route": route, "delivery_at": at}
-    if resend_at is not None:
-        changes["resend_at"] = resend_at
-    shown = {name: sa.case((newest, value), else_=v[name]) for name, value in changes.items()}
-    statement = sa.update(verifications).where(v.id == verification_id).values(**shown).returning(*SHOWN)
-    return tx.execute(statement).one()
+    given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
+    given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
+    return tx.execute(_delivered(resend_at_moves=resend_at is not None), given).one()
 
 
 def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
@@ -158,7 +186,7 @@ def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, 
     tx.execute(statement)
 
 
-def _other_sends(verification_id: str, which: sa.ColumnElement[bool]) -> sa.Exists:
+def _other_sends(verification_id: str | sa.BindParameter[str], which: sa.ColumnElement[bool]) -> sa.Exists:
     """Whether the verification has such sends that were not refused for sure."""
     not_refused = sends.c.outcome.is_distinct_from("refused")
     return sa.exists().where(sends.c.verification_id == verification_id, which, not_refused)
