@@ -11,13 +11,19 @@ from otp_service.clock import elapsed
 from otp_service.errors import Refusal
 from otp_service.metrics import HASH_QUEUE
 
+
+class Rank(IntEnum):
+    """Lower goes first."""
+
+    CHECK = 0
+    START = 1
+
+
 MOST_CHECKS_PER_THREAD = 100
 MOST_STARTS = 1000
 """However fast hashes are: each place holds a request in memory, and a start a connection to the gateway as well."""
-BURST_SECONDS = 2.0
-"""What comes at once may wait so long for its turn."""
-BURST_STARTS = 256
-"""So many starts may come at once on any machine: most of their time they wait for the gateway."""
+BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
+"""What comes at once may wait so long for its turn; a start is answered within ten, also after six at the gateway."""
 STANDING_SECONDS = 0.5
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
@@ -29,15 +35,9 @@ LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
-FIRST_GUESS_SECONDS = 0.03
-FIRST_GUESS_AWAY_SECONDS = 0.5
-
-
-class Rank(IntEnum):
-    """Lower goes first."""
-
-    CHECK = 0
-    START = 1
+FIRST_GUESS_SECONDS = 0.02
+PACE = 0.9
+"""Starts are let in a little faster than they can be hashed: what waits here in the end has the last word."""
 
 
 @dataclass(eq=False)
@@ -59,7 +59,7 @@ class Admission:
     """For one event loop. `threads`: how many hashes run at once.
 
     A check has its place until it is answered. A start has it until its hash is done: while it is at the gateway its
-    hash is still to come, so as many are let in as come back no faster than they can be hashed.
+    hash is still to come. So starts are let in at the pace at which they can be hashed when they come back.
     """
 
     def __init__(self, threads: int) -> None:
@@ -68,7 +68,7 @@ class Admission:
         self._taken: dict[Rank, Counter[str]] = {rank: Counter() for rank in Rank}
         self._away = 0
         self._seconds_per_hash = FIRST_GUESS_SECONDS
-        self._seconds_away = FIRST_GUESS_AWAY_SECONDS
+        self._paced_until = elapsed()
         self._checks = _Load()
         self._calm_at = elapsed()
         self._appointments = _Appointments()
@@ -82,6 +82,7 @@ class Admission:
         turn.held = True
         if turn.rank is Rank.START:
             turn.due = elapsed() + START_SECONDS
+            self._paced_until = max(self._paced_until, elapsed()) + PACE / self._starts_per_second()
         self._show()
         try:
             yield turn
@@ -104,7 +105,6 @@ class Admission:
         if not turn.held:
             yield
             return
-        left_at = elapsed()
         self._away += 1
         self._show()
         try:
@@ -112,7 +112,6 @@ class Admission:
         finally:
             self._away -= 1
             self._show()
-            self._seconds_away += (elapsed() - left_at - self._seconds_away) / 64
 
     def note(self, rank: Rank, seconds: float) -> None:
         """How long one hash took, as a moving average."""
@@ -129,35 +128,35 @@ class Admission:
 
     def _admits(self, turn: Turn) -> bool:
         """Checks go first: how many starts wait is nothing to them."""
-        standing = self._stands()
-        seconds = STANDING_SECONDS if standing else BURST_SECONDS
-        here = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
+        seconds = STANDING_SECONDS if self._stands() else BURST_SECONDS[turn.rank]
+        places = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
         if turn.rank is Rank.CHECK:
-            return self._has_room(turn, here)
-        least = 0.0 if standing else BURST_STARTS
-        in_flight = max(least, (self._seconds_away + seconds) * self._starts_per_second())
-        return self._here() < max(least, here) and self._has_room(turn, in_flight)
+            return self._has_room(turn, self._taken[turn.rank].total() / places)
+        ahead = max(0.0, self._paced_until - elapsed())
+        return self._here() < places and self._has_room(turn, ahead / seconds)
+
+    def _has_room(self, turn: Turn, used: float) -> bool:
+        """Whether there is a place; `used`: which share of them is taken."""
+        taken = self._taken[turn.rank]
+        total = taken.total()
+        if used >= 1 or total >= self.most[turn.rank]:
+            return False
+        # Beyond half of it, nobody takes the room of the others.
+        clients = len(taken | {turn.client: 1})
+        return used < 0.5 or taken[turn.client] < max(1.0, total / used / clients)
 
     def _stands(self) -> bool:
         """Whether there has been a queue for long."""
         now = elapsed()
         if self._here() <= self.threads:
             self._calm_at = now
+            self._appointments.forget()  # who was to come has come, or does not
         return now - self._calm_at > PATIENCE_SECONDS
 
     def _starts_per_second(self) -> float:
         """What checks leave."""
         threads = max(self.threads - self._checks.threads(), LEAST_FOR_STARTS * self.threads)
         return threads / self._seconds_per_hash
-
-    def _has_room(self, turn: Turn, places: float) -> bool:
-        taken, places = self._taken[turn.rank], min(self.most[turn.rank], places)
-        total = taken.total()
-        if total >= places:
-            return False
-        # Beyond half of it, nobody takes the room of the others.
-        clients = len(taken | {turn.client: 1})
-        return total < places / 2 or taken[turn.client] < max(1.0, places / clients)
 
     def _overloaded(self, turn: Turn) -> Refusal:
         """`retry_after`: when what waits now is done, and those who were refused before have come back."""
@@ -174,6 +173,10 @@ class _Appointments:
 
     def __init__(self) -> None:
         self._last: dict[tuple[Rank, str], float] = {}
+
+    def forget(self) -> None:
+        """Whoever is refused from now on need not wait for others."""
+        self._last.clear()
 
     def make(self, turn: Turn, soonest: float, pause: float) -> float:
         """In how many seconds; at least `soonest`, and `pause` after the one before."""
