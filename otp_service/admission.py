@@ -35,7 +35,6 @@ LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
-FIRST_GUESS_SECONDS = 0.02
 PACE = 0.9
 """Starts are let in a little faster than they can be hashed: what waits here in the end has the last word."""
 
@@ -56,18 +55,18 @@ OURS = Turn(Rank.CHECK, "")
 
 
 class Admission:
-    """For one event loop. `threads`: how many hashes run at once.
+    """For one event loop. `threads`: how many hashes run at once; `seconds`: how long one takes, to begin with.
 
     A check has its place until it is answered. A start has it until its hash is done: while it is at the gateway its
     hash is still to come. So starts are let in at the pace at which they can be hashed when they come back.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, seconds: float) -> None:
         self.threads = threads
         self.most = {Rank.CHECK: threads * MOST_CHECKS_PER_THREAD, Rank.START: MOST_STARTS}
         self._taken: dict[Rank, Counter[str]] = {rank: Counter() for rank in Rank}
         self._away = 0
-        self._seconds_per_hash = FIRST_GUESS_SECONDS
+        self._seconds_per_hash = seconds
         self._paced_until = elapsed()
         self._checks = _Load()
         self._calm_at = elapsed()

@@ -37,9 +37,10 @@ class PinHasher:
     def __init__(self, vault: Vault, cost: Argon2Cost) -> None:
         self._vault = vault
         self._cost = cost
+        begun = time.perf_counter()
         self._dummy = self._hash(b"no such pin", secrets.token_bytes(16))
         self.threads = usable_cores()
-        self.queue = WorkQueue(self.threads)
+        self.queue = WorkQueue(self.threads, time.perf_counter() - begun)
         self._threads = Threads(self.threads, "hash")
 
     async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:

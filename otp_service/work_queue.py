@@ -16,10 +16,13 @@ Waiting = asyncio.Future[None]
 
 
 class WorkQueue:
-    """For one event loop. `threads`: how many works run at once; `admission`: who may wait for one."""
+    """For one event loop. `threads`: how many works run at once; `seconds`: how long one takes, to begin with.
 
-    def __init__(self, threads: int) -> None:
-        self.admission = Admission(threads)
+    `admission`: who may wait for one.
+    """
+
+    def __init__(self, threads: int, seconds: float) -> None:
+        self.admission = Admission(threads, seconds)
         self.place = self.admission.place
         self.away = self.admission.away
         # One more than threads, so that none is idle until the loop hears that it is done.

@@ -30,14 +30,6 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return made
 
 
-def admission_of(threads: int, seconds: float) -> Admission:
-    """That of a machine whose hashes take so long."""
-    made = Admission(threads)
-    for _ in range(500):
-        made.note(Rank.START, seconds)
-    return made
-
-
 @contextmanager
 def held(made: Admission, rank: Rank, client: str, most: int = 10_000, *, away: bool = False) -> Iterator[int]:
     """As many places as the client gets, each `away` at the gateway before the next comes; how many they are."""
@@ -64,23 +56,31 @@ def refused(made: Admission, rank: Rank, client: str = "a") -> float:
 
 
 def test_a_burst_of_checks_gets_two_seconds_of_work_and_no_more_than_a_hundred_per_thread() -> None:
-    with held(admission_of(2, 0.02), Rank.CHECK, "a") as count:
+    with held(Admission(2, 0.02), Rank.CHECK, "a") as count:
         assert count == pytest.approx(200, abs=1)
-    with held(admission_of(2, 0.1), Rank.CHECK, "a") as count:
+    with held(Admission(2, 0.1), Rank.CHECK, "a") as count:
         assert count == pytest.approx(40, abs=1)
-    with held(admission_of(2, FAST), Rank.CHECK, "a") as count:
+    with held(Admission(2, FAST), Rank.CHECK, "a") as count:
         assert count == 200
 
 
 def test_starts_leave_checks_their_places() -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     with held(made, Rank.START, "a") as starts, held(made, Rank.CHECK, "a") as checks:
         assert starts == pytest.approx(300, abs=1)
         assert checks == pytest.approx(200, abs=1)
 
 
+def test_places_follow_how_long_hashes_take() -> None:
+    made = Admission(2, 0.02)
+    for _ in range(100):
+        made.note(Rank.CHECK, 0.1)
+    with held(made, Rank.CHECK, "a") as checks:
+        assert checks == pytest.approx(40, abs=1)
+
+
 def test_starts_get_no_place_where_enough_checks_are_waiting(time: Time) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     with held(made, Rank.CHECK, "a", 60):
         time.now += admission.PATIENCE_SECONDS / 2
         with held(made, Rank.START, "a", 50) as starts:
@@ -116,13 +116,13 @@ def in_flight(made: Admission, time: Time, seconds: float, away: float) -> list[
 def test_as_many_starts_are_at_the_gateway_as_keep_the_threads_busy_when_they_come_back(
     time: Time, away: float
 ) -> None:
-    counts = in_flight(admission_of(2, 0.02), time, 20.0, away)
+    counts = in_flight(Admission(2, 0.02), time, 20.0, away)
     assert counts[0] == pytest.approx(300 / admission.PACE, rel=0.02), "a burst"
     assert counts[-1] == pytest.approx(100 * away / admission.PACE, rel=0.1)
 
 
 def test_what_checks_take_is_not_there_for_starts(time: Time) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     for _ in range(1000):  # checks keep one of the two threads busy
         time.now += 0.02
         made.note(Rank.CHECK, 0.02)
@@ -134,7 +134,7 @@ def test_what_checks_take_is_not_there_for_starts(time: Time) -> None:
 
 
 def test_a_start_keeps_its_place_until_its_hash_is_done() -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     made.most[Rank.START] = 1
     with made.place(Turn(Rank.START, "a")) as turn:
         with made.away(turn):
@@ -150,12 +150,12 @@ def test_a_start_keeps_its_place_until_its_hash_is_done() -> None:
 
 
 def test_memory_bounds_the_starts_in_flight() -> None:
-    with held(admission_of(2, FAST), Rank.START, "a", away=True) as count:
+    with held(Admission(2, FAST), Rank.START, "a", away=True) as count:
         assert count == admission.MOST_STARTS
 
 
 def test_starts_at_the_gateway_refuse_no_check(time: Time) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     with held(made, Rank.START, "a", away=True) as starts:
         time.now += 6.0
         with held(made, Rank.CHECK, "a") as checks:
@@ -165,7 +165,7 @@ def test_starts_at_the_gateway_refuse_no_check(time: Time) -> None:
 
 @pytest.mark.parametrize(("rank", "burst"), [(Rank.CHECK, 200), (Rank.START, 300)])
 def test_a_queue_that_does_not_empty_lets_fewer_in_until_it_is_calm(time: Time, rank: Rank, burst: int) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     with held(made, rank, "a", 150):
         time.now += admission.PATIENCE_SECONDS / 2
         with held(made, rank, "a", 20) as count:
@@ -178,7 +178,7 @@ def test_a_queue_that_does_not_empty_lets_fewer_in_until_it_is_calm(time: Time, 
 
 
 def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_as_hashes_are_made(time: Time) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     with held(made, Rank.START, "a"):
         waits = [refused(made, Rank.START) for _ in range(1000)]
         assert waits == sorted(waits)
@@ -193,7 +193,7 @@ def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_a
 
 @pytest.mark.parametrize(("rank", "half"), [(Rank.CHECK, 100), (Rank.START, 150 / admission.PACE)])
 def test_beyond_half_nobody_takes_the_room_of_the_others(rank: Rank, half: float) -> None:
-    made = admission_of(2, 0.02)
+    made = Admission(2, 0.02)
     away = rank is Rank.START
     with held(made, rank, "quiet", 1, away=away), held(made, rank, "loud", away=away) as loud:
         assert loud == pytest.approx(half, abs=2)

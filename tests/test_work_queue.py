@@ -44,13 +44,13 @@ async def test_a_start_that_is_owed_an_answer_goes_before_checks(monkeypatch: py
     late, later = Turn(Rank.START, "a", due=2.0), Turn(Rank.START, "b", due=1.0)
     asked = [Turn(Rank.CHECK, "a"), Turn(Rank.START, "a"), late, later]
     monkeypatch.setattr(work_queue, "elapsed", lambda: 1.5)
-    assert await finished(WorkQueue(1), asked) == [later, asked[0], asked[1], late]
+    assert await finished(WorkQueue(1, 0.02), asked) == [later, asked[0], asked[1], late]
     monkeypatch.setattr(work_queue, "elapsed", lambda: 2.5)
-    assert await finished(WorkQueue(1), asked) == [later, late, asked[0], asked[1]]
+    assert await finished(WorkQueue(1, 0.02), asked) == [later, late, asked[0], asked[1]]
 
 
 async def test_a_start_gives_its_place_back_after_its_turn_and_a_check_keeps_it() -> None:
-    queue = WorkQueue(1)
+    queue = WorkQueue(1, 0.02)
     start, check = Turn(Rank.START, "a"), Turn(Rank.CHECK, "a")
     with queue.place(start), queue.place(check):
         for turn in (start, check):
@@ -62,7 +62,7 @@ async def test_a_start_gives_its_place_back_after_its_turn_and_a_check_keeps_it(
 
 async def test_checks_go_before_starts_and_clients_take_turns() -> None:
     asked = [Turn(Rank.START, "a")] + [Turn(Rank.CHECK, "a")] * 3 + [Turn(Rank.CHECK, "b")]
-    order = await finished(WorkQueue(1), asked)
+    order = await finished(WorkQueue(1, 0.02), asked)
     assert [(turn.rank, turn.client) for turn in order] == [
         (Rank.CHECK, "a"),
         (Rank.CHECK, "b"),
@@ -73,7 +73,7 @@ async def test_checks_go_before_starts_and_clients_take_turns() -> None:
 
 
 async def test_who_gives_up_while_waiting_leaves_the_turn_to_the_next() -> None:
-    queue, turn, ran = WorkQueue(1), Turn(Rank.CHECK, "a"), []
+    queue, turn, ran = WorkQueue(1, 0.02), Turn(Rank.CHECK, "a"), []
 
     async def work(name: str) -> None:
         async with queue.turn(turn):
