@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from otp_service.admission import Admission, Rank, Turn
 from otp_service.clock import elapsed
 
-__all__ = ["Rank", "Turn", "WorkQueue"]
-
 Waiting = asyncio.Future[None]
 
 

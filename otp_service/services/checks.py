@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins
+from otp_service.admission import Rank, Turn
 from otp_service.errors import FieldError, Refusal
 from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
@@ -17,7 +18,6 @@ from otp_service.services.view import Verification, shown
 from otp_service.storage import attempts, events, failures, verifications
 from otp_service.storage.attempts import Spent, Unspent
 from otp_service.storage.engine import AnyRow
-from otp_service.work_queue import Rank, Turn
 
 
 @dataclass(frozen=True)
