@@ -1,0 +1,178 @@
+"""What happened in a test: every call and its answer, every message at a handset, every row at the end."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, make_url
+
+from otp_service.services.view import open_number
+from otp_service.storage.engine import make_engine
+from otp_service.storage.tables import events, failures, notifications, numbers, sends, verifications
+from otp_service.vault import Vault
+
+MAY_HAVE_LEFT = ("accepted", "unknown", None)
+"""Outcomes of a send that a message may belong to."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a client and what it got. `status`: None where no answer came; `key`: its Idempotency-Key."""
+
+    operation: str
+    status: int | None
+    body: dict[str, Any] = field(default_factory=dict, repr=False)
+    to: str | None = field(default=None, repr=False)
+    verification_id: str | None = None
+    pin: str | None = field(default=None, repr=False)
+    key: str | None = None
+
+    @property
+    def result(self) -> str | None:
+        """Of a check that was answered."""
+        return self.body.get("result") if self.operation == "check" and self.status == 200 else None
+
+    @property
+    def verification(self) -> dict[str, Any]:
+        """The verification in the answer; empty where there is none."""
+        if self.status not in (200, 201) or self.operation == "notify":
+            return {}
+        shown: dict[str, Any] = self.body.get("verification", self.body) if self.operation == "check" else self.body
+        return shown
+
+    def surely_sent_nothing(self) -> bool:
+        """Whether the answer rules a message out: refused, or the pending one again."""
+        if self.operation not in ("start", "resend", "notify"):
+            return True
+        refused = self.status is not None and (400 <= self.status < 500 or self.status == 502)
+        return refused or (self.operation == "start" and self.status == 200)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a handset got. `at`: seconds since the epoch."""
+
+    to: str = field(repr=False)
+    at: float
+    pin: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class VerificationRow:
+    """`to`: None where it is not known (any more)."""
+
+    id: str
+    to: str | None = field(repr=False)
+    client: str = "client"
+    purpose: str = "signup"
+    status: str = "pending"
+    delivery_status: str = "sent"
+    attempts: int = 5
+    attempts_spent: int = 0
+    attempts_compared: int = 0
+    created_at: float = 0.0
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class SendRow:
+    """`has_hash`: it verifies."""
+
+    verification_id: str
+    route: str = "pin"
+    outcome: str | None = "accepted"
+    started_at: float = 0.0
+    has_hash: bool = False
+    request_id: int | None = None
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """Of checks alone."""
+
+    verification_id: str
+    result: str
+
+
+@dataclass(frozen=True)
+class FailureRow:
+    """Wrong checks in a row, of a number."""
+
+    to: str | None = field(repr=False)
+    client: str = "client"
+    purpose: str = "signup"
+    checks: int = 0
+
+
+@dataclass(frozen=True)
+class NotificationRow:
+    """A message that is no PIN."""
+
+    id: str
+    to: str | None = field(repr=False)
+    status: str = "sent"
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The tables at the end."""
+
+    verifications: list[VerificationRow] = field(default_factory=list)
+    sends: list[SendRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    failures: list[FailureRow] = field(default_factory=list)
+    notifications: list[NotificationRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class History:
+    """All of it. `slack`: seconds by which the clocks of the service and of the handsets may differ."""
+
+    calls: list[Call]
+    messages: list[Message]
+    rows: Rows
+    slack: float = 0.5
+
+
+def messages_of(delivered: Iterable[dict[str, Any]], numbers_used: Iterable[str]) -> list[Message]:
+    """What the simulator delivered to these numbers, oldest first."""
+    ours = set(numbers_used)
+    found = [Message(each["to"], _seconds(each["at"]), each["pin"]) for each in delivered if each["to"] in ours]
+    return sorted(found, key=lambda message: message.at)
+
+
+def _seconds(rfc3339: str) -> float:
+    return datetime.fromisoformat(rfc3339).timestamp()
+
+
+def read_rows(database_url: str, vault: Vault) -> Rows:
+    """Every row, read past the service. `vault`: opens the numbers."""
+    engine = make_engine(make_url(database_url).render_as_string(hide_password=False))
+    try:
+        with engine.connect() as tx:
+            return _rows(tx, lambda sealed: open_number(vault, sealed))
+    finally:
+        engine.dispose()
+
+
+def _rows(tx: Connection, opened: Callable[[str | None], str | None]) -> Rows:
+    number = {row.id: opened(row.sealed) for row in tx.execute(sa.select(numbers.c.id, numbers.c.sealed))}
+    v, s, n, f = verifications.c, sends.c, notifications.c, failures.c
+    shown = (v.delivery_status, v.attempts, v.attempts_spent, v.attempts_compared, v.created_at, v.ended_at)
+    checks = sa.select(events.c.verification_id, events.c.result).where(events.c.type == "check")
+    sent = sa.select(s.verification_id, s.route, s.outcome, s.started_at, s.pin_hash.is_not(None), s.request_id)
+    told = sa.select(n.id, n.number_id, n.status, n.created_at)
+    begun = sa.select(v.id, v.number_id, v.client_id, v.purpose, v.status, *shown)
+    wrong = sa.select(f.number_id, f.client_id, f.purpose, f.checks)
+    return Rows(
+        verifications=[VerificationRow(row[0], number.get(row[1]), *row[2:]) for row in tx.execute(begun)],
+        sends=[
+            SendRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in tx.execute(sent.order_by(s.id))
+        ],
+        events=[EventRow(*row) for row in tx.execute(checks)],
+        failures=[FailureRow(number.get(row[0]), *row[1:]) for row in tx.execute(wrong)],
+        notifications=[NotificationRow(row[0], number.get(row[1]), *row[2:]) for row in tx.execute(told)],
+    )
