@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: a gateway, and every test of the service on both databases."""
 
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,23 @@ from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
 
 __all__ = ["postgres_server"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of tests/faults: docs/faults.md."""
+    parser.addoption("--faults", action="store_true", help="tests/faults in their long form: minutes, not seconds")
+    parser.addoption("--fault-seed", type=int, help="what they choose at random; the same seed gives the same plan")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One seed for all processes: the workers of xdist inherit it."""
+    if config.option.fault_seed is None:
+        config.option.fault_seed = secrets.randbelow(10**6)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """So that a failure can be repeated."""
+    return f"faults: --fault-seed {config.option.fault_seed}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,8 @@ MAY_HAVE_LEFT = ("accepted", "unknown", None)
 
 @dataclass(frozen=True)
 class Call:
-    """One request of a client and what it got. `status`: None where no answer came; `key`: its Idempotency-Key."""
+    """One request of a client and what it got. `status`: None where no answer came; `key`: its Idempotency-Key;
+    `seconds`: until the answer."""
 
     operation: str
     status: int | None
@@ -28,6 +29,8 @@ class Call:
     verification_id: str | None = None
     pin: str | None = field(default=None, repr=False)
     key: str | None = None
+    retry_after: str | None = None
+    seconds: float = 0.0
 
     @property
     def result(self) -> str | None:

@@ -1,0 +1,121 @@
+"""A server that kills itself: at the step of a request that its header `Crash-At` names.
+
+A step is a point before or after a commit, a call of the gateway, a hash, and before the answer leaves. `GET /steps`
+tells how many the newest request with that header has taken.
+"""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from otp_service import app
+from otp_service.cli import serve
+from otp_service.gateways import base
+from otp_service.gateways.ogangi.client import OgangiGateway
+from otp_service.hashing import PinHash, PinHasher
+from otp_service.services.background import Loop
+from otp_service.services.context import Context
+from otp_service.storage.engine import Database
+
+T = TypeVar("T")
+HEADER = b"crash-at"
+
+
+@dataclass
+class _Steps:
+    """Of the newest request that asked for it."""
+
+    taken: int = 0
+    crash_at: int = 0
+
+    def step(self) -> None:
+        self.taken += 1
+        if self.taken == self.crash_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def around(self, work: Awaitable[T]) -> T:
+        self.step()
+        result = await work
+        self.step()
+        return result
+
+
+_steps = _Steps()
+
+
+class _Database(Database):
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        def and_step(tx: Connection) -> T:
+            result = work(tx)
+            _steps.step()  # the statements are run, and not committed
+            return result
+
+        result = await super().write(and_step)
+        _steps.step()
+        return result
+
+
+class _Hasher(PinHasher):
+    async def hash(self, *args: Any) -> PinHash:
+        return await _steps.around(super().hash(*args))
+
+    async def matches(self, *args: Any) -> bool:
+        return await _steps.around(super().matches(*args))
+
+    async def compare_nothing(self, *args: Any) -> None:
+        await _steps.around(super().compare_nothing(*args))
+
+
+class _Gateway(OgangiGateway):
+    async def send_pin(self, *args: Any) -> base.Sent:
+        return await _steps.around(super().send_pin(*args))
+
+    async def send_sms(self, *args: Any) -> base.Sent:
+        return await _steps.around(super().send_sms(*args))
+
+    async def send_mt(self, *args: Any) -> base.Sent:
+        return await _steps.around(super().send_mt(*args))
+
+
+class _Counted:
+    """Around the application."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == "/steps":
+            await PlainTextResponse(str(_steps.taken))(scope, receive, send)
+            return
+        crash_at = dict(scope.get("headers", [])).get(HEADER)
+        if crash_at is not None:
+            _steps.taken, _steps.crash_at = 0, int(crash_at)
+
+        async def sending(message: Message) -> None:
+            if crash_at is not None and message["type"] == "http.response.start":
+                _steps.step()
+            await send(message)
+
+        await self._inner(scope, receive, sending)
+
+
+def crash_when_asked() -> None:
+    """The twist of a Replica. Of all loops only the outbox runs: the others would take steps of their own."""
+    loops, worker = app._loops, serve.worker
+
+    def only_outbox(ctx: Context) -> list[Loop]:
+        return [loop for loop in loops(ctx) if loop.name == "outbox"]
+
+    def counted() -> Starlette:
+        return _Counted(worker())  # type: ignore[return-value]
+
+    parts = {"Database": _Database, "PinHasher": _Hasher, "OgangiGateway": _Gateway, "_loops": only_outbox}
+    vars(app).update(parts)
+    vars(serve).update(worker=counted)
