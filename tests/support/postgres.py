@@ -69,12 +69,17 @@ class Server:
 
 
 class Cluster(Server):
-    """A private cluster on a socket of its own, gone with its files when it is stopped."""
+    """A private cluster on a socket of its own, gone with its files when it is stopped.
 
-    def __init__(self, binaries: Path) -> None:
+    `data`: an empty folder; `settings`: over SETTINGS, by which a crash can lose the newest commits.
+    """
+
+    def __init__(self, binaries: Path, data: Path | None = None, **settings: str) -> None:
         # Short, since a socket's path has some hundred characters; open to the account that postgres runs as.
         shared = "/tmp"  # noqa: S108
         self.directory = Path(tempfile.mkdtemp(prefix="otp-pg-", dir=shared if os.access(shared, os.W_OK) else None))
+        self._settings = {**SETTINGS, **settings}
+        self._data = data or self.directory / "data"
         super().__init__(f"postgresql://{ROLE}@/postgres?host={self.directory}")
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self.directory / "log"
@@ -93,8 +98,8 @@ class Cluster(Server):
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        command = [str(self._binaries / "postgres"), "-D", str(self.directory / "data"), "-k", str(self.directory)]
-        options = [option for name, value in SETTINGS.items() for option in ("-c", f"{name}={value}")]
+        command = [str(self._binaries / "postgres"), "-D", str(self._data), "-k", str(self.directory)]
+        options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *options],
@@ -105,7 +110,7 @@ class Cluster(Server):
                 start_new_session=True,
                 preexec_fn=_end_with_parent(),
                 cwd=self.directory,
-                **_account(),
+                **account(),
             )
         self._wait()
 
@@ -123,11 +128,11 @@ class Cluster(Server):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _give_directory_away(self) -> None:
-        if account := _account():
-            os.chown(self.directory, account["user"], account["group"])
+        if owner := account():
+            os.chown(self.directory, owner["user"], owner["group"])
 
     def _initialise(self) -> None:
-        command = [str(self._binaries / "initdb"), "-D", str(self.directory / "data"), "-U", ROLE, "--auth=trust"]
+        command = [str(self._binaries / "initdb"), "-D", str(self._data), "-U", ROLE, "--auth=trust"]
         done = subprocess.run(
             [*command, "--encoding=UTF8", "--locale=C", "--no-sync"],
             stdin=subprocess.DEVNULL,
@@ -135,7 +140,7 @@ class Cluster(Server):
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.directory,
-            **_account(),
+            **account(),
         )
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}")
@@ -197,7 +202,7 @@ def _major(binaries: Path) -> int:
         return 0
     try:
         asked = subprocess.run(
-            [binaries / "postgres", "--version"], capture_output=True, text=True, cwd="/", **_account()
+            [binaries / "postgres", "--version"], capture_output=True, text=True, cwd="/", **account()
         )
     except OSError:
         return 0
@@ -212,7 +217,7 @@ def _copy_of_wheel(binaries: Path, directory: Path) -> Path:
     return directory / binaries.relative_to(package.parent)
 
 
-def _account() -> dict[str, Any]:
+def account() -> dict[str, Any]:
     """Whom to run as: PostgreSQL refuses to be root."""
     if os.geteuid() != 0:
         return {}
