@@ -51,13 +51,13 @@ _steps = _Steps()
 
 
 class _Database(Database):
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], **how: Any) -> T:
         def and_step(tx: Connection) -> T:
             result = work(tx)
             _steps.step()  # the statements are run, and not committed
             return result
 
-        result = await super().write(and_step)
+        result = await super().write(and_step, **how)
         _steps.step()
         return result
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection
 
 from otp_service.services.view import open_number
-from otp_service.storage.engine import make_engine
+from otp_service.storage.engine import Database
 from otp_service.storage.tables import events, failures, notifications, numbers, sends, verifications
 from otp_service.vault import Vault
 
@@ -153,12 +153,12 @@ def _seconds(rfc3339: str) -> float:
 
 def read_rows(database_url: str, vault: Vault) -> Rows:
     """Every row, read past the service. `vault`: opens the numbers."""
-    engine = make_engine(make_url(database_url).render_as_string(hide_password=False))
+    database = Database(database_url)
     try:
-        with engine.connect() as tx:
+        with database.engine.connect() as tx:
             return _rows(tx, lambda sealed: open_number(vault, sealed))
     finally:
-        engine.dispose()
+        database.close()
 
 
 def _rows(tx: Connection, opened: Callable[[str | None], str | None]) -> Rows:
