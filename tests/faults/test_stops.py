@@ -1,0 +1,83 @@
+"""SIGTERM under load, rolling restarts, the release before this schema beside this one: what is in flight ends, and
+nothing honest fails but what can be repeated."""
+
+import asyncio
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import afterwards, history_of, judge
+from tests.faults.honest import honest_load
+from tests.faults.people import Recorder
+from tests.faults.replica import fleet
+from tests.processes.test_replicas import new_key
+from tests.support.processes import ROOT, launched
+from tests.support.servers import free_port
+from tests.support.vendor import Vendor
+
+ROUNDS, ROUNDS_IN_LONG = 1, 20
+TOGETHER_SECONDS, TOGETHER_SECONDS_IN_LONG = 1.5, 30.0
+
+
+async def test_a_rolling_restart_turns_nobody_away(
+    database_url: str, settings: dict[str, str], vendor: Vendor, chance: random.Random, long_form: bool
+) -> None:
+    recorder = Recorder(await new_key(database_url, "app"))
+    vendor.fail("pin", "slow", times=None, seconds=0.2)
+    with fleet(settings, settings) as servers:
+        for server in servers:
+            await server.ready()
+        async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:
+            for server in servers * (ROUNDS_IN_LONG if long_form else ROUNDS):
+                await load.more()
+                assert await asyncio.to_thread(server.stop) == 0
+                server.start()
+                await server.ready()
+            await load.more()
+    async with afterwards(database_url, vendor) as service:
+        history = history_of(recorder, vendor, database_url, service.ctx.vault)
+        assert {send.outcome for send in history.rows.sends} == {"accepted"}, "what was in flight has ended"
+        judge(recorder, vendor, database_url, service.ctx.vault)
+
+
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was before the newest migration."""
+    newest = max((ROOT / "migrations" / "versions").glob("0*.py"))
+    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest.relative_to(ROOT))).decode().strip()
+    if not added:
+        pytest.skip("the history that the previous release is taken from is not here")
+    folder = tmp_path_factory.mktemp("previous")
+    subprocess.run(["tar", "-x", "-C", folder], input=_git("archive", f"{added}^"), check=True)
+    return folder
+
+
+def _git(*arguments: str) -> bytes:
+    """Its output; skips where there is no git, or not that much of the history."""
+    try:
+        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("the history that the previous release is taken from is not here")
+
+
+async def test_the_release_before_this_schema_works_beside_this_one(
+    database_url: str,
+    settings: dict[str, str],
+    vendor: Vendor,
+    chance: random.Random,
+    previous: Path,
+    long_form: bool,
+) -> None:
+    recorder = Recorder(await new_key(database_url, "app"))
+    port = free_port()
+    of_previous = {**settings, "PYTHONPATH": str(previous)}
+    with fleet(settings) as (server,), launched("serve", "--port", str(port), settings=of_previous) as old:
+        old.url = f"http://127.0.0.1:{port}"
+        await asyncio.gather(server.ready(), asyncio.to_thread(old.wait_for, old.is_ready))
+        async with honest_load(recorder, vendor, [server.url, old.url], chance) as load:
+            await asyncio.sleep(TOGETHER_SECONDS_IN_LONG if long_form else TOGETHER_SECONDS)
+            await load.more()
+    async with afterwards(database_url, vendor) as service:
+        judge(recorder, vendor, database_url, service.ctx.vault)
