@@ -1,0 +1,82 @@
+"""Secret keys rotate under load, step by step, one replica after the other: no honest person is turned away."""
+
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from otp_service.clock import elapsed
+from otp_service.services import rotation
+from otp_service.storage.engine import Database
+from otp_service.vault import Vault, generate_key_entry
+from tests.faults.conftest import CONFIG, afterwards, faults_settings, judge
+from tests.faults.honest import honest_load
+from tests.faults.people import Recorder
+from tests.faults.replica import Replica, fleet
+from tests.processes.test_replicas import new_key
+from tests.support.service import make_settings
+from tests.support.vendor import Vendor
+
+SHORT_LIVED = """
+lifetime = 3
+[retention]
+hash = 0
+"""
+"""So that an old key is soon needed no more: pending PINs are hashed under it."""
+NOT_NEEDED_SECONDS = 60.0
+ROTATIONS, ROTATIONS_IN_LONG = 1, 3
+
+
+async def restarted(servers: list[Replica], keys: str) -> None:
+    """One after the other, with other keys."""
+    for server in servers:
+        assert await asyncio.to_thread(server.stop) == 0
+        server.settings = {**server.settings, "OTP_SECRET_KEYS": keys}
+        server.start()
+        await server.ready()
+
+
+async def moved_to(vault: Vault, database_url: str) -> None:
+    """`secrets rewrap`, then `secrets status` until only what clients repeated a day ago would miss the older keys."""
+    database, until = Database(database_url), elapsed() + NOT_NEEDED_SECONDS
+    try:
+        await rotation.rewrap(database, vault, lambda _: None)
+        while needed := [use for use in await rotation.status(database, vault) if is_needed(use, vault)]:
+            assert elapsed() < until, needed
+            await asyncio.sleep(0.1)
+    finally:
+        database.close()
+
+
+def is_needed(use: rotation.KeyUse, vault: Vault) -> bool:
+    return use.key_id != vault.writing_key_id and replace(use, answers=0).needed
+
+
+async def test_keys_rotate_under_load(
+    database_url: str, vendor: Vendor, tmp_path: Path, chance: random.Random, long_form: bool
+) -> None:
+    config = CONFIG.replace("[purposes.by_sms]", f"{SHORT_LIVED}[purposes.by_sms]")
+    old = generate_key_entry()
+    settings = faults_settings(database_url, vendor, tmp_path, config, OTP_SECRET_KEYS=old)
+    recorder = Recorder(await new_key(database_url, "app"))
+    with fleet(settings, settings) as servers:
+        for server in servers:
+            await server.ready()
+        async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:
+            for _ in range(ROTATIONS_IN_LONG if long_form else ROTATIONS):
+                new = generate_key_entry()
+                for keys in (f"{old},{new}", f"{new},{old}"):
+                    await load.more()
+                    await restarted(servers, keys)
+                await load.more()
+                await moved_to(vault_of(database_url, f"{new},{old}"), database_url)
+                await restarted(servers, new)
+                old = new
+            await load.more()
+    async with afterwards(database_url, vendor, config, secret_keys=old) as service:
+        judge(recorder, vendor, database_url, service.ctx.vault)
+
+
+def vault_of(database_url: str, keys: str) -> Vault:
+    """What the entries of OTP_SECRET_KEYS open."""
+    return Vault(make_settings(database_url, "http://127.0.0.1:1/mmc", {}, secret_keys=keys).keys)
