@@ -2,20 +2,23 @@
 
 import random
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from otp_service.services import idempotency, outbox, retention
+from otp_service.simulator import create_simulator
 from otp_service.vault import Vault
+from tests.faults.backends import sturdy_cluster
 from tests.faults.history import History, messages_of, read_rows
 from tests.faults.people import Recorder
 from tests.faults.rules import violations
+from tests.support import postgres
 from tests.support.processes import service_settings
 from tests.support.service import Service, serving
-from tests.support.vendor import Vendor
+from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, Vendor, running_vendor
 
 CONFIG = """
 [limits]
@@ -42,6 +45,21 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     seed = request.config.option.fault_seed
     print(f"--fault-seed {seed}")  # noqa: T201 - shown where the test fails
     return random.Random(f"{seed} {request.node.name}")
+
+
+@pytest.fixture(scope="session")
+def shared_vendor() -> Iterator[Vendor]:
+    """A gateway that forgets no message."""
+    with running_vendor(create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY, kept=10**6)) as vendor:
+        yield vendor
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL that may suffer."""
+    own = sturdy_cluster()
+    yield own
+    own.stop()
 
 
 @pytest.fixture

@@ -105,15 +105,13 @@ def no_lost_failure(history: History) -> Iterator[str]:
 def no_approval_without_the_pin(history: History) -> Iterator[str]:
     """Whoever was approved, or may have been, gave a PIN that came to this number since the verification began."""
     rows = {row.id: row for row in history.rows.verifications}
+    came = {(message.to, message.pin): message.at for message in sorted(history.messages, key=lambda each: each.at)}
     explained = set()
     for call in history.calls:
         row = rows.get(call.verification_id or "")
         if call.operation != "check" or row is None:
             continue
-        right = any(
-            (message.to, message.pin) == (row.to, call.pin) and message.at >= row.created_at - history.slack
-            for message in history.messages
-        )
+        right = came.get((row.to or "", call.pin), 0.0) >= row.created_at - history.slack
         if call.result == "approved" and not right:
             yield f"{row.id} was approved with a PIN that never came to {mask(row.to or '')}"
         if right and (call.result == "approved" or call.status is None or call.status >= 500):
