@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: a gateway, and every test of the service on both databases."""
 
+import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -24,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for all processes: the workers of xdist inherit it."""
+    """One seed for all processes: the workers of xdist inherit the environment."""
     if config.option.fault_seed is None:
-        config.option.fault_seed = secrets.randbelow(10**6)
+        config.option.fault_seed = int(os.environ.setdefault("FAULT_SEED", str(secrets.randbelow(10**6))))
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -31,6 +31,10 @@ class Recorder:
     numbers: set[str] = field(default_factory=set, repr=False)
     _keys: Any = field(default_factory=lambda: itertools.count(1), repr=False)
 
+    def beside(self, api_key: str) -> "Recorder":
+        """Another application, whose calls are noted in the same place."""
+        return replace(self, api_key=api_key)
+
     def new_key(self) -> str:
         """An Idempotency-Key that was never used."""
         return f"key-{next(self._keys)}"

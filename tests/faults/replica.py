@@ -11,8 +11,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,21 +112,20 @@ class Replica:
         os.kill(self.pid, number)
 
 
-@contextmanager
-def fleet(
-    *settings: dict[str, str], twists: tuple[Twist | None, ...] = (), folder: Path | None = None
-) -> Iterator[list[Replica]]:
+@asynccontextmanager
+async def fleet(*settings: dict[str, str], twists: tuple[Twist | None, ...] = ()) -> AsyncIterator[list[Replica]]:
     """One server for each of the settings, started; at the end those that live are stopped, which must work."""
-    with tempfile.TemporaryDirectory(prefix="otp-faults-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="otp-faults-") as folder:
         wanted = twists or (None,) * len(settings)
-        replicas = [Replica(each, folder or Path(scratch), twist) for each, twist in zip(settings, wanted, strict=True)]
+        replicas = [Replica(each, Path(folder), twist) for each, twist in zip(settings, wanted, strict=True)]
         try:
             for replica in replicas:
                 replica.start()
             yield replicas
             for replica in replicas:
                 if replica.process.is_alive():
-                    assert replica.stop() == 0, replica.tail()
+                    # In a thread: what it needs for its stop may be in this event loop.
+                    assert await asyncio.to_thread(replica.stop) == 0, replica.tail()
         finally:
             for replica in replicas:
                 if replica.process.is_alive():

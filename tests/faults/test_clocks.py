@@ -50,13 +50,15 @@ class World:
 async def a_world(database_url: str, vendor: Vendor, folder: Path, twist: Twist, other: Twist) -> AsyncIterator[World]:
     settings = faults_settings(database_url, vendor, folder, CONFIG)
     recorder = Recorder(await new_key(database_url, "app"))
-    with fleet(settings, settings, settings, twists=(jumps(0), twist, other)) as servers:
-        async with AsyncExitStack() as stack:
-            replicas = [await stack.enter_async_context(client(server.url)) for server in servers]
-            for server in servers:
-                await server.ready()
-                server.signal(signal.SIGUSR1)
-            yield World(replicas, recorder, vendor)
+    async with (
+        fleet(settings, settings, settings, twists=(jumps(0), twist, other)) as servers,
+        AsyncExitStack() as stack,
+    ):
+        replicas = [await stack.enter_async_context(client(server.url)) for server in servers]
+        for server in servers:
+            await server.ready()
+            server.signal(signal.SIGUSR1)
+        yield World(replicas, recorder, vendor)
     async with afterwards(database_url, vendor, CONFIG) as service:
         judge(recorder, vendor, database_url, service.ctx.vault, slack=HOUR)
 

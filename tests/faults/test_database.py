@@ -69,10 +69,9 @@ def disk() -> Iterator[Disk]:
 async def a_world(backend: Backend, vendor: Vendor, folder: Path) -> AsyncIterator[World]:
     """At the end the history is judged."""
     recorder = Recorder(await new_key(backend.url, "app"))
-    with fleet(faults_settings(backend.served, vendor, folder)) as (server,):
-        async with client(server.url) as http:
-            await server.ready()
-            yield World(backend, server, http, recorder, vendor)
+    async with fleet(faults_settings(backend.served, vendor, folder)) as (server,), client(server.url) as http:
+        await server.ready()
+        yield World(backend, server, http, recorder, vendor)
     async with afterwards(backend.url, vendor) as service:
         judge(recorder, vendor, backend.url, service.ctx.vault)
 

@@ -59,7 +59,7 @@ async def test_keys_rotate_under_load(
     old = generate_key_entry()
     settings = faults_settings(database_url, vendor, tmp_path, config, OTP_SECRET_KEYS=old)
     recorder = Recorder(await new_key(database_url, "app"))
-    with fleet(settings, settings) as servers:
+    async with fleet(settings, settings) as servers:
         for server in servers:
             await server.ready()
         async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:

@@ -105,10 +105,13 @@ OPERATIONS: tuple[Operation, ...] = (
 @asynccontextmanager
 async def a_world(database_url: str, settings: dict[str, str], vendor: Vendor) -> AsyncIterator[World]:
     recorder = Recorder(await new_key(database_url, "app"))
-    with fleet(settings, twists=(crash_when_asked,)) as (crashing,):
-        async with serving(database_url, vendor, tomllib.loads(CONFIG)) as healthy, client(crashing.url) as http:
-            await crashing.ready()
-            yield World(vendor, healthy, crashing, http, recorder)
+    async with (
+        fleet(settings, twists=(crash_when_asked,)) as (crashing,),
+        serving(database_url, vendor, tomllib.loads(CONFIG)) as healthy,
+        client(crashing.url) as http,
+    ):
+        await crashing.ready()
+        yield World(vendor, healthy, crashing, http, recorder)
 
 
 async def run_until(world: World, operation: Operation, crash_at: int, *, keyed: bool) -> int | None:

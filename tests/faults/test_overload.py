@@ -88,16 +88,15 @@ async def test_ten_times_the_load(database_url: str, vendor: Vendor, tmp_path: P
     config, seconds = CONFIG.replace("[purposes.signup]", MANY_ATTEMPTS), SECONDS_IN_LONG if long_form else SECONDS
     recorder = Recorder(await new_key(database_url, "app"))
     settings = faults_settings(database_url, vendor, tmp_path, config, OTP_ARGON2=ARGON2)
-    with fleet(settings) as (server,):
-        async with client(server.url) as http:
-            await server.ready()
-            people = await waiting_people(recorder, http, vendor)
-            flood, livez = Flood(server.url, recorder.api_key), list[float]()
-            watching = asyncio.create_task(watched(http, livez))
-            await flooded(flood, recorder, people, seconds)
-            watching.cancel()
-            memory = peak_memory_mb(server.pid)
-            calm = await recorder.check(http, *people[0])
+    async with fleet(settings) as (server,), client(server.url) as http:
+        await server.ready()
+        people = await waiting_people(recorder, http, vendor)
+        flood, livez = Flood(server.url, recorder.api_key), list[float]()
+        watching = asyncio.create_task(watched(http, livez))
+        await flooded(flood, recorder, people, seconds)
+        watching.cancel()
+        memory = peak_memory_mb(server.pid)
+        calm = await recorder.check(http, *people[0])
     checks, starts = Tally.of(flood.calls, "check"), Tally.of(flood.calls, "start")
     livez.sort()
     print(f"checks: {checks}\nstarts: {starts}\nlivez p50 {percentile(livez, 0.5) * 1000:.0f} ms, {memory:.0f} MB")  # noqa: T201

@@ -26,7 +26,7 @@ async def test_a_rolling_restart_turns_nobody_away(
 ) -> None:
     recorder = Recorder(await new_key(database_url, "app"))
     vendor.fail("pin", "slow", times=None, seconds=0.2)
-    with fleet(settings, settings) as servers:
+    async with fleet(settings, settings) as servers:
         for server in servers:
             await server.ready()
         async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:
@@ -73,11 +73,12 @@ async def test_the_release_before_this_schema_works_beside_this_one(
     recorder = Recorder(await new_key(database_url, "app"))
     port = free_port()
     of_previous = {**settings, "PYTHONPATH": str(previous)}
-    with fleet(settings) as (server,), launched("serve", "--port", str(port), settings=of_previous) as old:
+    with launched("serve", "--port", str(port), settings=of_previous) as old:
         old.url = f"http://127.0.0.1:{port}"
-        await asyncio.gather(server.ready(), asyncio.to_thread(old.wait_for, old.is_ready))
-        async with honest_load(recorder, vendor, [server.url, old.url], chance) as load:
-            await asyncio.sleep(TOGETHER_SECONDS_IN_LONG if long_form else TOGETHER_SECONDS)
-            await load.more()
+        async with fleet(settings) as (server,):
+            await asyncio.gather(server.ready(), asyncio.to_thread(old.wait_for, old.is_ready))
+            async with honest_load(recorder, vendor, [server.url, old.url], chance) as load:
+                await asyncio.sleep(TOGETHER_SECONDS_IN_LONG if long_form else TOGETHER_SECONDS)
+                await load.more()
     async with afterwards(database_url, vendor) as service:
         judge(recorder, vendor, database_url, service.ctx.vault)
