@@ -55,7 +55,10 @@ class Careless:
             await self._call(lambda http, key: self.recorder.cancel(http, started, key))
         else:
             pin = await self._a_pin(started.to or "", right=dice < 0.5)
-            await self._call(lambda http, key: self.recorder.check(http, started, pin, key))
+            at_once = 3 if self.chance.random() < 0.2 else 1
+            await asyncio.gather(
+                *(self._call(lambda http, key: self.recorder.check(http, started, pin, key)) for _ in range(at_once))
+            )
 
     async def _a_pin(self, to: str, *, right: bool) -> str:
         """One that came, mostly the newest; or a guess."""
