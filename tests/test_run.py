@@ -246,6 +246,15 @@ def test_the_tools_for_tests_are_added_and_serve_for_both(copy: Copy) -> None:
     assert kept.exists()
 
 
+def test_what_follows_test_goes_to_pytest_and_long_tests_do_not_count_as_hung(copy: Copy) -> None:
+    (copy.bin / "pytest.py").write_text("import sys; print(sys.argv[1:])")
+    elsewhere = {"PYTHONPATH": str(copy.bin)}
+    assert copy.run("test", "-q", **elsewhere)[1] == "['-q']\n"
+    assert (
+        copy.run("test", "--faults", "-q", **elsewhere)[1] == "['-o', 'faulthandler_timeout=900', '--faults', '-q']\n"
+    )
+
+
 def test_two_at_once_install_once(copy: Copy) -> None:
     with copy.start("serve") as one, copy.start("serve") as other:
         assert one.communicate()[0] == other.communicate()[0] == "['serve']\n"
