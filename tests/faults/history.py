@@ -89,6 +89,7 @@ class SendRow:
     started_at: float = 0.0
     has_hash: bool = False
     request_id: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,14 +167,17 @@ def _rows(tx: Connection, opened: Callable[[str | None], str | None]) -> Rows:
     v, s, n, f = verifications.c, sends.c, notifications.c, failures.c
     shown = (v.delivery_status, v.attempts, v.attempts_spent, v.attempts_compared, v.created_at, v.ended_at)
     checks = sa.select(events.c.verification_id, events.c.result).where(events.c.type == "check")
-    sent = sa.select(s.verification_id, s.route, s.outcome, s.started_at, s.pin_hash.is_not(None), s.request_id)
+    sent = sa.select(
+        s.verification_id, s.route, s.outcome, s.started_at, s.pin_hash.is_not(None), s.request_id, s.reason
+    )
     told = sa.select(n.id, n.number_id, n.status, n.created_at)
     begun = sa.select(v.id, v.number_id, v.client_id, v.purpose, v.status, *shown)
     wrong = sa.select(f.number_id, f.client_id, f.purpose, f.checks)
     return Rows(
         verifications=[VerificationRow(row[0], number.get(row[1]), *row[2:]) for row in tx.execute(begun)],
         sends=[
-            SendRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in tx.execute(sent.order_by(s.id))
+            SendRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
+            for row in tx.execute(sent.order_by(s.id))
         ],
         events=[EventRow(*row) for row in tx.execute(checks)],
         failures=[FailureRow(number.get(row[0]), *row[1:]) for row in tx.execute(wrong)],

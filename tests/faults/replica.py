@@ -44,6 +44,10 @@ def _serve(settings: dict[str, str], port: int, output: str, twist: Twist | None
     main(["serve", "--port", str(port)], prog_name="otp-service")
 
 
+class Ended(AssertionError):
+    """The server ended although nobody had asked it to."""
+
+
 @dataclass
 class Replica:
     """One server on a port of its own for good, however often its process is replaced."""
@@ -87,9 +91,24 @@ class Replica:
                 with contextlib.suppress(httpx.TransportError):
                     if (await http.get(path)).status_code == status:
                         return time.monotonic() - begun
-                assert self.process.is_alive(), f"it ended with {self.process.exitcode}:\n{self.tail()}"
+                if not self.process.is_alive():
+                    raise Ended(f"it ended with {self.process.exitcode}:\n{self.tail()}")
                 await asyncio.sleep(0.02)
         raise AssertionError(f"{path} did not answer {status} in {seconds} s:\n{self.tail()}")
+
+    async def comes_up(self) -> None:
+        """Ready, if need be with another start, as by a service manager: it ends where the database is away then."""
+        until = time.monotonic() + READY_SECONDS
+        while True:
+            if self.process is None or not self.process.is_alive():
+                self.start()
+            try:
+                await self.ready()
+            except Ended:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
 
     def tail(self) -> str:
         """The end of the output."""

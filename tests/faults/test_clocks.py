@@ -56,7 +56,7 @@ async def a_world(database_url: str, vendor: Vendor, folder: Path, twist: Twist,
     ):
         replicas = [await stack.enter_async_context(client(server.url)) for server in servers]
         for server in servers:
-            await server.ready()
+            await server.comes_up()
             server.signal(signal.SIGUSR1)
         yield World(replicas, recorder, vendor)
     async with afterwards(database_url, vendor, CONFIG) as service:

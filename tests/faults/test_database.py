@@ -70,7 +70,7 @@ async def a_world(backend: Backend, vendor: Vendor, folder: Path) -> AsyncIterat
     """At the end the history is judged."""
     recorder = Recorder(await new_key(backend.url, "app"))
     async with fleet(faults_settings(backend.served, vendor, folder)) as (server,), client(server.url) as http:
-        await server.ready()
+        await server.comes_up()
         yield World(backend, server, http, recorder, vendor)
     async with afterwards(backend.url, vendor) as service:
         judge(recorder, vendor, backend.url, service.ctx.vault)

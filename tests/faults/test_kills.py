@@ -110,7 +110,7 @@ async def a_world(database_url: str, settings: dict[str, str], vendor: Vendor) -
         serving(database_url, vendor, tomllib.loads(CONFIG)) as healthy,
         client(crashing.url) as http,
     ):
-        await crashing.ready()
+        await crashing.comes_up()
         yield World(vendor, healthy, crashing, http, recorder)
 
 
@@ -127,8 +127,7 @@ async def run_until(world: World, operation: Operation, crash_at: int, *, keyed:
     steps = await steps_of(world, done)
     if steps is None:
         world.crashing.process.join()
-        world.crashing.start()
-        await world.crashing.ready()
+        await world.crashing.comes_up()
     return steps
 
 

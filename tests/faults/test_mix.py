@@ -82,17 +82,13 @@ class Chaos:
     async def _kill(self) -> None:
         server = self._one("kill")
         await asyncio.to_thread(server.kill)
-        await self._again(server)
+        await server.comes_up()
 
     async def _stop(self) -> None:
         server = self._one("stop")
         code = await asyncio.to_thread(server.stop)
         assert code == 0, server.tail()
-        await self._again(server)
-
-    async def _again(self, server: Replica) -> None:
-        server.start()
-        await server.ready()
+        await server.comes_up()
 
     async def _jump(self) -> None:
         self._one("jump").signal(signal.SIGUSR1)
@@ -159,7 +155,7 @@ async def test_everything_at_once(
     twists = (jumps(HOUR), jumps(-HOUR))
     async with fleet(settings, settings, twists=twists) as servers:
         for server in servers:
-            await server.ready()
+            await server.comes_up()
         faults = OF_POSTGRES if backend.cluster else OF_SQLITE
         chaos = Chaos(servers, backend, vendor, chance, faults, [])
         async with load(backend, vendor, [server.url for server in servers], chance) as recorder:
