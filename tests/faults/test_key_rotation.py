@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from otp_service.clock import elapsed
+from otp_service.errors import Unavailable
 from otp_service.services import rotation
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault, generate_key_entry
@@ -39,12 +40,22 @@ async def moved_to(vault: Vault, database_url: str) -> None:
     """`secrets rewrap`, then `secrets status` until the older keys are needed but for what is gone in a day."""
     database, until = Database(database_url), elapsed() + NOT_NEEDED_SECONDS
     try:
-        await rotation.rewrap(database, vault, lambda _: None)
+        while not await rewrapped(database, vault):
+            assert elapsed() < until
         while needed := [use for use in await rotation.status(database, vault) if is_needed(use, vault)]:
             assert elapsed() < until, needed
             await asyncio.sleep(0.1)
     finally:
         database.close()
+
+
+async def rewrapped(database: Database, vault: Vault) -> bool:
+    """`secrets rewrap`; False where a busy database counted as silent, and the operator repeats it."""
+    try:
+        await rotation.rewrap(database, vault, lambda _: None)
+    except Unavailable:
+        return False
+    return True
 
 
 def is_needed(use: rotation.KeyUse, vault: Vault) -> bool:
