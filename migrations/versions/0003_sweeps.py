@@ -26,6 +26,9 @@ def _index(table: str, name: str, column: str, where: str | None = None) -> None
 
 
 def upgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        # An index of a large table takes longer than any statement of the service may.
+        op.execute("SET LOCAL statement_timeout = 0")
     op.create_table(
         "sweep_turn",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -11,7 +11,7 @@ from otp_service.storage.tables import clients
 from tests.services.test_notifications import get, post
 from tests.support import old_rows
 from tests.support.people import begin, opt_out, texts
-from tests.support.reading import GROWING, Read, generic_scans, reading
+from tests.support.reading import GROWING, Read, add_scans, reading
 from tests.support.receipts import tell
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
@@ -86,9 +86,7 @@ async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: boo
             await database.write(lambda tx: tx.execute(sa.text("ANALYZE")).close())
         with reading(database.engine) as reads:
             await use_everything(service)
-        if not database.is_sqlite:
-            for read in reads:
-                read.scanned |= generic_scans(database.engine, read)
+        add_scans(database.engine, reads)
         touched = {table for table in GROWING if any(table in read.statement for read in reads)}
         assert touched == GROWING
         return reads

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from sqlalchemy.engine import Engine
 
 from otp_service.storage.tables import metadata
@@ -17,6 +18,7 @@ from otp_service.storage.tables import metadata
 GROWING = frozenset(metadata.tables) - {"clients", "api_keys", "keyring", "inbound_cursor", "sweep_turn"}
 """The tables that grow with use."""
 STEPS_AT_ONCE = 50
+_READS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _SCANS = re.compile(r"SCAN (\w+)(?! USING)")
 
 
@@ -27,69 +29,107 @@ class Read:
     `scanned`: growing tables that are read from one end to the other; `index_only`: indexes that answered alone.
     """
 
-    statement: str
+    statement: str = field(repr=False)
     work: int = 0
     given: Any = field(default=None, repr=False)
     scanned: set[str] = field(default_factory=set)
     index_only: set[str] = field(default_factory=set)
 
 
+class Reading:
+    """Notes every statement, as the drivers see it: also what goes past SQLAlchemy."""
+
+    def __init__(self) -> None:
+        self.reads: list[Read] = []
+        self._connections: list[Any] = []
+        self._lock = threading.Lock()
+
+    def listen(self, connection: Any, *_: Any) -> None:
+        """Of a connection of the driver."""
+        with self._lock:
+            if any(known is connection for known in self._connections):
+                return
+            self._connections.append(connection)
+        if isinstance(connection, psycopg.Connection):
+            connection.cursor_factory = _explaining(self)
+        else:
+            self._listen_to_sqlite(connection)
+
+    def stop(self) -> None:
+        """Leaves the connections as they were."""
+        for connection in self._connections:
+            if isinstance(connection, psycopg.Connection):
+                connection.cursor_factory = psycopg.Cursor
+            else:
+                connection.set_trace_callback(None)
+                connection.set_progress_handler(None, 0)
+
+    def note(self, read: Read) -> None:
+        """A statement."""
+        with self._lock:
+            self.reads.append(read)
+
+    def _listen_to_sqlite(self, connection: sqlite3.Connection) -> None:
+        # Until the next statement: rows are fetched after one has begun.
+        running = [Read("")]
+
+        def begun(statement: str) -> None:
+            running[0] = Read(statement)
+            if statement.startswith(_READS):
+                self.note(running[0])
+
+        def stepped() -> None:
+            running[0].work += STEPS_AT_ONCE
+
+        connection.set_trace_callback(begun)
+        connection.set_progress_handler(stepped, STEPS_AT_ONCE)
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[list[Read]]:
     """Notes every statement of the block."""
-    reads: list[Read] = []
-    watch = _watch_sqlite if engine.dialect.name == "sqlite" else _watch_postgres
-    lock = threading.Lock()
-
-    def executing(_: Any, cursor: Any, statement: str, parameters: Any, __: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
-            given = parameters[0] if many else parameters
-            read = Read(statement, given=given)
-            watch(cursor.connection, read, given)
-            with lock:
-                reads.append(read)
-
-    sa.event.listen(engine, "before_cursor_execute", executing)
+    reading = Reading()
+    sa.event.listen(engine, "checkout", reading.listen)
     try:
-        yield reads
+        yield reading.reads
     finally:
-        sa.event.remove(engine, "before_cursor_execute", executing)
+        sa.event.remove(engine, "checkout", reading.listen)
+        reading.stop()
 
 
-def _watch_sqlite(connection: sqlite3.Connection, read: Read, given: Any) -> None:
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {read.statement}", given).fetchall()
-    read.scanned = {match[1] for line in plan for match in _SCANS.finditer(line[3])} & GROWING
+def _explaining(reading: Reading) -> type[psycopg.Cursor[Any]]:
+    class Explaining(psycopg.Cursor[Any]):
+        def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
+            if str(query).startswith(_READS):
+                read = Read(str(query), given=params)
+                _explain(self.connection, read)
+                reading.note(read)
+            return super().execute(query, params, **more)
 
-    def count() -> None:
-        read.work += STEPS_AT_ONCE
-
-    # Until the next statement of this connection: rows are fetched after the statement has begun.
-    connection.set_progress_handler(count, STEPS_AT_ONCE)
+    return Explaining
 
 
-def _watch_postgres(connection: "psycopg.Connection[Any]", read: Read, given: Any) -> None:
-    """Runs it twice; the first time is undone."""
-    with connection.cursor() as cursor:
-        cursor.execute("SAVEPOINT explaining")
-        try:
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {read.statement}", given)
-            ((found,),) = cursor.fetchall()
-            _add(read, found[0]["Plan"])
-        except psycopg.IntegrityError:
-            pass  # it will say so when it runs
-        cursor.execute("ROLLBACK TO explaining")
-        cursor.execute("RELEASE explaining")
+def _explain(connection: "psycopg.Connection[Any]", read: Read) -> None:
+    """Runs it and undoes that; it runs again for the service."""
+    alone = connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE
+    begin, undo = ("BEGIN", ["ROLLBACK"]) if alone else ("SAVEPOINT it", ["ROLLBACK TO it", "RELEASE it"])
+    cursor: psycopg.Cursor[Any] = psycopg.Cursor(connection)
+    cursor.execute(begin)
+    try:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {read.statement}", read.given, prepare=False)
+        ((found,),) = cursor.fetchall()
+        _add(read, found[0]["Plan"])
+    except psycopg.IntegrityError:
+        pass  # it will say so when it runs
+    for statement in undo:
+        cursor.execute(statement)
 
 
 def _add(read: Read, node: dict[str, Any]) -> None:
     """A node of the plan and all below it."""
     table = node.get("Relation Name")
     if table in GROWING and "Scan" in node["Node Type"]:
-        rows = (
-            node.get("Actual Rows", 0)
-            + node.get("Rows Removed by Filter", 0)
-            + node.get("Rows Removed by Index Recheck", 0)
-        )
+        rows = node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0)
         read.work += round(rows * node.get("Actual Loops", 0))
     if node["Node Type"] == "Seq Scan" and table in GROWING:
         read.scanned.add(table)
@@ -99,14 +139,27 @@ def _add(read: Read, node: dict[str, Any]) -> None:
         _add(read, below)
 
 
+def add_scans(engine: Engine, reads: list[Read]) -> None:
+    """The scans of SQLite's plans, and of those that PostgreSQL would make once for all values."""
+    find = _scans_of_sqlite if engine.dialect.name == "sqlite" else _scans_for_all_values
+    known: dict[str, set[str]] = {}
+    with engine.connect() as tx:
+        for read in reads:
+            if read.statement not in known:
+                known[read.statement] = find(tx.connection.cursor(), read)
+            read.scanned |= known[read.statement]
+
+
+def _scans_of_sqlite(cursor: Any, read: Read) -> set[str]:
+    cursor.execute(f"EXPLAIN QUERY PLAN {read.statement}")
+    return {match[1] for line in cursor.fetchall() for match in _SCANS.finditer(line[3])} & GROWING
+
+
 _TYPES = {float: "double precision", int: "bigint", bool: "boolean"}
 
 
-def generic_scans(engine: Engine, read: Read) -> set[str]:
-    """The growing tables that PostgreSQL would scan if it planned once for all values.
-
-    What takes a batch is left out: where one may be a good part of a small table, a scan is right.
-    """
+def _scans_for_all_values(cursor: Any, read: Read) -> set[str]:
+    """What takes a batch is left out: where one may be a good part of a small table, a scan is right."""
     if "SKIP LOCKED" in read.statement:
         return set()
     names = dict.fromkeys(re.findall(r"%\((\w+)\)s", read.statement))
@@ -114,13 +167,11 @@ def generic_scans(engine: Engine, read: Read) -> set[str]:
     prepared = re.sub(r"%\((\w+)\)s", lambda found: numbered[found[1]], read.statement)
     types = ", ".join(_TYPES.get(type(read.given[name]), "unknown") for name in names)
     values = ", ".join("NULL" for _ in names)
-    scanned = Read(read.statement)
-    with engine.begin() as tx:
-        cursor = tx.connection.cursor()
-        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        cursor.execute(f"PREPARE it ({types}) AS {prepared}" if names else f"PREPARE it AS {prepared}")
-        cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE it ({values})" if names else "EXPLAIN (FORMAT JSON) EXECUTE it")
-        ((found,),) = cursor.fetchall()
-        _add(scanned, found[0]["Plan"])
-        cursor.execute("DEALLOCATE it")
-    return scanned.scanned
+    cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    cursor.execute(f"PREPARE it ({types}) AS {prepared}" if names else f"PREPARE it AS {prepared}")
+    cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE it ({values})" if names else "EXPLAIN (FORMAT JSON) EXECUTE it")
+    ((found,),) = cursor.fetchall()
+    cursor.execute("DEALLOCATE it")
+    planned = Read(read.statement)
+    _add(planned, found[0]["Plan"])
+    return planned.scanned
