@@ -1,4 +1,4 @@
-"""What the sweeps look for has indexes of its own; a check finds room beside its row.
+"""What the sweeps look for has indexes of its own; a check finds room beside its row; SQLite's time is kept.
 
 Building them holds up writers for a second or two per million rows; built before by CREATE INDEX CONCURRENTLY, under
 the same names, they are taken as they are.
@@ -35,6 +35,14 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep_turn")),
     )
+    op.create_table(
+        "timekeeping",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("boot", sa.Text(), nullable=True),
+        sa.Column("anchor", sa.Double(), nullable=False),
+        sa.Column("seen", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_timekeeping")),
+    )
     _index("numbers", "sealed", "seen_until", "sealed IS NOT NULL")
     _index("numbers", "wiped", "seen_until", "sealed IS NULL")
     _index("verifications", "told", "ended_at", "number_id IS NOT NULL")
@@ -55,4 +63,5 @@ def downgrade() -> None:
     op.drop_index("ix_verifications_told", table_name="verifications")
     op.drop_index("ix_numbers_wiped", table_name="numbers")
     op.drop_index("ix_numbers_sealed", table_name="numbers")
+    op.drop_table("timekeeping")
     op.drop_table("sweep_turn")

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from otp_service.clock import Clock, elapsed
 from otp_service.services.context import Context
 from otp_service.services.idempotency import KEPT_SECONDS
-from otp_service.storage import notifications, sends, sweeps, verifications
+from otp_service.storage import notifications, sends, sweeps, timekeeping, verifications
 from otp_service.storage.engine import Database
 
 log = structlog.get_logger("otp_service.retention")
@@ -106,6 +106,7 @@ async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
     """Cancels whatever is pending, as after a restore from a backup; how many."""
 
     def step(tx: Connection) -> int:
+        timekeeping.forget(tx)  # the time of the machine that the backup is of
         return verifications.cancel_all_pending(tx, clock.now(), reason)
 
     return await database.write(step)

@@ -3,6 +3,7 @@
 SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -107,8 +108,9 @@ class Database:
 
     async def anchor(self, clock: Clock) -> bool:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
-        say when that was, and the clock stays as it is."""
+        say when that was, and the clock stays as it is. On SQLite the time that the processes of the machine share."""
         if self.is_sqlite:
+            clock.anchor_to(await self.write(_kept_time), 0.0)
             return True
 
         def ask(tx: Connection) -> tuple[float, float, float]:
@@ -130,6 +132,13 @@ class Database:
         self._threads.end()
         self._threads.join()
         self.engine.dispose()
+
+
+def _kept_time(tx: Connection) -> float:
+    """When `elapsed()` was 0."""
+    from otp_service.storage import timekeeping
+
+    return timekeeping.keep(tx, of_boot=timekeeping.boot(), wall=time.time(), elapsed=elapsed())
 
 
 def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:

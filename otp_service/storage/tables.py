@@ -284,6 +284,15 @@ inbound_cursor = sa.Table(
     sa.Column("looked_at", Time),
 )
 
+timekeeping = sa.Table(
+    "timekeeping",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("boot", sa.Text),
+    sa.Column("anchor", Time, nullable=False),
+    sa.Column("seen", Time, nullable=False),
+)
+
 sweep_turn = sa.Table(
     "sweep_turn",
     metadata,

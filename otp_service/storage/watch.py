@@ -28,6 +28,7 @@ class Watch:
         self._ping = ping
         self._give_up = give_up
         self._under_way: dict[Job, float] = {}
+        self._heard_at = 0.0
         self._looking: asyncio.TimerHandle | asyncio.Task[None] | None = None
         self._silent = False
 
@@ -37,9 +38,14 @@ class Watch:
             raise Unavailable("silent")
         now = job.loop.time()
         self._under_way[job] = now
-        job.waiting.add_done_callback(lambda _: self._under_way.pop(job, None))
+        job.waiting.add_done_callback(lambda _: self._heard(job))
         if self._looking is None:
             self._look_at(job.loop, now + USUAL_SECONDS)
+
+    def _heard(self, job: Job) -> None:
+        """A job has ended: whatever came of it, the server has answered, unless it was given up."""
+        if self._under_way.pop(job, None) is not None:
+            self._heard_at = job.loop.time()
 
     def _look_at(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         self._looking = loop.call_at(when, self._look, loop)
@@ -49,31 +55,36 @@ class Watch:
         oldest = next(iter(self._under_way.values()), None)
         if oldest is None:
             return
-        if oldest + USUAL_SECONDS > loop.time():
-            self._look_at(loop, oldest + USUAL_SECONDS)
+        # Where others are answered, this one waits for its turn, or for a lock.
+        since = max(oldest, self._heard_at)
+        if since + USUAL_SECONDS > loop.time():
+            self._look_at(loop, since + USUAL_SECONDS)
         else:
             self._looking = loop.create_task(self._ask(loop))
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
-        while not await self._answers():
+        while not await self._answers(loop):
             self._fall_silent()
         if self._silent:
             self._silent = False
             log.warning("database_answers_again")
         self._look_at(loop, loop.time() + USUAL_SECONDS)
 
-    async def _answers(self) -> bool:
+    async def _answers(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether this question is answered, or a job meanwhile: behind a pooler a question may wait its turn, too."""
+        asked_at = loop.time()
         job = Job.of(self._ping)
         # A thread of its own: one that hangs must not be in the way of the next.
         threading.Thread(target=job.run, name="db-ping", daemon=True).start()
         done, _ = await asyncio.wait({job.waiting}, timeout=ANSWER_WITHIN_SECONDS)
-        return bool(done)
+        return bool(done) or self._heard_at > asked_at
 
     def _fall_silent(self) -> None:
         if not self._silent:
             self._silent = True
             log.warning("database_silent", under_way=len(self._under_way))
             self._give_up()
-        for job in list(self._under_way):
+        given_up, self._under_way = self._under_way, {}
+        for job in given_up:
             if not job.waiting.done():
                 job.waiting.set_exception(Unavailable("silent"))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +125,27 @@ async def test_only_what_takes_longer_than_usual_makes_it_ask() -> None:
 async def asked(pings: list[int]) -> bool:
     await asyncio.sleep(0.01)
     return bool(pings)
+
+
+async def test_where_others_are_answered_nobody_is_given_up() -> None:
+    never, given_up = threading.Event(), []
+
+    def hang() -> None:
+        never.wait(20)
+
+    looks = Watch(hang, lambda: given_up.append(1))
+    slow = Job.of(lambda: 2)
+    looks.over(slow)
+    until = time.monotonic() + 3 * (watch.USUAL_SECONDS + watch.ANSWER_WITHIN_SECONDS)
+    while time.monotonic() < until:
+        other = Job.of(lambda: 1)
+        looks.over(other)
+        other.run()
+        assert await other.waiting == 1
+        await asyncio.sleep(0.01)
+    assert not given_up
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable):
+            await slow.waiting
+    never.set()
+    assert given_up == [1], "now that nobody is"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from tests.support.postgres import ROLE, _account, _end_with_parent
+from tests.support.postgres import ROLE, _end_with_parent, account
 from tests.support.servers import free_port
 
 START_SECONDS = 20.0
@@ -51,7 +51,7 @@ class PgBouncer:
                 start_new_session=True,
                 preexec_fn=_end_with_parent(),
                 cwd=self._directory,
-                **_account(),
+                **account(),
             )
         self._wait()
 
@@ -89,7 +89,7 @@ default_pool_size = {pool_size}
 max_client_conn = 200
 server_tls_sslmode = disable
 """)
-        if who := _account():
+        if who := account():
             for path in (self._directory, *self._directory.iterdir()):
                 os.chown(path, who["user"], who["group"])
 

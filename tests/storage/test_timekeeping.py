@@ -1,0 +1,51 @@
+"""SQLite's time: one for all processes of a boot, and never before what it was."""
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from otp_service.storage import timekeeping
+from otp_service.storage.engine import Database
+
+WALL, ELAPSED, HOUR = 1_000_000.0, 500.0, 3600.0
+
+
+def now(tx: Connection, *, of_boot: str | None = "first", wall: float = WALL, elapsed: float = ELAPSED) -> float:
+    """What time it is for a process that starts in this moment."""
+    return timekeeping.keep(tx, of_boot=of_boot, wall=wall, elapsed=elapsed) + elapsed
+
+
+@pytest.fixture
+def database(migrated: str) -> Database:
+    return Database(migrated)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+async def test_the_wall_clock_counts_once_in_a_boot(database: Database, jump: float) -> None:
+    def step(tx: Connection) -> tuple[float, float]:
+        timekeeping.forget(tx)
+        return now(tx), now(tx, wall=WALL + jump + 7, elapsed=ELAPSED + 7)
+
+    assert await database.write(step) == (WALL, WALL + 7)
+    database.close()
+
+
+@pytest.mark.parametrize("of_boot", ["second", None])
+async def test_after_a_boot_time_goes_on_at_the_least(database: Database, of_boot: str | None) -> None:
+    def step(tx: Connection) -> tuple[float, float]:
+        timekeeping.forget(tx)
+        now(tx)
+        back = now(tx, of_boot=of_boot, wall=WALL - HOUR, elapsed=1.0)
+        return back, now(tx, of_boot="third", wall=WALL + HOUR, elapsed=1.0)
+
+    assert await database.write(step) == (WALL, WALL + HOUR)
+    database.close()
+
+
+async def test_what_is_forgotten_is_taken_anew(database: Database) -> None:
+    def step(tx: Connection) -> float:
+        now(tx)
+        timekeeping.forget(tx)
+        return now(tx, wall=WALL - HOUR)
+
+    assert await database.write(step) == WALL - HOUR
+    database.close()
