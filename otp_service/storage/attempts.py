@@ -180,7 +180,7 @@ def incorrect(tx: Connection, verification_id: str, *, now: float) -> AnyRow:
     """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`."""
     given = {"this": verification_id, "now": now}
     if tx.dialect.name == "sqlite":
-        _NOTE_INCORRECT.first(tx, given)
+        _NOTE_INCORRECT.run(tx, given)
         return cast("AnyRow", _COMPARED.first(tx, given))
     return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))
 
@@ -219,6 +219,6 @@ def approve(
         return cast("AnyRow | None", _APPROVE_AT_ONCE.first(tx, given))
     row = cast("AnyRow | None", _APPROVE.first(tx, given))
     if row is not None:
-        _CLEAR.first(tx, given)
-        _NOTE_APPROVED.first(tx, given)
+        _CLEAR.run(tx, given)
+        _NOTE_APPROVED.run(tx, given)
     return row

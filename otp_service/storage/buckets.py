@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.engine import insert_by
+from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import buckets
 
 b = buckets.c
@@ -34,12 +35,15 @@ class Taken:
 
 
 @cache
-def _taking(insert: Callable[[sa.Table], Any], count: int) -> Any:
-    """Of so many buckets, built once: building it takes longer than running it. Row 0 is bound as `key_0` and so on."""
+def _taking(count: int) -> Prepared:
+    return Prepared(lambda dialect: _take(insert_by(dialect), count))
+
+
+def _take(insert: Callable[[sa.Table], Any], count: int) -> Any:
+    """Of so many buckets. Row 0 is bound as `key_0` and so on."""
     now = sa.bindparam("now", type_=sa.Double)
     columns = (b.key, b.arrival, b.interval, b.tolerance)
     rows = [sa.select(*(sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns)) for row in range(count)]
-    # Not VALUES: SQLAlchemy would compile several rows of them each time.
     new = insert(buckets).from_select(columns, sa.union_all(*rows))
     start = sa.case((b.arrival > now, b.arrival), else_=now)
     arrival = start + new.excluded.interval
@@ -60,8 +64,7 @@ def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
     for row, t in enumerate(sorted(takes, key=lambda t: t.key)):  # one order for all: no deadlock
         given |= {f"key_{row}": t.key, f"arrival_{row}": now + t.interval}
         given |= {f"interval_{row}": t.interval, f"tolerance_{row}": t.interval * t.burst}
-    taken = tx.execute(_taking(insert_by(tx.dialect), len(takes)), given)
-    return [Taken(key, interval, arrival) for key, interval, arrival in taken]
+    return [Taken(row.key, row.interval, row.arrival) for row in _taking(len(takes)).all(tx, given)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:

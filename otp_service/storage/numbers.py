@@ -8,18 +8,23 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.engine import counts_by_key, insert_by, insert_into
+from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import keyring, numbers
 
 
 @cache
-def _remembering(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
-    """Built once: building it takes longer than running it. The first key's digest is bound as `digest_0`."""
+def _remembering(key_ids: tuple[str, ...]) -> Prepared:
+    return Prepared(lambda dialect: _remember(insert_by(dialect), key_ids))
+
+
+def _remember(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
+    """The first key's digest is bound as `digest_0`."""
     digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
     found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
     new = insert(numbers).values(
         digest=sa.func.coalesce(found, _recorded_digest(digests)),
-        sealed=sa.bindparam("sealed_number"),
-        seen_until=sa.bindparam("until"),
+        sealed=sa.bindparam("sealed_number", type_=sa.Text),
+        seen_until=sa.bindparam("until", type_=sa.Double),
     )
     later = sa.case(
         (numbers.c.seen_until > new.excluded.seen_until, numbers.c.seen_until), else_=new.excluded.seen_until
@@ -44,7 +49,7 @@ def remember(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_un
     """
     given: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
     given |= {"sealed_number": sealed, "until": seen_until}
-    return int(tx.execute(_remembering(insert_by(tx.dialect), tuple(digests)), given).scalar_one())
+    return int(_remembering(tuple(digests)).first(tx, given).id)
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:

@@ -12,15 +12,26 @@ from sqlalchemy.exc import DBAPIError
 class Prepared:
     """A statement whose values are `bindparam`s of types that need no conversion: text, numbers.
 
-    `make`: the statement, in the words of a dialect.
+    `make`: the statement, in the words of a dialect. The columns of a row are its attributes.
     """
 
     def __init__(self, make: Callable[[Dialect], sa.ClauseElement]) -> None:
         self._make = make
         self._compiled: dict[str, _Compiled] = {}
 
+    def run(self, tx: Connection, given: Mapping[str, Any]) -> None:
+        """Of what returns nothing."""
+        self._rows(tx, given, most=0)
+
     def first(self, tx: Connection, given: Mapping[str, Any]) -> Any:
-        """The first row, its columns as attributes; None where there is none."""
+        """The first row; None where there is none."""
+        return next(iter(self._rows(tx, given, most=1)), None)
+
+    def all(self, tx: Connection, given: Mapping[str, Any]) -> list[Any]:
+        """Every row."""
+        return self._rows(tx, given, most=None)
+
+    def _rows(self, tx: Connection, given: Mapping[str, Any], *, most: int | None) -> list[Any]:
         dialect = tx.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
@@ -28,16 +39,16 @@ class Prepared:
         cursor = tx.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.values(given))
-            row = cursor.fetchone() if compiled.row else None
+            rows = [] if most == 0 else cursor.fetchall()
         except dialect.loaded_dbapi.Error as error:
             raise _translated(tx, cursor, error) from error
         finally:
             cursor.close()
-        return compiled.row(*row) if compiled.row and row is not None else None
+        return [compiled.row(*row) for row in rows[:most]]
 
 
 class _Compiled:
-    """`row`: makes a row of what the database returns; None where the statement returns nothing."""
+    """`row`: makes a row of what the database returns."""
 
     def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
@@ -45,7 +56,7 @@ class _Compiled:
         self._fixed: dict[str, Any] = dict(compiled.params)
         self._order: list[str] | None = compiled.positiontup
         names = [str(column.name) for column in getattr(statement, "exported_columns", ())]
-        self.row = namedtuple("Row", names) if names else None
+        self.row: Any = namedtuple("Row", names)
 
     def values(self, given: Mapping[str, Any]) -> Any:
         """The parameters as the driver takes them."""

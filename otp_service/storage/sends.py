@@ -8,13 +8,22 @@ from sqlalchemy.engine import Connection
 
 from otp_service.hashing import PinHash
 from otp_service.storage.engine import AnyRow, counts_by_key
+from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import sends, verifications
 
 s = sends.c
 
-# Statements of every start are built once: building one takes longer than running it.
-_INSERT = sa.insert(sends).returning(s.id)
-_FINISH = sa.update(sends).where(s.id == sa.bindparam("this"))
+
+def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
+    """The columns as they are given by the same names."""
+    return {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in columns}
+
+
+_HASH = (s.pepper_key, s.pin_hash)
+_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, *_HASH)
+_INSERT = Prepared(lambda _: sa.insert(sends).values(**_NEW).returning(s.id))
+_DONE = _given(s.outcome, s.reason, s.finished_at, *_HASH, s.message_digest, s.message_sealed, s.poll_at)
+_FINISH = Prepared(lambda _: sa.update(sends).where(s.id == sa.bindparam("this", type_=s.id.type)).values(**_DONE))
 
 
 def insert(
@@ -22,7 +31,7 @@ def insert(
 ) -> int:
     """The id of the new row. `pin_hash`: of a PIN of ours, which verifies from now on."""
     row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
-    return int(tx.execute(_INSERT, row | _hash_columns(pin_hash)).scalar_one())
+    return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
 
 
 def finish(
@@ -40,7 +49,11 @@ def finish(
     `awaited`: the columns by which its receipt is found and asked for.
     """
     changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash), **awaited}
-    tx.execute(_FINISH, {"this": send_id, **changes})
+    _FINISH.run(tx, {"this": send_id, **_named(changes)})
+
+
+def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:

@@ -1,18 +1,18 @@
 """The table `verifications`: one atomic statement per decision."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.storage.engine import AnyRow, counts_by_key, insert_by
+from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c
 
-# Statements of every start are built once: building one takes longer than running it.
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
 
@@ -45,21 +45,19 @@ SHOWN = (
 
 
 def _in_the_way() -> Any:
-    of_whom = {"client": v.client_id, "for_purpose": v.purpose, "in_slot": v.slot}
-    same_slot = sa.and_(v.status == PENDING, *(column == sa.bindparam(name) for name, column in of_whom.items()))
+    client, purpose, slot = (sa.bindparam(name, type_=sa.Text) for name in ("client", "for_purpose", "in_slot"))
+    same_slot = sa.and_(v.client_id == client, v.purpose == purpose, v.slot == slot, v.status == PENDING)
     number = sa.bindparam("number", type_=v.number_id.type)
     out = sa.select(opt_outs.c.opted_out).where(opt_outs.c.number_id == number).scalar_subquery()
     waits = sa.select(failures.c.waits_until).where(
-        failures.c.number_id == number,
-        failures.c.client_id == sa.bindparam("client"),
-        failures.c.purpose == sa.bindparam("for_purpose"),
+        failures.c.number_id == number, failures.c.client_id == client, failures.c.purpose == purpose
     )
     one = sa.select(sa.literal(1).label("one")).subquery()
     beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
     return sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))
 
 
-_IN_THE_WAY = _in_the_way()
+_IN_THE_WAY = Prepared(lambda _: _in_the_way())
 
 
 def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
@@ -68,32 +66,36 @@ def in_the_way(tx: Connection, *, client_id: str, purpose: str, slot: str, numbe
     With the number's `waits_until`, and whether it is `opted_out` (None: it never was).
     """
     given = {"client": client_id, "for_purpose": purpose, "in_slot": slot, "number": number_id}
-    return tx.execute(_IN_THE_WAY, given).one()
+    return cast("AnyRow", _IN_THE_WAY.first(tx, given))
 
 
 @cache
-def _inserting(insert: Callable[[sa.Table], Any]) -> Any:
-    return insert(verifications).on_conflict_do_nothing().returning(v.id)
+def _inserting(columns: frozenset[str]) -> Prepared:
+    row = {name: sa.bindparam(f"new_{name}", type_=v[name].type) for name in columns}
+    return Prepared(
+        lambda dialect: insert_by(dialect)(verifications).values(**row).on_conflict_do_nothing().returning(v.id)
+    )
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
     """Adds a verification; False where another took its slot in the same moment."""
-    return tx.execute(_inserting(insert_by(tx.dialect)), dict(values)).first() is not None
+    row = {f"new_{name}": value for name, value in values.items()}
+    return _inserting(frozenset(values)).first(tx, row) is not None
 
 
 def _reading() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
     beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
     statement = sa.select(*SHOWN, *beside, digest.label("digest"))
-    return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client"))
+    return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
 
-_READ = _reading()
+_READ = Prepared(lambda _: _reading())
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
     """A client's verification, with what checks and resends ask for beside what is shown."""
-    return tx.execute(_READ, {"this": verification_id, "client": client_id}).first()
+    return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
 
 
 _END = (
@@ -146,8 +148,12 @@ def claim_resend(
 
 
 @cache
-def _delivered(*, resend_at_moves: bool) -> Any:
-    newest = ~_other_sends(_THIS, sends.c.id > sa.bindparam("send"))
+def _delivered(*, resend_at_moves: bool) -> Prepared:
+    return Prepared(lambda _: _deliver(resend_at_moves))
+
+
+def _deliver(resend_at_moves: bool) -> Any:
+    newest = ~_other_sends(_THIS, sends.c.id > sa.bindparam("send", type_=sends.c.id.type))
     columns = [v.delivery_status, v.delivery_route, v.delivery_at, *([v.resend_at] if resend_at_moves else [])]
     shown = {c.name: sa.case((newest, sa.bindparam(f"new_{c.name}", type_=c.type)), else_=c) for c in columns}
     return sa.update(verifications).where(v.id == _THIS).values(**shown).returning(*SHOWN)
@@ -159,7 +165,7 @@ def delivered(
     """Shows how a send went, unless a newer one tells more; `resend_at` moves where the next send need not wait."""
     given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
     given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
-    return tx.execute(_delivered(resend_at_moves=resend_at is not None), given).one()
+    return cast("AnyRow", _delivered(resend_at_moves=resend_at is not None).first(tx, given))
 
 
 def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:

@@ -20,12 +20,16 @@ _ADD = Prepared(
 )
 _FORGET = Prepared(lambda _: sa.delete(clients).where(clients.c.id == sa.bindparam("this", type_=sa.Text)))
 
+_EVERY = Prepared(lambda _: sa.select(clients.c.id, clients.c.name))
+
 
 async def test_a_row_has_the_names_of_the_statement(database_url: str) -> None:
     database = Database(database_url)
     row = await database.write(lambda tx: _ADD.first(tx, {"this": "c", "now": 1.5}))
     assert (row.id, row.name, row.created_at, row.revoked) == ("c", "name", 1.5, None)
-    assert await database.write(lambda tx: _FORGET.first(tx, {"this": "c"})) is None
+    assert await database.write(lambda tx: _EVERY.all(tx, {})) == [("c", "name")]
+    await database.write(lambda tx: _FORGET.run(tx, {"this": "c"}))
+    assert await database.write(lambda tx: _EVERY.first(tx, {})) is None
     assert await database.read(lambda tx: tx.scalar(sa.select(sa.func.count()).select_from(clients))) == 0
     database.close()
 
