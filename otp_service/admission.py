@@ -41,13 +41,12 @@ PACE = 0.9
 
 @dataclass(eq=False)
 class Turn:
-    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place; `away`: at the gateway."""
+    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place."""
 
     rank: Rank
     client: str
     due: float = math.inf
     held: bool = False
-    away: bool = False
 
 
 OURS = Turn(Rank.CHECK, "")

@@ -22,6 +22,8 @@ class Job:
     waiting: "asyncio.Future[Any]"
     result: Any = None
     error: BaseException | None = field(default=None)
+    given_up: bool = False
+    """Whoever waited was refused: what has not been done must not be done afterwards."""
 
     @classmethod
     def of(cls, work: Callable[..., Any]) -> "Job":
@@ -31,6 +33,8 @@ class Job:
 
     def run(self) -> None:
         """Runs it in the calling thread and tells whoever waits."""
+        if self.given_up:
+            return
         try:
             self.result = self.work()
         except BaseException as error:  # noqa: BLE001 - whoever waits for the job gets it
@@ -56,10 +60,12 @@ def _settle(jobs: list[Job]) -> None:
     for job in jobs:
         if job.waiting.done():  # cancelled, or given up
             continue
-        if job.error is not None:
-            job.waiting.set_exception(job.error)
-        else:
+        if job.error is None:
             job.waiting.set_result(job.result)
+        elif isinstance(job.error, StopIteration):  # which no future takes
+            job.waiting.set_exception(RuntimeError("StopIteration"))
+        else:
+            job.waiting.set_exception(job.error)
 
 
 class Threads:

@@ -9,6 +9,8 @@ GATHERED_SECONDS = 0.05
 """A system call per line costs more than the line."""
 URGENT_SECONDS = 0.05
 """A warning is written at once, and whoever logs it waits for that, unless nobody reads."""
+CLOSE_SECONDS = 1.0
+"""The end of the process waits no longer for a reader."""
 MOST_LINES = 20_000
 """Where nobody reads for long, the oldest lines are lost and not the memory."""
 
@@ -18,34 +20,39 @@ class LogOutput:
 
     def __init__(self, stream: TextIO, *, at_once: bool) -> None:
         self._stream = stream
-        self._at_once = at_once
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._lock = threading.Lock()
-        self._some, self._urgent, self._written = threading.Event(), threading.Event(), threading.Event()
-        self._closed = False
+        self._changed = threading.Condition()
+        self._taken = self._written = 0
+        self._some, self._urgent = threading.Event(), threading.Event()
+        self._closed = at_once
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         if not at_once:
-            threading.Thread(target=self._run, name="log", daemon=True).start()
+            self._thread.start()
 
     def take(self, line: str, *, urgent: bool) -> None:
         """Writes a line, soon."""
-        self._lines.append(line)
-        if self._at_once:
+        with self._changed:
+            self._lines.append(line)
+            self._taken += 1
+            mine = self._taken
+        if self._closed:
             self._write_all()
             return
         if urgent:
-            self._written.clear()
             self._urgent.set()
         if not self._some.is_set():
             self._some.set()
         if urgent:
-            self._written.wait(URGENT_SECONDS)
+            with self._changed:
+                self._changed.wait_for(lambda: self._written >= mine, URGENT_SECONDS)
 
     def close(self) -> None:
-        """Writes the rest and ends the thread."""
+        """Writes the rest and ends the thread; what is taken from now on is written at once."""
         self._closed = True
         self._urgent.set()
         self._some.set()
-        self._write_all()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         while not self._closed:
@@ -54,14 +61,19 @@ class LogOutput:
             self._urgent.clear()
             self._some.clear()
             self._write_all()
-            self._written.set()
+        self._write_all()
 
     def _write_all(self) -> None:
-        with self._lock, suppress(Exception):  # where standard output is gone, or closed
-            gathered = [f"{self._lines.popleft()}\n" for _ in range(len(self._lines))]
-            if gathered:
-                self._stream.write("".join(gathered))
+        with self._changed:
+            gathered, upto = list(self._lines), self._taken
+            self._lines.clear()
+        if gathered:
+            with suppress(Exception):  # where standard output is gone, or closed
+                self._stream.write("\n".join(gathered) + "\n")
                 self._stream.flush()
+        with self._changed:
+            self._written = max(self._written, upto)
+            self._changed.notify_all()
 
 
 class StructuredLogger:

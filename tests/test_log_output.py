@@ -52,3 +52,28 @@ def test_nobody_waits_for_a_reader_and_memory_is_bounded(monkeypatch: pytest.Mon
         output.close()
         stream.close()
         reading.join()
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "CLOSE_SECONDS", 0.1)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w") as stream:
+        output = LogOutput(stream, at_once=False)
+        for _ in range(2_000):
+            output.take("x" * 200, urgent=False)
+        begun = time.monotonic()
+        output.close()
+        assert time.monotonic() - begun < 5
+        reading = threading.Thread(target=read.read)
+        reading.start()
+        output._thread.join()
+        stream.close()
+        reading.join()
+
+
+def test_what_is_logged_after_the_end_is_written_at_once() -> None:
+    stream = io.StringIO()
+    output = LogOutput(stream, at_once=False)
+    output.close()
+    output.take("late", urgent=False)
+    assert stream.getvalue() == "late\n"

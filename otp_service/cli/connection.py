@@ -16,8 +16,9 @@ BODY_SECONDS = 10.0
 TAKE_SECONDS = 10.0
 """From when the caller should take what is written, until it has."""
 LINGER_SECONDS = 2.0
-MOST_UNREAD_BYTES = 1024 * 1024
 """After an answer to a body that was not read to its end, so that the caller can read the answer."""
+MOST_UNREAD_BYTES = 1024 * 1024
+"""Of such a body."""
 MOST_AHEAD = 16
 """Requests that wait on one connection for the answer to the one before."""
 
@@ -74,7 +75,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         if not self._in_head:
             self._in_head, self._head_bytes = True, 0
-            self._wait(HEAD_SECONDS, self._too_slow)
+            self._wait_for_caller()
 
     def on_headers_complete(self) -> None:
         """The body begins, and the request is handled meanwhile. Who asks too far ahead is cut off."""
@@ -83,8 +84,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():  # the parser goes on to the end of what it got
             return
         self._in_head, self._in_body, self._unread_bytes = False, True, 0
-        self._wait(BODY_SECONDS, self._too_slow)
         super().on_headers_complete()
+        self._wait_for_caller()
 
     def on_message_complete(self) -> None:
         """Nothing is awaited of the caller any more."""
@@ -99,6 +100,8 @@ class Connection(HttpToolsProtocol):
             self._close_in_time()
         elif self._in_body and not self._is_answering:
             self._wait(LINGER_SECONDS, self.transport.abort)
+        elif self._in_head or self._in_body:  # of the next one, which was not read meanwhile
+            self._wait_for_caller()
 
     def pause_writing(self) -> None:
         """The caller does not take what is written."""
@@ -117,6 +120,9 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came was not HTTP."""
+        if self._owes_an_answer:
+            self.transport.abort()
+            return
         super().send_400_response(msg)
         self._close_in_time()
 
@@ -127,6 +133,17 @@ class Connection(HttpToolsProtocol):
     @property
     def _is_idle(self) -> bool:
         return not self._in_head and not self._in_body and not self._is_answering
+
+    @property
+    def _owes_an_answer(self) -> bool:
+        """Whether what is written now would be read as the answer to an earlier request."""
+        return bool(self.pipeline) or (self._is_answering and not self._in_body)
+
+    def _wait_for_caller(self) -> None:
+        if self.flow.read_paused:  # it is we who do not read
+            self._stop_waiting()
+        else:
+            self._wait(HEAD_SECONDS if self._in_head else BODY_SECONDS, self._too_slow)
 
     def _wait(self, seconds: float, then: Any) -> None:
         self._stop_waiting()
@@ -151,8 +168,8 @@ class Connection(HttpToolsProtocol):
         self._refuse(_TOO_SLOW)
 
     def _refuse(self, status: str, header: str = "") -> None:
-        if self._in_head and self._is_answering:
-            self.transport.abort()  # it would be read as the answer to the request before
+        if self._owes_an_answer:
+            self.transport.abort()
             return
         head = f"HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n"
         self.transport.write(head.encode("ascii"))

@@ -8,7 +8,8 @@ from otp_service.clock import Clock
 from otp_service.config.policy import Failures
 from otp_service.services.limits import FAILURES, PAUSE, PER_NOTIFIED, PER_NUMBER
 from otp_service.storage import buckets, failures, numbers
-from otp_service.storage.engine import AnyRow, Database
+from otp_service.storage.engine import Database
+from otp_service.storage.statements import AnyRow
 from otp_service.vault import Vault
 
 OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED)

@@ -13,7 +13,7 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.context import Context
 from otp_service.services.view import open_number
 from otp_service.storage import fires
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 log = structlog.get_logger("otp_service.campaign")
 

@@ -17,7 +17,7 @@ from otp_service.services.verifications import found, not_found
 from otp_service.services.view import Verification, shown
 from otp_service.storage import attempts, events, failures, verifications
 from otp_service.storage.attempts import Spent, Unspent
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from otp_service.clock import Clock
 from otp_service.errors import OtpError
 from otp_service.storage import clients
-from otp_service.storage.engine import AnyRow, Database
+from otp_service.storage.engine import Database
+from otp_service.storage.statements import AnyRow
 
 CACHED_SECONDS = 2.0
 """A revoked key must be refused within 5 s on every replica."""

@@ -19,7 +19,7 @@ from otp_service.services.opt_outs import opted_out
 from otp_service.services.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.storage import buckets, opt_outs, sends, verifications
 from otp_service.storage.buckets import Taken
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 log = structlog.get_logger("otp_service.deliveries")
 

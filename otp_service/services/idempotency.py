@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.storage import notifications, requests, sends
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 KEPT_SECONDS = 86400.0
 DEAD_AFTER_SECONDS = 12.0

@@ -12,7 +12,7 @@ from otp_service.services.idempotency import Claim
 from otp_service.services.starts import StartRequest
 from otp_service.services.view import NOTHING_SENT, PHRASE, Verification, shown
 from otp_service.storage import verifications
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:

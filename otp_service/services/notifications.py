@@ -17,7 +17,7 @@ from otp_service.services.idempotency import Claim
 from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, open_number
 from otp_service.storage import notifications, numbers, opt_outs
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 TEXT = "notification"
 """What sealed texts are bound to."""

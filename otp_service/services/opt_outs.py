@@ -14,7 +14,8 @@ from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim
 from otp_service.services.view import NUMBER
 from otp_service.storage import fires, notifications, numbers, opt_outs
-from otp_service.storage.engine import AnyRow, Database
+from otp_service.storage.engine import Database
+from otp_service.storage.statements import AnyRow
 from otp_service.vault import Vault
 
 log = structlog.get_logger("otp_service.opt_outs")

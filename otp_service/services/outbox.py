@@ -19,7 +19,7 @@ from otp_service.services.context import Context
 from otp_service.services.notifications import TEXT
 from otp_service.services.view import open_number
 from otp_service.storage import notifications
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 log = structlog.get_logger("otp_service.outbox")
 

@@ -18,7 +18,7 @@ from otp_service.services import message_ids
 from otp_service.services.context import Context
 from otp_service.services.view import open_number
 from otp_service.storage import events, receipts
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 RANKS: tuple[Delivery, ...] = ("sent", "unknown", "failed", "undelivered", "delivered")
 """Each tells more than those before it."""

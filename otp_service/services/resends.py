@@ -15,7 +15,7 @@ from otp_service.services.opt_outs import opted_out
 from otp_service.services.verifications import found
 from otp_service.services.view import Verification, open_number, shown
 from otp_service.storage import failures, opt_outs, verifications
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock, elapsed
+from otp_service.errors import Unavailable
 from otp_service.services.context import Context
 from otp_service.services.idempotency import KEPT_SECONDS
 from otp_service.storage import notifications, sends, sweeps, timekeeping, verifications
@@ -31,7 +32,14 @@ Sweep = Callable[[Connection, float], int]
 
 async def sweep(ctx: Context) -> dict[str, int]:
     """One round: how many rows each sweep touched, without those that had nothing to do."""
-    counts = {name: await _batches(ctx, work) for name, work in _sweeps(ctx).items()}
+    counts: dict[str, int] = {}
+    for name, work in _sweeps(ctx).items():
+        try:
+            counts[name] = await _batches(ctx, work)
+        except Unavailable:
+            raise
+        except Exception:  # one odd row must not keep everything else from being wiped
+            log.error("sweep_failed", sweep=name, exc_info=True)
     return {name: count for name, count in counts.items() if count}
 
 
@@ -103,10 +111,13 @@ async def round_of(ctx: Context) -> bool:
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
-    """Cancels whatever is pending, as after a restore from a backup; how many."""
+    """Cancels whatever is pending, as after a restore from a backup; how many. Takes SQLite's time anew."""
+    await database.write(timekeeping.forget)  # it may be that of another machine
+    await database.anchor(clock)
 
     def step(tx: Connection) -> int:
-        timekeeping.forget(tx)  # the time of the machine that the backup is of
-        return verifications.cancel_all_pending(tx, clock.now(), reason)
+        now = clock.now()
+        timekeeping.take_back(tx, now)
+        return verifications.cancel_all_pending(tx, now, reason)
 
     return await database.write(step)

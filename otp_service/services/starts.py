@@ -21,7 +21,7 @@ from otp_service.services.idempotency import Claim
 from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, Verification, shown
 from otp_service.storage import numbers, verifications
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 
 @dataclass(frozen=True)

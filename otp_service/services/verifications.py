@@ -10,7 +10,7 @@ from otp_service.services.context import Context
 from otp_service.services.idempotency import Claim
 from otp_service.services.view import Verification, shown
 from otp_service.storage import events, sends, verifications
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from otp_service.quotas import Quota
 from otp_service.services.context import Context
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 from otp_service.vault import Vault
 
 NUMBER = "number"

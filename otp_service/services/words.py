@@ -16,7 +16,7 @@ from otp_service.services.context import Context
 from otp_service.services.view import PHRASE
 from otp_service.storage import buckets, events, failures, fires, inbound_cursor, numbers, opt_outs, verifications
 from otp_service.storage.buckets import Take
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 
 ECHO_SECONDS = 3600.0
 """So long what the campaign platform was told is expected to come back as a text, in time in which the list is read."""

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
 from otp_service.storage import verifications as stored
-from otp_service.storage.engine import AnyRow, insert_by
 from otp_service.storage.prepared import Prepared
+from otp_service.storage.statements import AnyRow, insert_by
 from otp_service.storage.tables import events, failures, numbers, sends, verifications
 
 v, f = verifications.c, failures.c
@@ -150,7 +150,7 @@ _SPEND = Prepared(lambda dialect: _one_more.where(v.id == _THIS).returning(_live
 
 def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Select[Any]:
     # The row is held from here on, so that its conditions still hold when the attempt is spent.
-    opened = may.with_for_update().cte("open")
+    opened = may.with_for_update(key_share=True).cte("open")
     counted = _count(insert_by(dialect), waits, opened).cte("counted")
     spending = _one_more.where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
     spent = spending.returning(v.id).cte("spent")
@@ -180,8 +180,9 @@ def incorrect(tx: Connection, verification_id: str, *, now: float) -> AnyRow:
     """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`."""
     given = {"this": verification_id, "now": now}
     if tx.dialect.name == "sqlite":
+        row = _COMPARED.first(tx, given)
         _NOTE_INCORRECT.run(tx, given)
-        return cast("AnyRow", _COMPARED.first(tx, given))
+        return cast("AnyRow", row)
     return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import insert_by
 from otp_service.storage.prepared import Prepared
+from otp_service.storage.statements import insert_by
 from otp_service.storage.tables import buckets
 
 b = buckets.c

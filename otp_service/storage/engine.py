@@ -7,51 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect, Engine, Row
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.clock import Clock, elapsed
 from otp_service.errors import Unavailable
 from otp_service.jobs import Job, Threads
-from otp_service.storage import sqlite
+from otp_service.storage import sqlite, timekeeping
 from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
 from otp_service.storage.watch import Watch
 from otp_service.storage.writer import Writer
 
 T = TypeVar("T")
-AnyRow = Row[*tuple[Any, ...]]
 
 MOST_TRIES = 3
 _DEADLOCK = "40P01"
 MOST_ANCHOR_SECONDS = 0.5
 """The server's time is half of this off at the most."""
-
-
-def insert_by(dialect: Dialect) -> Callable[[sa.Table], Any]:
-    """What makes an INSERT with ON CONFLICT, in the words of a database."""
-    made: Callable[[sa.Table], Any] = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
-    return made
-
-
-def insert_into(tx: Connection, table: sa.Table) -> Any:
-    """INSERT with ON CONFLICT, in the words of this database."""
-    return insert_by(tx.dialect)(table)
-
-
-def counts_by_key(tx: Connection, *columns: sa.Column[str]) -> dict[str, int]:
-    """How many rows need each key id: those of which any of the columns begins with it."""
-    position = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
-    counts: dict[str, int] = {}
-    for column in columns:
-        key = sa.func.substr(column, 1, position(column, ":") - 1)
-        for key_id, count in tx.execute(sa.select(key, sa.func.count()).where(column.is_not(None)).group_by(key)):
-            counts[key_id] = max(counts.get(key_id, 0), count)
-    return counts
 
 
 class Database:
@@ -64,6 +40,7 @@ class Database:
         self._one_statement_engine = self.engine.execution_options(otp_one_statement=True)
         self._writer = Writer(self.engine) if self.is_sqlite else None
         self._threads = self._new_threads()
+        self._anchor: float | None = None
         # SQLite is in this process: there is nothing that could not answer.
         self._watch = None if self.is_sqlite else self._bounded()
 
@@ -84,7 +61,7 @@ class Database:
             return await self._run(self._readers_engine, work)
 
     async def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        job = Job.of(partial(repeated, engine, work))
+        job = Job.of(lambda: repeated(engine, work, lambda: job.given_up))
         if self._watch is not None:
             self._watch.over(job)
         self._threads.put(job)
@@ -110,7 +87,8 @@ class Database:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
         say when that was, and the clock stays as it is. On SQLite the time that the processes of the machine share."""
         if self.is_sqlite:
-            clock.anchor_to(await self.write(_kept_time), 0.0)
+            self._anchor = await self.write(self._keep_time)
+            clock.anchor_to(self._anchor, 0.0)
             return True
 
         def ask(tx: Connection) -> tuple[float, float, float]:
@@ -125,6 +103,9 @@ class Database:
         clock.anchor_to(server_time, (asked_at + answered_at) / 2)
         return True
 
+    def _keep_time(self, tx: Connection) -> float:
+        return timekeeping.keep(tx, of_boot=timekeeping.boot(), wall=time.time(), elapsed=elapsed(), mine=self._anchor)
+
     def close(self) -> None:
         """Ends the threads when what they have is done, and closes the connections."""
         if self._writer is not None:
@@ -134,15 +115,9 @@ class Database:
         self.engine.dispose()
 
 
-def _kept_time(tx: Connection) -> float:
-    """When `elapsed()` was 0."""
-    from otp_service.storage import timekeeping
-
-    return timekeeping.keep(tx, of_boot=timekeeping.boot(), wall=time.time(), elapsed=elapsed())
-
-
-def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Runs `work` in a transaction, once more where the database gave up on it before the commit.
+def repeated(engine: Engine, work: Callable[[Connection], T], given_up: Callable[[], bool]) -> T:
+    """Runs `work` in a transaction, once more where the database gave up on it before the commit. Nothing is committed
+    for whoever was refused meanwhile.
 
     A connection that a restart of the server left dead, a deadlock: nothing was done, so repeating is safe. A commit
     whose outcome is unknown is never repeated.
@@ -156,12 +131,14 @@ def repeated(engine: Engine, work: Callable[[Connection], T]) -> T:
         try:
             with engine.begin() as tx:
                 result = work(tx)
+                if given_up():
+                    raise Unavailable("silent")
                 committing = True
             return result
         except DBAPIError as error:
             lost = error.connection_invalidated and not sent
             repeatable = lost or getattr(error.orig, "sqlstate", None) == _DEADLOCK
-            if committing or not repeatable or tries == MOST_TRIES:
+            if committing or not repeatable or tries == MOST_TRIES or given_up():
                 raise
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 from otp_service.storage.tables import failures
 
 f = failures.c

@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import counts_by_key, insert_by, insert_into
 from otp_service.storage.prepared import Prepared
+from otp_service.storage.statements import counts_by_key, insert_by, insert_into
 from otp_service.storage.tables import keyring, numbers
 
 

@@ -70,9 +70,10 @@ def end_autocommit(connection: AnyConnection | None, _record: object) -> None:
 
 def require_open(connection: AnyConnection, _record: object, _proxy: object) -> None:
     """A connection that the server has ended meanwhile is replaced before anything is sent."""
+    # Nothing was asked: something to read is its end, or rarely a notice, and then a new one does no harm.
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):  # nothing was asked: it can only say that it is over
+    if poll.poll(0):
         raise DisconnectionError
 
 
@@ -80,7 +81,7 @@ def ping(engine: Engine) -> None:
     """Asks for an answer over a connection of its own; returns with one, also where that is an error."""
     arguments = engine.dialect.create_connect_args(engine.url)[1]
     try:
-        with psycopg.connect(**{**arguments, **CONNECT_OPTIONS}) as connection:
+        with psycopg.connect(**{**arguments, **CONNECT_OPTIONS}, autocommit=True) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error:
         return

@@ -53,15 +53,20 @@ class _Compiled:
     def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql: str = compiled.string
-        self._fixed: dict[str, Any] = dict(compiled.params)
+        # A value that the statement needs and nobody gives is an error, and no NULL.
+        needed = {name for name, bound in compiled.binds.items() if bound.required}
+        self._fixed = {name: each for name, each in compiled.params.items() if name not in needed}
         self._order: list[str] | None = compiled.positiontup
-        names = [str(column.name) for column in getattr(statement, "exported_columns", ())]
-        self.row: Any = namedtuple("Row", names)
+        self.row = _row_of([str(column.name) for column in getattr(statement, "exported_columns", ())])
 
     def values(self, given: Mapping[str, Any]) -> Any:
         """The parameters as the driver takes them."""
         values = {**self._fixed, **given}
         return values if self._order is None else [values[name] for name in self._order]
+
+
+def _row_of(names: list[str]) -> Callable[..., Any]:
+    return namedtuple("Row", names)
 
 
 def _translated(tx: Connection, cursor: Any, error: Any) -> Exception:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow
+from otp_service.storage.statements import AnyRow
 from otp_service.storage.tables import notifications, numbers, sends, verifications
 
 s, n, v = sends.c, notifications.c, verifications.c

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.hashing import PinHash
-from otp_service.storage.engine import AnyRow, counts_by_key
 from otp_service.storage.prepared import Prepared
+from otp_service.storage.statements import AnyRow, counts_by_key
 from otp_service.storage.tables import sends, verifications
 
 s = sends.c
@@ -48,7 +48,8 @@ def finish(
 
     `awaited`: the columns by which its receipt is found and asked for.
     """
-    changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash), **awaited}
+    changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash)}
+    changes |= {"message_digest": None, "message_sealed": None, "poll_at": None, **awaited}
     _FINISH.run(tx, {"this": send_id, **_named(changes)})
 
 

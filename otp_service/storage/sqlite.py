@@ -16,7 +16,7 @@ _PRAGMAS = (f"busy_timeout={LOCK_MS}", "journal_mode=WAL", "synchronous=FULL", "
 def prepare(connection: sqlite3.Connection, _record: object) -> None:
     """Durable, and never a transaction that is not ours."""
     connection.isolation_level = None
-    with _unavailable():
+    with unavailable():
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -25,8 +25,13 @@ def begin(connection: Connection) -> None:
     """Past SQLAlchemy, whose own execution costs as much as a statement."""
     # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
     mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
-    with _unavailable():
+    with unavailable():
         connection.connection.cursor().execute(f"BEGIN {mode}")
+
+
+def wait_for_lock(connection: Connection, seconds: float) -> None:
+    """For how long the next BEGIN waits for whoever holds the lock."""
+    connection.connection.cursor().execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
 
 def reason_of(error: BaseException) -> str:
@@ -35,9 +40,9 @@ def reason_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _unavailable() -> Iterator[None]:
-    """Of what goes past SQLAlchemy."""
+def unavailable() -> Iterator[None]:
+    """Of what goes past SQLAlchemy: a lock, a full disk, a file that is damaged."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise Unavailable(reason_of(error)) from None

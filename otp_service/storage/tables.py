@@ -37,10 +37,7 @@ api_keys = sa.Table(
 )
 
 keyring = sa.Table(
-    "keyring",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("index_key", sa.Text, nullable=False),
+    "keyring", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("index_key", sa.Text, nullable=False)
 )
 
 numbers = sa.Table(
@@ -294,8 +291,5 @@ timekeeping = sa.Table(
 )
 
 sweep_turn = sa.Table(
-    "sweep_turn",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("due_at", Time, nullable=False),
+    "sweep_turn", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("due_at", Time, nullable=False)
 )

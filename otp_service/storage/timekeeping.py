@@ -10,8 +10,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import insert_into
-from otp_service.storage.tables import timekeeping
+from otp_service.storage.statements import insert_into
+from otp_service.storage.tables import buckets, failures, inbound_cursor, sweep_turn, timekeeping
 
 t = timekeeping.c
 _ONLY = 1
@@ -25,11 +25,16 @@ def boot() -> str | None:
     return None
 
 
-def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float) -> float:
-    """The anchor: what to add to the elapsed seconds. Notes how late it is."""
+def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float, mine: float | None = None) -> float:
+    """The anchor: what to add to the elapsed seconds. Notes how late it is.
+
+    `mine`: the process's own, which counts where the system does not tell the boot.
+    """
     row = tx.execute(sa.select(t.boot, t.anchor, t.seen)).first()
     if row is not None and of_boot is not None and row.boot == of_boot:
         anchor = float(row.anchor)
+    elif of_boot is None and mine is not None:
+        anchor = mine
     else:
         anchor = max(wall, row.seen if row is not None else wall) - elapsed
     now = {"boot": of_boot, "anchor": anchor, "seen": anchor + elapsed}
@@ -41,3 +46,14 @@ def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float) ->
 def forget(tx: Connection) -> None:
     """The next process takes the time anew, from the wall clock."""
     tx.execute(sa.delete(timekeeping))
+
+
+def take_back(tx: Connection, now: float) -> None:
+    """Mends what was noted while the time was ahead of `now`: turns that come too late, waits that last too long."""
+    for table in (sweep_turn, inbound_cursor):
+        tx.execute(sa.update(table).where(table.c.due_at > now).values(due_at=now))
+    f, b = failures.c, buckets.c
+    shorter = {"waits_until": f.waits_until - (f.last_at - now), "last_at": now}
+    tx.execute(sa.update(failures).where(f.last_at > now).values(shorter))
+    # No bucket that was filled in time is empty for longer.
+    tx.execute(sa.delete(buckets).where(b.arrival > now + b.tolerance + b.interval))

@@ -9,24 +9,27 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from otp_service.errors import Unavailable
 
 WAIT_SECONDS = 0.8
 """Our own processes take milliseconds; who waits for longer is told that the database is away."""
 _LOOK_EVERY_SECONDS = 0.002
+_SUFFIX = "-turn"
 
 
 class Turns:
     """Of the database file at `path`."""
 
     def __init__(self, path: str) -> None:
-        self._path = f"{path}-turn"
+        self._path = path + _SUFFIX
         self._file: int | None = None
 
     @contextmanager
-    def mine(self) -> Iterator[None]:
-        """Nobody else of ours asks for SQLite's lock while the block runs. Raises Unavailable."""
+    def mine(self) -> Iterator[float]:
+        """Nobody else of ours asks for SQLite's lock while the block runs; for how many seconds it may. Raises
+        Unavailable."""
         file = self._open()
         until = time.monotonic() + WAIT_SECONDS
         while not _taken(file):
@@ -34,14 +37,14 @@ class Turns:
                 raise Unavailable("SQLITE_BUSY")
             time.sleep(_LOOK_EVERY_SECONDS)
         try:
-            yield
+            yield max(0.0, until - time.monotonic())
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
 
     def _open(self) -> int:
         if self._file is None:
             try:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._file = _opened(self._path)
             except OSError:
                 raise Unavailable("SQLITE_CANTOPEN") from None
         return self._file
@@ -50,6 +53,17 @@ class Turns:
         """Gives up the file."""
         if self._file is not None:
             os.close(self._file)
+
+
+def _opened(path: str) -> int:
+    """For whoever may write the database, also where root came first; as SQLite does with its own files."""
+    database = Path(path.removesuffix(_SUFFIX)).stat()
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.fstat(file).st_uid == os.geteuid():
+        os.fchmod(file, database.st_mode & 0o777)
+    if os.geteuid() == 0:
+        os.fchown(file, database.st_uid, database.st_gid)
+    return file
 
 
 def _taken(file: int) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.engine import AnyRow, counts_by_key, insert_by
 from otp_service.storage.prepared import Prepared
+from otp_service.storage.statements import AnyRow, counts_by_key, insert_by
 from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
 
 v = verifications.c

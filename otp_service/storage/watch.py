@@ -1,7 +1,8 @@
 """Whether PostgreSQL answers at all: a call that takes long may wait for a lock, or for a server that is gone.
 
 A server that is frozen or cut off says nothing, and TCP waits for minutes. So while a call is under way for longer than
-usual, the server is asked something else; where it does not answer that either, every call is given up.
+usual and no other one is answered, the server is asked something else; where it does not answer that either, every call
+is given up.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from otp_service.jobs import Job
 log = structlog.get_logger("otp_service.watch")
 
 USUAL_SECONDS = 0.25
-ANSWER_WITHIN_SECONDS = 0.6
+ANSWER_WITHIN_SECONDS = 0.55
+LAST_CHANCE_SECONDS = 0.05
 """Together less than a second: then whoever waits is told that the database is away."""
 
 
@@ -43,7 +45,7 @@ class Watch:
             self._look_at(job.loop, now + USUAL_SECONDS)
 
     def _heard(self, job: Job) -> None:
-        """A job has ended: whatever came of it, the server has answered, unless it was given up."""
+        """A job has ended. Where it was not given up, the server has most likely answered."""
         if self._under_way.pop(job, None) is not None:
             self._heard_at = job.loop.time()
 
@@ -63,12 +65,19 @@ class Watch:
             self._looking = loop.create_task(self._ask(loop))
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
-        while not await self._answers(loop):
+        while not await self._asked(loop):
             self._fall_silent()
         if self._silent:
             self._silent = False
             log.warning("database_answers_again")
         self._look_at(loop, loop.time() + USUAL_SECONDS)
+
+    async def _asked(self, loop: asyncio.AbstractEventLoop) -> bool:
+        try:
+            return await self._answers(loop)
+        except RuntimeError:  # no thread could be started: that says nothing about the server
+            await asyncio.sleep(ANSWER_WITHIN_SECONDS)
+            return True
 
     async def _answers(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether this question is answered, or a job meanwhile: behind a pooler a question may wait its turn, too."""
@@ -76,8 +85,11 @@ class Watch:
         job = Job.of(self._ping)
         # A thread of its own: one that hangs must not be in the way of the next.
         threading.Thread(target=job.run, name="db-ping", daemon=True).start()
-        done, _ = await asyncio.wait({job.waiting}, timeout=ANSWER_WITHIN_SECONDS)
-        return bool(done) or self._heard_at > asked_at
+        # Twice: where this process itself stood still, the time was over before it could hear the answer.
+        for seconds in (ANSWER_WITHIN_SECONDS, LAST_CHANCE_SECONDS):
+            if (await asyncio.wait({job.waiting}, timeout=seconds))[0] or self._heard_at > asked_at:
+                return True
+        return False
 
     def _fall_silent(self) -> None:
         if not self._silent:
@@ -86,5 +98,6 @@ class Watch:
             self._give_up()
         given_up, self._under_way = self._under_way, {}
         for job in given_up:
+            job.given_up = True
             if not job.waiting.done():
                 job.waiting.set_exception(Unavailable("silent"))

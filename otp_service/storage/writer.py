@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Engine
 
 from otp_service.jobs import END_WITHIN_SECONDS, Job, Queue, answer
+from otp_service.storage import sqlite
 from otp_service.storage.turns import Turns
 
 MOST_TOGETHER = 64
@@ -43,8 +44,9 @@ class Writer:
             jobs = [first]
             begun = False
             try:
-                with self._engine.connect() as tx:
-                    with self._turns.mine():
+                with sqlite.unavailable(), self._engine.connect() as tx:
+                    with self._turns.mine() as seconds:
+                        sqlite.wait_for_lock(tx, seconds)
                         transaction = tx.begin()
                     begun = True
                     with transaction:

@@ -1,6 +1,7 @@
 """SIGKILL at every step between the row and the answer: nothing is lost, nothing sent twice, nothing verifies that was
 not sent. What was killed is repeated under its Idempotency-Key, once it counts as dead."""
 
+import asyncio
 import random
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -126,7 +127,7 @@ async def run_until(world: World, operation: Operation, crash_at: int, *, keyed:
         world.repeats.append(lambda: run(world.healthy.http, key))
     steps = await steps_of(world, done)
     if steps is None:
-        world.crashing.process.join()
+        await asyncio.to_thread(world.crashing.process.join, 60)
         await world.crashing.comes_up()
     return steps
 
@@ -147,8 +148,9 @@ async def steps_of(world: World, done: Call) -> int | None:
 async def notified(world: World, done: Call) -> None:
     """Waits until the notification has left the queue."""
     path, key = f"/v1/notifications/{done.body['id']}", {"Authorization": f"Bearer {world.recorder.api_key}"}
-    while (await world.http.get(path, headers=key)).json()["status"] == "queued":
-        pass
+    async with asyncio.timeout(60):
+        while (await world.http.get(path, headers=key)).json()["status"] in ("queued", "sending"):
+            pass
 
 
 async def kill_everywhere(world: World, operation: Operation, *, keyed: bool) -> int:

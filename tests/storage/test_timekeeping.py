@@ -1,10 +1,13 @@
 """SQLite's time: one for all processes of a boot, and never before what it was."""
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage import timekeeping
+from otp_service.services import retention
+from otp_service.storage import tables, timekeeping
 from otp_service.storage.engine import Database
+from tests.support.service import Service, new_number, wrong
 
 WALL, ELAPSED, HOUR = 1_000_000.0, 500.0, 3600.0
 
@@ -49,3 +52,27 @@ async def test_what_is_forgotten_is_taken_anew(database: Database) -> None:
 
     assert await database.write(step) == WALL - HOUR
     database.close()
+
+
+async def test_without_a_boot_a_process_keeps_its_own_time(database: Database) -> None:
+    def step(tx: Connection) -> float:
+        mine = timekeeping.keep(tx, of_boot=None, wall=WALL, elapsed=ELAPSED)
+        again = timekeeping.keep(tx, of_boot=None, wall=WALL + HOUR + 5, elapsed=ELAPSED + 5, mine=mine)
+        return again - mine
+
+    assert await database.write(step) == 0
+    database.close()
+
+
+async def test_what_was_noted_while_the_time_was_ahead_is_taken_back(service: Service) -> None:
+    service.shift(300 * 86400)
+    started = await service.api.start(to := new_number())
+    for _ in range(5):
+        await service.api.check(started["id"], wrong(service.pin(to)))
+    assert await retention.round_of(service.ctx) is False
+    service.shift(-300 * 86400)
+    assert (await service.api.try_start(to)).json()["code"] == "rate_limited"
+    await service.ctx.database.write(lambda tx: timekeeping.take_back(tx, service.ctx.clock.now()))
+    assert (await service.api.try_start(to)).status_code == 201
+    late = sa.select(tables.sweep_turn.c.due_at > service.ctx.clock.now())
+    assert not await service.ctx.database.read(lambda tx: tx.scalar(late))

@@ -1,9 +1,11 @@
 """Several processes on one SQLite file write in turn; a lock that somebody else holds is not waited for for long."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -72,3 +74,32 @@ def test_a_turn_belongs_to_one_and_comes_back(migrated: str) -> None:
 def test_a_folder_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable), Turns("/no/such/folder/otp.db").mine():
         pass
+
+
+def test_the_file_belongs_to_whom_the_database_does(tmp_path: Path) -> None:
+    database = tmp_path / "otp.db"
+    database.touch(mode=0o660)
+    database.chmod(0o660)
+    if os.geteuid() == 0:
+        os.chown(database, 12345, 12345)
+    taken = Turns(str(database))
+    with taken.mine():
+        made, its = Path(f"{database}-turn").stat(), database.stat()
+    taken.close()
+    assert (made.st_mode & 0o777, made.st_uid, made.st_gid) == (0o660, its.st_uid, its.st_gid)
+
+
+async def test_two_processes_wait_for_a_foreign_lock_no_longer_than_one(migrated: str) -> None:
+    databases = [Database(migrated) for _ in range(3)]
+    try:
+        with closing(sqlite3.connect(migrated.removeprefix("sqlite:///"), isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+            done = await asyncio.gather(*(each.write(touch) for each in databases), return_exceptions=True)
+            assert [type(each) for each in done] == [Unavailable] * 3
+            assert time.monotonic() - begun < turns.WAIT_SECONDS * 1.4 + NOISE_SECONDS / 4
+        for each in databases:
+            await each.write(touch)
+    finally:
+        for each in databases:
+            each.close()
