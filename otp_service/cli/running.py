@@ -133,7 +133,7 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
         raise Problems([problem])
 
     async def run() -> T:
-        database, clock = Database(url), Clock()
+        database, clock = Database(url, patient=True), Clock()
         try:
             if problem := schema_problem(await database.read(schema.revision)):
                 raise Problems([problem])

@@ -130,7 +130,7 @@ def checked_settings() -> ServiceSettings:
 
 def _database_problem(url: str) -> str | None:
     async def look() -> str | None:
-        database = Database(url)
+        database = Database(url, patient=True)
         try:
             return schema_problem(await health.writable_revision(database))
         except Unavailable as error:

@@ -123,7 +123,7 @@ def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: 
 
 
 async def _too_late(ctx: Context, asked: _Asked) -> Checked:
-    """The PIN was right, but the verification had ended when that was known."""
+    """The verification had ended, or was wiped, when it was known whether the PIN was right."""
     request = asked.request
 
     def step(tx: Connection) -> tuple[str, AnyRow]:

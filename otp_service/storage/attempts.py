@@ -13,6 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
+from otp_service.storage import failures as budgets
 from otp_service.storage import verifications as stored
 from otp_service.storage.prepared import Prepared
 from otp_service.storage.statements import AnyRow, insert_by
@@ -192,9 +193,6 @@ _approve = (
     .values(status="approved", ended_at=_NOW, phrase_sealed=None)
     .returning(*stored.SHOWN)
 )
-_clear = sa.delete(failures).where(
-    f.number_id == sa.bindparam("number", type_=sa.BigInteger), f.client_id == _CLIENT, f.purpose == _PURPOSE
-)
 
 
 def _approve_at_once() -> sa.Select[Any]:
@@ -202,11 +200,11 @@ def _approve_at_once() -> sa.Select[Any]:
     was_ended = sa.exists(sa.select(ended.c.id))
     event = sa.select(*(value.label(name) for name, value in _event.items()), sa.literal("approved")).where(was_ended)
     noted = sa.insert(events).from_select([*_event, "result"], event).cte("noted")
-    return sa.select(ended).add_cte(_clear.where(was_ended).cte("cleared"), noted)
+    return sa.select(ended).add_cte(budgets.CLEAR.where(was_ended).cte("cleared"), noted)
 
 
 _APPROVE = Prepared(lambda _: _approve)
-_CLEAR = Prepared(lambda _: _clear)
+_CLEAR = Prepared(lambda _: budgets.CLEAR)
 _NOTE_APPROVED = Prepared(lambda _: sa.insert(events).values(**_event, result=sa.literal("approved")))
 _APPROVE_AT_ONCE = Prepared(lambda _: _approve_at_once())
 

@@ -19,7 +19,7 @@ from otp_service.errors import Unavailable
 from otp_service.jobs import Job, Threads
 from otp_service.storage import sqlite, timekeeping
 from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
-from otp_service.storage.watch import Watch
+from otp_service.storage.watch import ANSWER_WITHIN_SECONDS, PATIENT_SECONDS, Watch
 from otp_service.storage.writer import Writer
 
 T = TypeVar("T")
@@ -31,9 +31,12 @@ MOST_ANCHOR_SECONDS = 0.5
 
 
 class Database:
-    """Runs work in a transaction in a thread. `work` gets the open transaction; an exception rolls it back."""
+    """Runs work in a transaction in a thread. `work` gets the open transaction; an exception rolls it back.
 
-    def __init__(self, url: str) -> None:
+    `patient`: for commands, where a server that is slow to answer is better than none.
+    """
+
+    def __init__(self, url: str, *, patient: bool = False) -> None:
         self.engine = make_engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._readers_engine = self.engine.execution_options(otp_read_only=True)
@@ -42,7 +45,7 @@ class Database:
         self._threads = self._new_threads()
         self._anchor: float | None = None
         # SQLite is in this process: there is nothing that could not answer.
-        self._watch = None if self.is_sqlite else self._bounded()
+        self._watch = None if self.is_sqlite else self._bounded(patient)
 
     async def write(self, work: Callable[[Connection], T], *, one_statement: bool = False) -> T:
         """What `work` returns, once it is committed. Raises Unavailable where the database is away.
@@ -68,11 +71,12 @@ class Database:
         result: T = await job.waiting
         return result
 
-    def _bounded(self) -> Watch:
+    def _bounded(self, patient: bool) -> Watch:
         from otp_service.storage import postgres
 
         postgres.bound_statements(self.engine)
-        return Watch(partial(postgres.ping, self.engine), self._start_anew)
+        answer_within = PATIENT_SECONDS if patient else ANSWER_WITHIN_SECONDS
+        return Watch(partial(postgres.ping, self.engine), self._start_anew, answer_within)
 
     def _new_threads(self) -> Threads:
         return Threads(SQLITE_READERS, "db-read") if self.is_sqlite else Threads(POSTGRES_CONNECTIONS, "db")

@@ -16,14 +16,17 @@ def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str)
     return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
 
 
-_CLEAR = sa.delete(failures).where(
-    f.number_id == sa.bindparam("number"), f.client_id == sa.bindparam("client"), f.purpose == sa.bindparam("purpose")
+CLEAR = sa.delete(failures).where(
+    f.number_id == sa.bindparam("number", type_=f.number_id.type),
+    f.client_id == sa.bindparam("client", type_=sa.Text),
+    f.purpose == sa.bindparam("for_purpose", type_=sa.Text),
 )
+"""Of one (number, client, purpose)."""
 
 
 def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
     """An approval: the number begins anew, for that client and purpose alone."""
-    tx.execute(_CLEAR, {"number": number_id, "client": client_id, "purpose": purpose})
+    tx.execute(CLEAR, {"number": number_id, "client": client_id, "for_purpose": purpose})
 
 
 def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:

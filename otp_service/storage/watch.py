@@ -20,13 +20,18 @@ USUAL_SECONDS = 0.25
 ANSWER_WITHIN_SECONDS = 0.55
 LAST_CHANCE_SECONDS = 0.05
 """Together less than a second: then whoever waits is told that the database is away."""
+PATIENT_SECONDS = 10.0
+"""Instead, where nobody waits but an operator."""
 
 
 class Watch:
     """Over the jobs of one event loop. `ping`: returns when the server answers, whatever it says, or never;
     `give_up`: no job that was started is waited for any more."""
 
-    def __init__(self, ping: Callable[[], None], give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, ping: Callable[[], None], give_up: Callable[[], None], answer_within: float = ANSWER_WITHIN_SECONDS
+    ) -> None:
+        self._answer_within = answer_within
         self._ping = ping
         self._give_up = give_up
         self._under_way: dict[Job, float] = {}
@@ -76,7 +81,7 @@ class Watch:
         try:
             return await self._answers(loop)
         except RuntimeError:  # no thread could be started: that says nothing about the server
-            await asyncio.sleep(ANSWER_WITHIN_SECONDS)
+            await asyncio.sleep(self._answer_within)
             return True
 
     async def _answers(self, loop: asyncio.AbstractEventLoop) -> bool:
@@ -86,7 +91,7 @@ class Watch:
         # A thread of its own: one that hangs must not be in the way of the next.
         threading.Thread(target=job.run, name="db-ping", daemon=True).start()
         # Twice: where this process itself stood still, the time was over before it could hear the answer.
-        for seconds in (ANSWER_WITHIN_SECONDS, LAST_CHANCE_SECONDS):
+        for seconds in (self._answer_within, LAST_CHANCE_SECONDS):
             if (await asyncio.wait({job.waiting}, timeout=seconds))[0] or self._heard_at > asked_at:
                 return True
         return False

@@ -38,7 +38,7 @@ async def restarted(servers: list[Replica], keys: str) -> None:
 
 async def moved_to(vault: Vault, database_url: str) -> None:
     """`secrets rewrap`, then `secrets status` until the older keys are needed but for what is gone in a day."""
-    database, until = Database(database_url), elapsed() + NOT_NEEDED_SECONDS
+    database, until = Database(database_url, patient=True), elapsed() + NOT_NEEDED_SECONDS
     try:
         while not await rewrapped(database, vault):
             assert elapsed() < until
@@ -50,7 +50,7 @@ async def moved_to(vault: Vault, database_url: str) -> None:
 
 
 async def rewrapped(database: Database, vault: Vault) -> bool:
-    """`secrets rewrap`; False where a busy database counted as silent, and the operator repeats it."""
+    """`secrets rewrap`; False where a busy database did not answer in time, and the operator repeats it."""
     try:
         await rotation.rewrap(database, vault, lambda _: None)
     except Unavailable:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from otp_service import logs
 from otp_service.metrics import NOTIFICATIONS
 from otp_service.services import outbox, retention
 from otp_service.storage import notifications as queue
@@ -246,10 +247,12 @@ async def test_what_became_of_it_is_counted_and_logged_without_number_or_text(se
     before = {result: counted(result) for result in ("queued", "retried", "sent", "failed", "unknown", "late")}
     queued = await post(service.api, to, text="A secret text")
     service.vendor.fail("sms", "http_503")
+    logs.configure("info", "json")
     with capture_logs() as lines:
         await outbox.work(service.ctx)
         service.shift(6)
         await outbox.work(service.ctx)
+    logs.configure("error", "json")
     assert {result: counted(result) - was for result, was in before.items()} == {
         **dict.fromkeys(("queued", "retried", "sent"), 1),
         **dict.fromkeys(("failed", "unknown", "late"), 0),
