@@ -30,8 +30,12 @@ def begin(connection: Connection) -> None:
 
 
 def wait_for_lock(connection: Connection, seconds: float) -> None:
-    """For how long the next BEGIN waits for whoever holds the lock."""
-    connection.connection.cursor().execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+    """For how long BEGIN waits for whoever holds the lock; most of the time it is what a new connection is told."""
+    wait = LOCK_MS if seconds * 1000 > LOCK_MS / 2 else int(seconds * 1000)
+    told = connection.info.get("otp_lock_ms", LOCK_MS)
+    if wait != told:
+        connection.info["otp_lock_ms"] = wait
+        connection.connection.cursor().execute(f"PRAGMA busy_timeout={wait}")
 
 
 def reason_of(error: BaseException) -> str:

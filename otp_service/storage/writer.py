@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from otp_service.errors import Unavailable
 from otp_service.jobs import END_WITHIN_SECONDS, Job, Queue, answer
 from otp_service.storage import sqlite
 from otp_service.storage.turns import Turns
@@ -23,6 +25,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turns = Turns(str(engine.url.database))
+        self._connection: Connection | None = None
         self._jobs: Queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db", daemon=True)
         self._thread.start()
@@ -44,23 +47,38 @@ class Writer:
             jobs = [first]
             begun = False
             try:
-                with sqlite.unavailable(), self._engine.connect() as tx:
+                with sqlite.unavailable():
+                    connection = self._connected()
                     with self._turns.mine() as seconds:
-                        sqlite.wait_for_lock(tx, seconds)
-                        transaction = tx.begin()
+                        sqlite.wait_for_lock(connection, seconds)
+                        transaction = connection.begin()
                     begun = True
                     with transaction:
-                        self._round(tx, jobs)
+                        self._round(connection, jobs)
             except BaseException as error:  # noqa: BLE001 - at begin or commit, or of the whole transaction: everybody's
                 if not begun:  # somebody else holds the lock: who waited meanwhile has waited long enough
                     jobs += self._waiting(MOST_TOGETHER)
                 for job in jobs:
                     job.error = job.error or error
+                if isinstance(error, SQLAlchemyError | Unavailable):
+                    self._disconnect()
             answer(jobs)
+        self._disconnect()
+
+    def _connected(self) -> Connection:
+        """One connection for all rounds, as long as nothing goes wrong with it."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _round(self, tx: Connection, jobs: list[Job]) -> None:
-        """Runs the first job, then those that came meanwhile."""
-        _run_one(tx, jobs[0])
+        """Runs the first job, then those that came meanwhile. The first needs no savepoint: nothing is before it."""
+        jobs[0].result = jobs[0].work(tx)
         for job in self._waiting(MOST_TOGETHER - 1):
             jobs.append(job)
             _run_one(tx, job)

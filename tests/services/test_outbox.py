@@ -16,6 +16,7 @@ from otp_service.storage import notifications as queue
 from otp_service.storage import tables
 from tests.services.test_notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
+from tests.support.statements import open_transactions
 from tests.support.vendor import Vendor
 
 n = tables.notifications.c
@@ -223,14 +224,16 @@ async def test_nothing_is_written_while_nothing_is_due(service: Service) -> None
     assert [each.split()[0] for each in statements if not each.startswith("BEGIN")] == ["SELECT"]
 
 
-async def test_no_connection_is_held_while_the_gateway_works(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, real = service.ctx.database.engine.pool, service.ctx.gateway.send_sms
+async def test_no_transaction_is_open_while_the_gateway_works(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_open, real = open_transactions(service.ctx.database.engine), service.ctx.gateway.send_sms
     held: list[int] = []
 
     async def watched(*args: Any) -> Any:
-        held.append(pool.checkedout())  # type: ignore[attr-defined]
+        held.append(now_open())
         result = await real(*args)
-        held.append(pool.checkedout())  # type: ignore[attr-defined]
+        held.append(now_open())
         return result
 
     monkeypatch.setattr(service.ctx.gateway, "send_sms", watched)

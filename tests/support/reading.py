@@ -44,8 +44,9 @@ class Reading:
         self._connections: list[Any] = []
         self._lock = threading.Lock()
 
-    def listen(self, connection: Any, *_: Any) -> None:
-        """Of a connection of the driver."""
+    def begun(self, transaction: sa.Connection) -> None:
+        """Listens to the driver's connection of a transaction."""
+        connection = transaction.connection.dbapi_connection
         with self._lock:
             if any(known is connection for known in self._connections):
                 return
@@ -89,11 +90,11 @@ class Reading:
 def reading(engine: Engine) -> Iterator[list[Read]]:
     """Notes every statement of the block."""
     reading = Reading()
-    sa.event.listen(engine, "checkout", reading.listen)
+    sa.event.listen(engine, "begin", reading.begun)
     try:
         yield reading.reads
     finally:
-        sa.event.remove(engine, "checkout", reading.listen)
+        sa.event.remove(engine, "begin", reading.begun)
         reading.stop()
 
 

@@ -24,16 +24,17 @@ def told(engine: Engine, tell: Told) -> Iterator[None]:
         if not statement.startswith(_FRAME):
             tell(statement, parameters)
 
-    def listen(connection: Any, *_: Any) -> None:
+    def listen(transaction: sa.Connection) -> None:
+        connection = transaction.connection.dbapi_connection
         if connection not in listening:
             listening.append(connection)
             _set(connection, heard)
 
-    sa.event.listen(engine, "checkout", listen)
+    sa.event.listen(engine, "begin", listen)
     try:
         yield
     finally:
-        sa.event.remove(engine, "checkout", listen)
+        sa.event.remove(engine, "begin", listen)
         for connection in listening:
             _set(connection, None)
 
@@ -52,3 +53,18 @@ def _telling(heard: Callable[..., None]) -> type[psycopg.Cursor[Any]]:
             return super().execute(query, params, **more)
 
     return Telling
+
+
+def open_transactions(engine: Engine) -> Callable[[], int]:
+    """How many there are, whenever it is asked, of those that begin from now on."""
+    counts = {"begin": 0, "commit": 0, "rollback": 0}
+
+    def count(event: str) -> Callable[[sa.Connection], None]:
+        def happened(_: sa.Connection) -> None:
+            counts[event] += 1
+
+        return happened
+
+    for event in counts:
+        sa.event.listen(engine, event, count(event))
+    return lambda: counts["begin"] - counts["commit"] - counts["rollback"]
