@@ -1,6 +1,8 @@
 """Getting a PIN out: the routes of a purpose in order, until one is not refused for sure."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +12,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, pins, texts
 from otp_service.admission import Turn
 from otp_service.config.policy import Purpose
-from otp_service.errors import Refusal
+from otp_service.errors import Refusal, Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import PinHash
 from otp_service.services import message_ids, sending
@@ -25,6 +27,9 @@ log = structlog.get_logger("otp_service.deliveries")
 
 TOTAL_SECONDS = 9.5
 """All routes together; a start is answered within 10 s, the rest is for hashing and storing."""
+NOTE_AGAIN_SECONDS = 3.0
+"""As long as a database takes to restart."""
+NOTE_EVERY_SECONDS = 0.25
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -181,7 +186,20 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
             sends.retire(tx, job.verification_id, job.purpose.live_pins)
         return row
 
-    return await ctx.database.write(step)
+    return await _noted(ctx, job, step)
+
+
+async def _noted(ctx: Context, job: Job, step: Callable[[Connection], AnyRow]) -> AnyRow:
+    """Notes what is known of a message that is out; again where the database is away for a moment, or its PIN would be
+    lost. Repeating is safe: it says the same of the same send."""
+    until = min(time.monotonic() + NOTE_AGAIN_SECONDS, job.deadline)
+    while True:
+        try:
+            return await ctx.database.write(step)
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(NOTE_EVERY_SECONDS)
 
 
 async def _nothing_sent(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:

@@ -1,6 +1,8 @@
 """How a send can go: accepted, refused for sure, unknown, on real HTTP."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from starlette.routing import Route
 
 from otp_service.gateways.base import Inbound
 from otp_service.services import deliveries, inbound
-from otp_service.storage import tables
+from otp_service.storage import tables, turns
 from tests.support.servers import running
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
@@ -250,3 +252,20 @@ async def test_no_further_route_goes_out_after_the_person_said_stop(database_url
         assert (refused.status_code, refused.json()["code"]) == (403, "opted_out")
         assert vendor.messages(to) == []
         assert (await service.api.read(refused.json()["verification_id"]))["status"] == "failed"
+
+
+async def test_the_pin_of_a_message_that_is_out_outlasts_a_moment_without_the_database(
+    migrated: str, vendor: Vendor
+) -> None:
+    async with serving(migrated, vendor) as service:
+        vendor.fail("pin", "slow", seconds=0.3)
+        start = asyncio.create_task(service.api.start(to := new_number()))
+        await vendor.delivered(to)
+        with closing(sqlite3.connect(migrated.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.wait({start}, timeout=0.3 + 2 * turns.WAIT_SECONDS)
+            assert not start.done()
+        started = await start
+        assert started["delivery"]["status"] == "sent"
+        assert await service.api.check(started["id"], service.pin(to)) == "approved"
+        assert len(vendor.messages(to)) == 1

@@ -46,7 +46,7 @@ class Reading:
 
     def begun(self, transaction: sa.Connection) -> None:
         """Listens to the driver's connection of a transaction."""
-        connection = transaction.connection.dbapi_connection
+        connection: Any = transaction.connection.dbapi_connection
         with self._lock:
             if any(known is connection for known in self._connections):
                 return
