@@ -101,7 +101,8 @@ def checks(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded)
     with servers.serving(environment) as (server, port, _):
         for connections in bench.connections:
             raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), connections)
+            requests = bench.checks(seeded.api_key, seeded.verification_ids)
+            done = bench.run(port, requests, connections, patient=True)
             raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
             rate = done.rate(200)
             bench.note(
@@ -114,23 +115,36 @@ def checks(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded)
             )
 
 
+def replicas(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Checks per second of two servers on the same cores, with half of the callers each."""
+    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+    with servers.serving(environment) as (_, first, _), servers.serving(environment) as (_, second, _):
+        raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+        requests = bench.checks(seeded.api_key, seeded.verification_ids)
+
+        async def both() -> list[Load]:
+            each = (load.run(port, requests, connections=4, seconds=bench.seconds) for port in (first, second))
+            return await asyncio.gather(*each)
+
+        done = asyncio.run(both())
+        raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+        rate = sum(each.rate(200) for each in done)
+        p99 = max(each.percentile(200, 0.99) for each in done)
+        bench.note(
+            f"{database.name}: checks, two replicas, 8 connections",
+            per_second=rate,
+            over_raw_hashes=rate / raw,
+            p99_ms=p99,
+        )
+
+
 def beside_the_hash(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
     """Processor time of a check with the cheapest hash, of the service and of the database's server."""
     environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
     seed.rehash(database.url, CHEAPEST_ARGON2, seeded.verification_ids)
+    requests = bench.checks(seeded.api_key, seeded.verification_ids)
     with servers.serving(environment) as (server, port, _):
-        for connections in (8, 32):
-            before = _spent(server.process.pid, database)
-            done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), connections)
-            after = _spent(server.process.pid, database)
-            service, its_server = ((b - a) / done.statuses[200] * 1000 for a, b in zip(before, after, strict=True))
-            bench.note(
-                f"{database.name}: beside the hash, {connections} connections",
-                cpu_s_per_1000=service + its_server,
-                of_the_service=service,
-                per_second=done.rate(200),
-                **_latency(done),
-            )
+        _costs(bench, "checks beside the hash", database, server.process.pid, port, requests, 200)
     seed.rehash(database.url, DEFAULT_ARGON2, seeded.verification_ids)
 
 
@@ -144,7 +158,7 @@ def starts(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded)
     with servers.serving(environment) as (_, port, _):
         for connections in bench.connections:
             raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            done = bench.run(port, bench.starts(seeded.api_key), connections)
+            done = bench.run(port, bench.starts(seeded.api_key), connections, patient=True)
             raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
             rate = done.rate(201)
             bench.note(
@@ -251,16 +265,20 @@ def old_rows(bench: Bench, database: Database, base_url: str, seeded: seed.Seede
         )
 
 
+PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "in_flight", "overload", "old_rows")
+
+
 @click.command()
 @click.option("--databases", default="sqlite,postgresql", show_default=True)
 @click.option("--seconds", default=8.0, show_default=True, help="Of each load.")
 @click.option("--connections", default="1,8,32,128", show_default=True)
 @click.option("--old", default=5_000_000, show_default=True, help="Old verifications; 0 leaves them out.")
-@click.option(
-    "--only", default="", help="Parts by name: " + "start_up,checks,beside_the_hash,starts,in_flight,overload"
-)
+@click.option("--only", default="", help=f"Parts by name: {','.join(PARTS)}.")
 def main(databases: str, seconds: float, connections: str, old: int, only: str) -> None:
     """Measures; takes some twenty minutes, and as many gigabytes of disk as there are millions of old rows."""
+    chosen = set(filter(None, only.split(","))) or set(PARTS)
+    if unknown := chosen - set(PARTS):
+        raise click.BadParameter(f"There is no part {', '.join(sorted(unknown))}.", param_hint="--only")
     with tempfile.TemporaryDirectory() as folder, gateway(0.0) as base_url:
         bench = Bench(Path(folder), seconds, [int(each) for each in connections.split(",")])
         raw_before = machine.raw_hash_rate(DEFAULT_ARGON2)
@@ -268,7 +286,7 @@ def main(databases: str, seconds: float, connections: str, old: int, only: str) 
         of_the_machine(bench)
         with servers.databases(bench.folder, databases.split(",")) as made:
             for database in made:
-                _of(bench, database, base_url, old, set(filter(None, only.split(","))))
+                _of(bench, database, base_url, old, chosen)
         bench.note("raw Argon2id after", per_second=machine.raw_hash_rate(DEFAULT_ARGON2))
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
@@ -281,15 +299,16 @@ def _of(bench: Bench, database: Database, base_url: str, old: int, only: set[str
     parts: dict[str, Callable[[], None]] = {
         "start_up": lambda: start_up(bench, database, base_url),
         "checks": lambda: checks(bench, database, base_url, seeded),
+        "replicas": lambda: replicas(bench, database, base_url, seeded),
         "beside_the_hash": lambda: beside_the_hash(bench, database, base_url, seeded),
         "starts": lambda: starts(bench, database, base_url, seeded),
         "in_flight": lambda: in_flight(bench, database, seeded),
         "overload": lambda: overload(bench, database, base_url, seeded),
     }
     for name, part in parts.items():
-        if not only or name in only:
+        if name in only:
             part()
-    if old and (not only or "old_rows" in only):
+    if old and "old_rows" in only:
         old_rows(bench, database, base_url, seeded, old)
 
 
