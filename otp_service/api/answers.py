@@ -1,11 +1,12 @@
 """What comes out: the models that OpenAPI and the answers themselves are made from."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from starlette.responses import Response
 
 from otp_service.clock import rfc3339
-from otp_service.services.checks import Checked
 
 
 class Answer(BaseModel):
@@ -72,7 +73,9 @@ class CheckAnswer(Answer):
     result: Result
     verification: VerificationAnswer
     proof: None = Field(default=None, description="A signed statement of the approval; none is issued yet.")
-    retry_at: Annotated[Timestamp, Field(description="Only with `locked`.")] | None = None
+    retry_at: Annotated[
+        Timestamp | None, Field(description="Only with `locked`.", exclude_if=lambda at: at is None)
+    ] = None
 
 
 class EventAnswer(Answer):
@@ -180,14 +183,9 @@ class Problem(Answer):
     verification_id: str | None = None
 
 
-def render(model: type[Answer], value: object) -> dict[str, Any]:
-    """What a service returned, as the JSON of its answer."""
-    return model.model_validate(value).model_dump(mode="json")
-
-
-def render_check(checked: Checked) -> dict[str, Any]:
-    """The outcome of a check; `retry_at` stands only with `locked`."""
-    answer = render(CheckAnswer, checked)
-    if answer["retry_at"] is None:
-        del answer["retry_at"]
-    return answer
+def answered(
+    model: type[Answer], value: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """What a service returned, as the answer."""
+    body = model.model_validate(value).model_dump_json()
+    return Response(body, status, headers, media_type="application/json")

@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from otp_service.api.answers import NotificationAnswer, VerificationAnswer, render
+from otp_service.api.answers import NotificationAnswer, VerificationAnswer, answered
 from otp_service.errors import FieldError, Refusal, Unavailable
 from otp_service.services import idempotency, notifications, verifications
 from otp_service.services.clients import Client, Directory
@@ -85,7 +85,7 @@ async def once(
     if isinstance(claim, Saved):
         return Response(claim.body, claim.status, media_type="application/json")
     if isinstance(claim, Lost):
-        return JSONResponse(await _left(call, claim), status_if_lost)
+        return await _left(call, claim, status_if_lost)
     try:
         response = await run(claim)
     except Refusal:
@@ -99,11 +99,11 @@ async def once(
     return response
 
 
-async def _left(call: Call, lost: Lost) -> dict[str, Any]:
+async def _left(call: Call, lost: Lost, status: int) -> Response:
     """What a request that died left, as it is now."""
     if lost.kind == "notification":
-        return render(NotificationAnswer, await notifications.read(call.ctx, call.client.id, lost.id))
-    return render(VerificationAnswer, await verifications.read(call.ctx, call.client.id, lost.id))
+        return answered(NotificationAnswer, await notifications.read(call.ctx, call.client.id, lost.id), status)
+    return answered(VerificationAnswer, await verifications.read(call.ctx, call.client.id, lost.id), status)
 
 
 def _key(request: Request) -> str | None:

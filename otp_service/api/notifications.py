@@ -1,10 +1,10 @@
 """The calls under /v1/notifications."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from otp_service.api import bodies
-from otp_service.api.answers import NotificationAnswer, render
+from otp_service.api.answers import NotificationAnswer, answered
 from otp_service.api.calls import authenticated, once
 from otp_service.api.models import NotifyBody
 from otp_service.services import notifications
@@ -19,7 +19,7 @@ async def create(request: Request) -> Response:
     asked = NotificationRequest(client_id=call.client.id, **body.model_dump())
 
     async def run(claim: Claim | None) -> Response:
-        return JSONResponse(render(NotificationAnswer, await notifications.create(call.ctx, asked, claim)), 202)
+        return answered(NotificationAnswer, await notifications.create(call.ctx, asked, claim), 202)
 
     return await once(call, body, 202, run)
 
@@ -28,4 +28,4 @@ async def read(request: Request) -> Response:
     """A notification as it is now."""
     call = await authenticated(request)
     notification = await notifications.read(call.ctx, call.client.id, call.notification_id)
-    return JSONResponse(render(NotificationAnswer, notification))
+    return answered(NotificationAnswer, notification)

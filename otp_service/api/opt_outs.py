@@ -1,10 +1,10 @@
 """The calls under /v1/opt-outs."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from otp_service.api import bodies
-from otp_service.api.answers import LookedUpAnswer, OptOutAnswer, render
+from otp_service.api.answers import LookedUpAnswer, OptOutAnswer, answered
 from otp_service.api.calls import authenticated, once
 from otp_service.api.models import NumberBody
 from otp_service.services import opt_outs
@@ -17,7 +17,7 @@ async def add(request: Request) -> Response:
     body = await bodies.read(request, NumberBody)
 
     async def run(claim: Claim | None) -> Response:
-        return JSONResponse(render(OptOutAnswer, await opt_outs.add(call.ctx, call.client.id, body.to, claim)))
+        return answered(OptOutAnswer, await opt_outs.add(call.ctx, call.client.id, body.to, claim))
 
     return await once(call, body, 200, run)
 
@@ -28,7 +28,7 @@ async def look_up(request: Request) -> Response:
     body = await bodies.read(request, NumberBody)
 
     async def run(_: Claim | None) -> Response:
-        return JSONResponse(render(LookedUpAnswer, await opt_outs.look_up(call.ctx, body.to)))
+        return answered(LookedUpAnswer, await opt_outs.look_up(call.ctx, body.to))
 
     return await once(call, body, 200, run)
 
@@ -39,6 +39,6 @@ async def remove(request: Request) -> Response:
     body = await bodies.read(request, NumberBody)
 
     async def run(claim: Claim | None) -> Response:
-        return JSONResponse(render(OptOutAnswer, await opt_outs.remove(call.ctx, body.to, claim)))
+        return answered(OptOutAnswer, await opt_outs.remove(call.ctx, body.to, claim))
 
     return await once(call, body, 200, run)

@@ -1,10 +1,10 @@
 """The calls under /v1/verifications."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from otp_service.api import bodies, rate_limits
-from otp_service.api.answers import EventsAnswer, VerificationAnswer, render, render_check
+from otp_service.api.answers import CheckAnswer, EventsAnswer, VerificationAnswer, answered
 from otp_service.api.calls import authenticated, once
 from otp_service.api.models import CheckBody, StartBody
 from otp_service.services import checks, inbound_starts, resends, starts, verifications
@@ -21,7 +21,7 @@ async def create(request: Request) -> Response:
     async def run(claim: Claim | None) -> Response:
         verification, created = await start(call.ctx, asked, claim)
         headers = rate_limits.headers(verification.quota)
-        return JSONResponse(render(VerificationAnswer, verification), 201 if created else 200, headers)
+        return answered(VerificationAnswer, verification, 201 if created else 200, headers)
 
     return await once(call, body, 201, run)
 
@@ -40,7 +40,7 @@ async def check(request: Request) -> Response:
     )
 
     async def run(claim: Claim | None) -> Response:
-        return JSONResponse(render_check(await checks.check(call.ctx, asked, claim)))
+        return answered(CheckAnswer, await checks.check(call.ctx, asked, claim))
 
     return await once(call, body, 200, run)
 
@@ -53,7 +53,7 @@ async def resend(request: Request) -> Response:
     async def run(claim: Claim | None) -> Response:
         verification = await resends.resend(call.ctx, call.client.id, call.verification_id, claim)
         headers = rate_limits.headers(verification.quota)
-        return JSONResponse(render(VerificationAnswer, verification), headers=headers)
+        return answered(VerificationAnswer, verification, headers=headers)
 
     return await once(call, None, 200, run)
 
@@ -65,7 +65,7 @@ async def cancel(request: Request) -> Response:
 
     async def run(claim: Claim | None) -> Response:
         verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id, claim)
-        return JSONResponse(render(VerificationAnswer, verification))
+        return answered(VerificationAnswer, verification)
 
     return await once(call, None, 200, run)
 
@@ -74,11 +74,11 @@ async def read(request: Request) -> Response:
     """A verification as it is now."""
     call = await authenticated(request)
     verification = await verifications.read(call.ctx, call.client.id, call.verification_id)
-    return JSONResponse(render(VerificationAnswer, verification))
+    return answered(VerificationAnswer, verification)
 
 
 async def events(request: Request) -> Response:
     """Everything that happened to a verification, oldest first, never a PIN."""
     call = await authenticated(request)
     story = await verifications.story(call.ctx, call.client.id, call.verification_id)
-    return JSONResponse(render(EventsAnswer, {"events": story}))
+    return answered(EventsAnswer, {"events": story})
