@@ -10,7 +10,7 @@ from argon2 import Type
 from argon2.low_level import hash_secret
 
 from otp_service.argon2_cost import parse_argon2_cost
-from otp_service.hashing import usable_cores
+from otp_service.cores import usable_cores
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GONE = (FileNotFoundError, ProcessLookupError)

@@ -28,8 +28,9 @@ STANDING_SECONDS = 0.5
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
 PATIENCE_SECONDS = 3.0
-START_SECONDS = 7.0
-"""A start that is as old as this goes before checks: it is answered within ten seconds."""
+START_SECONDS = 2.5
+"""A start that is as old as this goes before checks: its message is out already, and there are no more of them than
+checks leave room for."""
 LONGEST_RETRY_SECONDS = 30.0
 LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""

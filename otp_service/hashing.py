@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from argon2.low_level import hash_secret
 
 from otp_service.admission import OURS, Turn
 from otp_service.argon2_cost import Argon2Cost
+from otp_service.cores import usable_cores
 from otp_service.jobs import Job, Threads
 from otp_service.vault import Vault
 from otp_service.work_queue import WorkQueue
@@ -107,10 +107,3 @@ def _hash_again(mac: bytes, phc: str) -> str:
     return hash_secret(
         mac, raw_salt, cost.time_cost, cost.memory_cost, cost.parallelism, cost.hash_len, cost.type, cost.version
     ).decode()
-
-
-def usable_cores() -> int:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

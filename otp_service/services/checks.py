@@ -53,11 +53,12 @@ class _Asked:
 
 async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
     """Compares a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
+    # The line of the request tells it: a second line costs as much as a statement.
+    structlog.contextvars.bind_contextvars(verification=request.verification_id)
     asked = _asked(ctx, request, claim)
     with ctx.hasher.queue.place(_turn(request)):
         checked = await _check(ctx, asked)
-    # The line of the request tells it: a second line costs as much as a statement.
-    structlog.contextvars.bind_contextvars(verification=request.verification_id, result=checked.result)
+    structlog.contextvars.bind_contextvars(result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
     return checked
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from otp_service.hashing import usable_cores
+from otp_service.cores import usable_cores
 from tests.faults.conftest import CONFIG, afterwards, faults_settings, judge
 from tests.faults.flood import Flood, Tally, percentile
 from tests.faults.history import Call

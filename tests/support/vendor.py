@@ -110,5 +110,7 @@ class Vendor:
 def running_vendor(simulator: Starlette | None = None) -> Iterator[Vendor]:
     """A simulator of its own, by default one that delivers nothing by itself."""
     app = simulator or create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)
-    with running(app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    # A connection that was kept can be closed by the simulator in the moment it is used again.
+    unkept = httpx.Limits(max_keepalive_connections=0)
+    with running(app) as url, httpx.Client(base_url=url, trust_env=False, limits=unkept) as http:
         yield Vendor(url, http)
