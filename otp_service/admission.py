@@ -36,6 +36,8 @@ LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
+FOR_NEWCOMERS = 1.25
+"""Of all places: who has none gets one although the others have taken all."""
 PACE = 0.9
 """Starts are let in a little faster than they can be hashed: what waits here in the end has the last word."""
 
@@ -79,13 +81,17 @@ class Admission:
             raise self._overloaded(turn)
         self._taken[turn.rank][turn.client] += 1
         turn.held = True
+        pause = 0.0
         if turn.rank is Rank.START:
             turn.due = elapsed() + START_SECONDS
-            self._paced_until = max(self._paced_until, elapsed()) + PACE / self._starts_per_second()
+            pause = PACE / self._starts_per_second()
+            self._paced_until = max(self._paced_until, elapsed()) + pause
         self._show()
         try:
             yield turn
         finally:
+            if turn.held:  # nothing was hashed, as where it was refused: others may come in its place
+                self._paced_until -= pause
             self.give_back(turn)
 
     def give_back(self, turn: Turn) -> None:
@@ -132,14 +138,15 @@ class Admission:
         if turn.rank is Rank.CHECK:
             return self._has_room(turn, self._taken[turn.rank].total() / places)
         ahead = max(0.0, self._paced_until - elapsed())
-        return self._here() < places and self._has_room(turn, ahead / seconds)
+        return self._has_room(turn, max(ahead / seconds, self._here() / places))
 
     def _has_room(self, turn: Turn, used: float) -> bool:
         """Whether there is a place; `used`: which share of them is taken."""
         taken = self._taken[turn.rank]
         total = taken.total()
-        if used >= 1 or total >= self.most[turn.rank]:
-            return False
+        most = max(used, total / self.most[turn.rank])
+        if most >= 1:
+            return not taken[turn.client] and most < FOR_NEWCOMERS
         # Beyond half of it, nobody takes the room of the others.
         clients = len(taken | {turn.client: 1})
         return used < 0.5 or taken[turn.client] < max(1.0, total / used / clients)

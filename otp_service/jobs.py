@@ -88,6 +88,12 @@ class Threads:
         for _ in self._threads:
             self._jobs.put(None)
 
+    def take_over(self, others: "Threads") -> None:
+        """Runs what waits for other threads, which may never come to it."""
+        with suppress(queue.Empty):
+            while (job := others._jobs.get_nowait()) is not None:
+                self._jobs.put(job)
+
     def join(self) -> None:
         """Waits for their end, but not for ever."""
         until = time.monotonic() + END_WITHIN_SECONDS

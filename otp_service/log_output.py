@@ -1,7 +1,9 @@
 """Standard output as the log's lines go to it: written by a thread, together, so that nobody waits for its reader."""
 
+import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
@@ -19,7 +21,7 @@ class LogOutput:
     """`at_once`: every line is written by whoever logs it, for those who look for the cause of a crash."""
 
     def __init__(self, stream: TextIO, *, at_once: bool) -> None:
-        self._stream = stream
+        self._write = _writer(stream)
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._changed = threading.Condition()
         self._taken = self._written = 0
@@ -69,11 +71,30 @@ class LogOutput:
             self._lines.clear()
         if gathered:
             with suppress(Exception):  # where standard output is gone, or closed
-                self._stream.write("\n".join(gathered) + "\n")
-                self._stream.flush()
+                self._write("\n".join(gathered) + "\n")
         with self._changed:
             self._written = max(self._written, upto)
             self._changed.notify_all()
+
+
+def _writer(stream: TextIO) -> Callable[[str], None]:
+    """Past Python's buffer where there is a file: the end of the process waits for its lock, and a thread that writes
+    to a pipe which nobody reads would hold it for ever."""
+    try:
+        file = os.dup(stream.fileno())
+    except (OSError, ValueError):  # no file, as in some tests
+        return lambda text: _write_flushed(stream, text)
+    return lambda text: _write_all(file, text.encode())
+
+
+def _write_flushed(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
 
 
 class StructuredLogger:

@@ -81,7 +81,7 @@ def test_places_follow_how_long_hashes_take() -> None:
 
 def test_starts_get_no_place_where_enough_checks_are_waiting(time: Time) -> None:
     made = Admission(2, 0.02)
-    with held(made, Rank.CHECK, "a", 60):
+    with held(made, Rank.CHECK, "a", 70):
         time.now += admission.PATIENCE_SECONDS / 2
         with held(made, Rank.START, "a", 50) as starts:
             assert starts == 50, "it may be a burst"
@@ -92,7 +92,7 @@ def test_starts_get_no_place_where_enough_checks_are_waiting(time: Time) -> None
 def in_flight(made: Admission, time: Time, seconds: float, away: float) -> list[int]:
     """How many starts are in flight after each 10 ms, where as many come as are let in and each is `away` for so long.
 
-    Their hashes are not waited for.
+    Their hashes are done at once.
     """
     waiting: deque[tuple[float, ExitStack]] = deque()
     counts = []
@@ -103,6 +103,7 @@ def in_flight(made: Admission, time: Time, seconds: float, away: float) -> list[
             while True:
                 stack = ExitStack()
                 turn = stack.enter_context(made.place(Turn(Rank.START, "a")))
+                stack.callback(made.give_back, turn)
                 stack.enter_context(made.away(turn))
                 waiting.append((time.now + away, stack))
         counts.append(len(waiting))
@@ -184,7 +185,9 @@ def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_a
         assert waits == sorted(waits)
         assert waits[0] == pytest.approx(3, abs=1)
         assert waits[-1] == pytest.approx(waits[0] + 1000 / 100, abs=1)
-        assert refused(made, Rank.START, "b") <= waits[0], "of each client for itself"
+        with held(made, Rank.START, "b") as newcomers:
+            assert newcomers == 1
+            assert refused(made, Rank.START, "b") <= waits[0], "of each client for itself"
         assert max(refused(made, Rank.START) for _ in range(10_000)) == admission.LONGEST_RETRY_SECONDS
     time.now += admission.BURST_SECONDS[Rank.START]
     with held(made, Rank.START, "a"):
@@ -199,3 +202,21 @@ def test_beyond_half_nobody_takes_the_room_of_the_others(rank: Rank, half: float
         assert loud == pytest.approx(half, abs=2)
         with held(made, rank, "quiet", away=away) as quiet:
             assert quiet == pytest.approx(half - 1, abs=2)
+
+
+def test_starts_that_are_refused_before_their_hash_take_nothing_from_others() -> None:
+    made = Admission(2, 0.02)
+    for _ in range(5_000):
+        with made.place(Turn(Rank.START, "loops")):
+            pass
+    with held(made, Rank.START, "other", away=True) as count:
+        assert count == pytest.approx(300 / admission.PACE, rel=0.02)
+
+
+@pytest.mark.parametrize("rank", [Rank.CHECK, Rank.START])
+def test_who_has_no_place_gets_one_although_another_has_taken_all(rank: Rank) -> None:
+    made = Admission(2, 0.02)
+    with held(made, rank, "loud"):
+        with held(made, rank, "quiet") as count:
+            assert count == 1
+        refused(made, rank, "loud")

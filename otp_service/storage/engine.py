@@ -3,6 +3,7 @@
 SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from otp_service.errors import Unavailable
 from otp_service.jobs import Job, Threads
 from otp_service.storage import sqlite, timekeeping
 from otp_service.storage.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
-from otp_service.storage.watch import ANSWER_WITHIN_SECONDS, PATIENT_SECONDS, Watch
+from otp_service.storage.watch import PATIENT_SECONDS, Watch
 from otp_service.storage.writer import Writer
 
 T = TypeVar("T")
@@ -75,17 +76,21 @@ class Database:
         from otp_service.storage import postgres
 
         postgres.bound_statements(self.engine)
-        answer_within = PATIENT_SECONDS if patient else ANSWER_WITHIN_SECONDS
-        return Watch(partial(postgres.ping, self.engine), self._start_anew, answer_within)
+        ping = partial(postgres.ping, self.engine)
+        if patient:
+            return Watch(ping, self._start_anew, answer_within=PATIENT_SECONDS, longest=math.inf)
+        return Watch(ping, self._start_anew)
 
     def _new_threads(self) -> Threads:
         return Threads(SQLITE_READERS, "db-read") if self.is_sqlite else Threads(POSTGRES_CONNECTIONS, "db")
 
     def _start_anew(self) -> None:
         """Threads and connections that hang end when they can; nobody waits for them."""
-        self._threads.end(then=self.engine.pool.dispose)
+        former, pool = self._threads, self.engine.pool
         self.engine.dispose()
         self._threads = self._new_threads()
+        self._threads.take_over(former)
+        former.end(then=pool.dispose)
 
     async def anchor(self, clock: Clock) -> bool:
         """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to

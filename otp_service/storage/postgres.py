@@ -2,7 +2,7 @@
 
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -24,6 +24,7 @@ STATEMENT_SECONDS = 10
 """No statement of ours takes so long; one that does waits for a lock that somebody else forgot."""
 IDLE_SECONDS = 15
 """A process that is frozen in the middle of a transaction gives up its locks."""
+PING_SECONDS = 2.0
 _REASONS = ("password authentication failed", "no password supplied", "Connection refused", "does not exist")
 """What PostgreSQL's library only says in its text, which can hold more and is not passed on."""
 
@@ -71,20 +72,28 @@ def end_autocommit(connection: AnyConnection | None, _record: object) -> None:
 def require_open(connection: AnyConnection, _record: object, _proxy: object) -> None:
     """A connection that the server has ended meanwhile is replaced before anything is sent."""
     # Nothing was asked: something to read is its end, or rarely a notice, and then a new one does no harm.
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    if _is_readable(connection, 0):
         raise DisconnectionError
 
 
-def ping(engine: Engine) -> None:
-    """Asks for an answer over a connection of its own; returns with one, also where that is an error."""
+def ping(engine: Engine) -> bool:
+    """Whether the server answers over a connection of its own, whatever it says; after a few seconds it does not."""
     arguments = engine.dialect.create_connect_args(engine.url)[1]
     try:
-        with psycopg.connect(**{**arguments, **CONNECT_OPTIONS}, autocommit=True) as connection:
-            connection.execute("SELECT 1")
+        # Closed whatever the answer is: psycopg's own `with` would wait for it.
+        with closing(psycopg.connect(**{**arguments, **CONNECT_OPTIONS}, autocommit=True)) as connection:
+            connection.pgconn.send_query(b"SELECT 1")
+            return _is_readable(connection, PING_SECONDS)
+    except psycopg.errors.ConnectionTimeout:
+        return False
     except psycopg.Error:
-        return
+        return True
+
+
+def _is_readable(connection: AnyConnection, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def reason_of(error: BaseException) -> str:

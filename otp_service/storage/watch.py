@@ -20,20 +20,30 @@ USUAL_SECONDS = 0.25
 ANSWER_WITHIN_SECONDS = 0.55
 LAST_CHANCE_SECONDS = 0.05
 """Together less than a second: then whoever waits is told that the database is away."""
+LONGEST_SECONDS = 3.0
+"""A call that takes longer is given up, also where the server answers others."""
+AGAIN_SECONDS = 0.5
+"""After an answer it need not be asked again for so long."""
 PATIENT_SECONDS = 10.0
 """Instead, where nobody waits but an operator."""
 
 
 class Watch:
-    """Over the jobs of one event loop. `ping`: returns when the server answers, whatever it says, or never;
-    `give_up`: no job that was started is waited for any more."""
+    """Over the jobs of one event loop. `ping`: whether the server answers, whatever it says; `start_anew`: the threads
+    and connections that jobs were given up on are not used any more."""
 
     def __init__(
-        self, ping: Callable[[], None], give_up: Callable[[], None], answer_within: float = ANSWER_WITHIN_SECONDS
+        self,
+        ping: Callable[[], bool],
+        start_anew: Callable[[], None],
+        *,
+        answer_within: float = ANSWER_WITHIN_SECONDS,
+        longest: float = LONGEST_SECONDS,
     ) -> None:
         self._answer_within = answer_within
+        self._longest = longest
         self._ping = ping
-        self._give_up = give_up
+        self._start_anew = start_anew
         self._under_way: dict[Job, float] = {}
         self._heard_at = 0.0
         self._looking: asyncio.TimerHandle | asyncio.Task[None] | None = None
@@ -59,6 +69,7 @@ class Watch:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._looking = None
+        self._end_overdue(loop.time())
         oldest = next(iter(self._under_way.values()), None)
         if oldest is None:
             return
@@ -75,7 +86,7 @@ class Watch:
         if self._silent:
             self._silent = False
             log.warning("database_answers_again")
-        self._look_at(loop, loop.time() + USUAL_SECONDS)
+        self._look_at(loop, loop.time() + AGAIN_SECONDS)
 
     async def _asked(self, loop: asyncio.AbstractEventLoop) -> bool:
         try:
@@ -92,7 +103,8 @@ class Watch:
         threading.Thread(target=job.run, name="db-ping", daemon=True).start()
         # Twice: where this process itself stood still, the time was over before it could hear the answer.
         for seconds in (self._answer_within, LAST_CHANCE_SECONDS):
-            if (await asyncio.wait({job.waiting}, timeout=seconds))[0] or self._heard_at > asked_at:
+            done, _ = await asyncio.wait({job.waiting}, timeout=seconds)
+            if self._heard_at > asked_at or (done and job.waiting.result()):
                 return True
         return False
 
@@ -100,9 +112,19 @@ class Watch:
         if not self._silent:
             self._silent = True
             log.warning("database_silent", under_way=len(self._under_way))
-            self._give_up()
-        given_up, self._under_way = self._under_way, {}
-        for job in given_up:
+            self._give_up(list(self._under_way))
+
+    def _end_overdue(self, now: float) -> None:
+        """The server answers, but not these: their connections are dead, or somebody holds a lock for too long."""
+        overdue = [job for job, started in self._under_way.items() if started + self._longest < now]
+        if overdue:
+            log.warning("calls_given_up", count=len(overdue))
+            self._give_up(overdue)
+
+    def _give_up(self, jobs: list[Job]) -> None:
+        for job in jobs:
             job.given_up = True
+            del self._under_way[job]
             if not job.waiting.done():
                 job.waiting.set_exception(Unavailable("silent"))
+        self._start_anew()

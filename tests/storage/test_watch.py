@@ -80,6 +80,26 @@ async def answers_again(database: Database) -> bool:
         return False
 
 
+async def test_connections_that_are_dead_are_replaced_although_the_server_answers(cluster: postgres.Cluster) -> None:
+    database = Database(cluster.create_database())
+    mine = sa.text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")
+    try:
+        pids = set(await asyncio.gather(*(database.read(lambda tx: tx.scalar(mine)) for _ in range(20))))
+        for pid in pids:
+            os.kill(int(pid), signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            asked = await asyncio.gather(*(database.read(ask) for _ in range(30)), return_exceptions=True)
+            assert time.monotonic() - begun < watch.LONGEST_SECONDS + 2 * NOISE_SECONDS
+            assert {type(answer) for answer in asked} <= {Unavailable, int}
+            assert await asyncio.gather(*(database.read(ask) for _ in range(20))) == [7] * 20
+        finally:
+            for pid in pids:
+                os.kill(int(pid), signal.SIGCONT)
+    finally:
+        database.close()
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_call_that_waits_for_a_lock_is_not_given_up(database_url: str) -> None:
     database = Database(database_url)
@@ -109,7 +129,12 @@ async def test_the_server_itself_ends_what_takes_too_long_but_no_migration(datab
 
 async def test_only_what_takes_longer_than_usual_makes_it_ask() -> None:
     pings: list[int] = []
-    looks = Watch(lambda: pings.append(1), lambda: None)
+
+    def answer() -> bool:
+        pings.append(1)
+        return True
+
+    looks = Watch(answer, lambda: None)
     quick, slow = Job.of(lambda: 1), Job.of(lambda: 2)
     looks.over(quick)
     quick.run()
@@ -130,8 +155,8 @@ async def asked(pings: list[int]) -> bool:
 async def test_where_others_are_answered_nobody_is_given_up() -> None:
     never, given_up = threading.Event(), []
 
-    def hang() -> None:
-        never.wait(20)
+    def hang() -> bool:
+        return never.wait(20)
 
     looks = Watch(hang, lambda: given_up.append(1))
     slow = Job.of(lambda: 2)
