@@ -144,9 +144,9 @@ class Admission:
         """Whether there is a place; `used`: which share of them is taken."""
         taken = self._taken[turn.rank]
         total = taken.total()
-        most = max(used, total / self.most[turn.rank])
-        if most >= 1:
-            return not taken[turn.client] and most < FOR_NEWCOMERS
+        room = self.most[turn.rank]
+        if used >= 1 or total >= room:
+            return not taken[turn.client] and used < FOR_NEWCOMERS and total < room * FOR_NEWCOMERS
         # Beyond half of it, nobody takes the room of the others.
         clients = len(taken | {turn.client: 1})
         return used < 0.5 or taken[turn.client] < max(1.0, total / used / clients)
