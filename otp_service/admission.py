@@ -28,7 +28,7 @@ STANDING_SECONDS = 0.5
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
 PATIENCE_SECONDS = 3.0
-START_SECONDS = 2.5
+START_SECONDS = 2.2
 """A start that is as old as this goes before checks: its message is out already, and there are no more of them than
 checks leave room for."""
 LONGEST_RETRY_SECONDS = 30.0
