@@ -24,7 +24,7 @@ MOST_STARTS = 1000
 """However fast hashes are: each place holds a request in memory, and a start a connection to the gateway as well."""
 BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
 """What comes at once may wait so long for its turn; a start is answered within ten, also after six at the gateway."""
-STANDING_SECONDS = 0.5
+STANDING_SECONDS = 0.4
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
 PATIENCE_SECONDS = 3.0
