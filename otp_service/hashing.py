@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from argon2 import Type, extract_parameters
-from argon2.low_level import hash_secret
+from argon2 import extract_parameters, low_level
 
 from otp_service.admission import OURS, Turn
 from otp_service.argon2_cost import Argon2Cost
+from otp_service.argon2_memory import hash_secret
 from otp_service.cores import usable_cores
 from otp_service.jobs import Job, Threads
 from otp_service.vault import Vault
@@ -38,7 +38,7 @@ class PinHasher:
         self._vault = vault
         self._cost = cost
         begun = time.perf_counter()
-        self._dummy = self._hash(b"no such pin", secrets.token_bytes(16))
+        self._dummy = _hash_once(b"no such pin", cost)
         self.threads = usable_cores()
         self.queue = WorkQueue(self.threads, time.perf_counter() - begun)
         self._threads = Threads(self.threads, "hash")
@@ -68,7 +68,7 @@ class PinHasher:
 
     def _hash(self, mac: bytes, salt: bytes) -> str:
         cost = self._cost
-        return hash_secret(mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID).decode()
+        return hash_secret(mac, salt, cost.iterations, cost.memory_kib, HASH_BYTES).decode()
 
     async def _run(self, work: Callable[[], T], turn: Turn) -> T:
         def timed() -> tuple[T, float]:
@@ -88,6 +88,14 @@ class PinHasher:
         self._threads.join()
 
 
+def _hash_once(mac: bytes, cost: Argon2Cost) -> str:
+    """In a thread that never hashes again: nothing is kept."""
+    salt = secrets.token_bytes(16)
+    return low_level.hash_secret(
+        mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, low_level.Type.ID
+    ).decode()
+
+
 def _any_matches(macs: list[tuple[bytes, str]]) -> bool:
     """Whether any MAC gives its PHC string; one run of Argon2id for all that share MAC, cost and salt."""
     made: dict[tuple[bytes, str], str] = {}
@@ -104,6 +112,4 @@ def _hash_again(mac: bytes, phc: str) -> str:
     cost = extract_parameters(phc)
     salt = phc.split("$")[-2]
     raw_salt = base64.b64decode(salt + "=" * (-len(salt) % 4))
-    return hash_secret(
-        mac, raw_salt, cost.time_cost, cost.memory_cost, cost.parallelism, cost.hash_len, cost.type, cost.version
-    ).decode()
+    return hash_secret(mac, raw_salt, cost.time_cost, cost.memory_cost, cost.hash_len).decode()

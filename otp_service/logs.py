@@ -15,7 +15,7 @@ from otp_service.log_output import LogOutput, StructuredLogger
 
 # They log URLs, parameters or paths, and those hold numbers, texts and the callback's secret.
 _QUIET = ("httpx", "httpcore", "hpack", "urllib3", "sqlalchemy", "alembic", "asyncio", "uvicorn.access")
-_UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
+_UVICORN = ("uvicorn", "uvicorn.error")
 
 
 def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's own word

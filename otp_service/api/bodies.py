@@ -64,7 +64,8 @@ def parse(raw: bytes) -> Any:
         raise Refusal("malformed", "The body is empty; send a JSON object.")
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        if b"\\u" in raw:  # only so can half of a surrogate pair come in
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         # Not chained: the parser's error holds the body.
         raise Refusal("malformed", "The body is not JSON, or has a key twice.") from None

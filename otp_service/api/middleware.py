@@ -5,7 +5,6 @@ import secrets
 import time
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_service.api.problems import internal
@@ -63,17 +62,14 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._send = send
-        self._request_id = request_id
-        self._not_stored = scope["path"].startswith(_NOT_STORED)
+        self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        if scope["path"].startswith(_NOT_STORED):
+            self._headers.append((b"cache-control", b"no-store"))
         self.status = 0
 
     async def send(self, message: Message) -> None:
         """Passes a message on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            if self._not_stored:
-                headers["Cache-Control"] = "no-store"
+            message = {**message, "headers": [*message["headers"], *self._headers]}
         await self._send(message)

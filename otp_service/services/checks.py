@@ -112,7 +112,7 @@ def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: 
     now = ctx.clock.now()
     request = asked.request
     if not right:
-        return attempts.incorrect(tx, request.verification_id, now=now)
+        return attempts.incorrect(tx, request.verification_id, last=spent.last, now=now)
     return attempts.approve(
         tx,
         request.verification_id,

@@ -45,11 +45,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """`live`: (pepper key, PHC string) of every PIN that counts."""
+    """`live`: (pepper key, PHC string) of every PIN that counts; `last`: no attempt is left."""
 
     purpose: str
     number_id: int
     live: list[list[str]] = field(repr=False)
+    last: bool
 
 
 class Unspent(Enum):
@@ -68,14 +69,15 @@ def spend(tx: Connection, asked: Asked, *, now: float, waits: Waits) -> Spent | 
     row = statements.at_once.first(tx, given)
     if row is None:
         return Unspent.NOT_OPEN
-    return Spent(row.purpose, row.number_id, _hashes(row.live)) if row.counted else Unspent.WAITS
+    return Spent(row.purpose, row.number_id, _hashes(row.live), row.last) if row.counted else Unspent.WAITS
 
 
 def _spend_in_steps(tx: Connection, given: dict[str, Any], statements: "_Spending") -> Spent | Unspent:
     counted = statements.count.first(tx, given)
     if counted is None:
         return Unspent.WAITS if statements.open.first(tx, given) is not None else Unspent.NOT_OPEN
-    return Spent(counted.purpose, counted.number_id, _hashes(_SPEND.first(tx, given).live))
+    spent = _SPEND.first(tx, given)
+    return Spent(counted.purpose, counted.number_id, _hashes(spent.live), bool(spent.last))
 
 
 def _hashes(lines: str) -> list[list[str]]:
@@ -108,7 +110,7 @@ _spending = cache(_Spending)
 
 def _open(purpose_given: bool, digests: int) -> sa.Select[Any]:
     statement = (
-        sa.select(v.id, v.number_id, v.purpose)
+        sa.select(v.id, v.number_id, v.purpose, (v.attempts_spent + 1 >= v.attempts).label("last"))
         .where(v.id == _THIS, v.client_id == _CLIENT, v.status == "pending", v.expires_at > _NOW)
         .where(v.attempts_spent < v.attempts, v.pin_length == sa.bindparam("length"))
         .where(v.session_digest.is_not_distinct_from(sa.bindparam("session")))
@@ -146,7 +148,8 @@ def _live(dialect: Dialect) -> sa.Label[str]:
 
 
 _one_more = sa.update(verifications).values(attempts_spent=v.attempts_spent + 1)
-_SPEND = Prepared(lambda dialect: _one_more.where(v.id == _THIS).returning(_live(dialect)))
+_none_left = (v.attempts_spent >= v.attempts).label("last")
+_SPEND = Prepared(lambda dialect: _one_more.where(v.id == _THIS).returning(_none_left, _live(dialect)))
 
 
 def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Select[Any]:
@@ -156,20 +159,17 @@ def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Se
     spending = _one_more.where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
     spent = spending.returning(v.id).cte("spent")
     was_counted = sa.exists(sa.select(counted.c.number_id)).label("counted")
-    return sa.select(opened.c.purpose, opened.c.number_id, was_counted, _live(dialect)).add_cte(spent)
+    return sa.select(opened.c.purpose, opened.c.number_id, opened.c.last, was_counted, _live(dialect)).add_cte(spent)
 
 
 _last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
-_compared = (
-    sa.update(verifications)
-    .where(v.id == _THIS)
-    .values(
-        attempts_compared=v.attempts_compared + 1,
-        status=sa.case((_last, "exhausted"), else_=v.status),
-        ended_at=sa.case((_last, _NOW), else_=v.ended_at),
-    )
-    .returning(*stored.SHOWN)
-)
+_one_more_compared = sa.update(verifications).where(v.id == _THIS).values(attempts_compared=v.attempts_compared + 1)
+_compared_and_open = _one_more_compared.where(sa.not_(_last)).returning(*stored.SHOWN)
+_compared = _one_more_compared.values(
+    status=sa.case((_last, "exhausted"), else_=v.status),
+    ended_at=sa.case((_last, _NOW), else_=v.ended_at),
+).returning(*stored.SHOWN)
+_COMPARED_AND_OPEN = Prepared(lambda _: _compared_and_open)
 _event = {"verification_id": _THIS, "at": _NOW, "type": sa.literal("check")}
 _note_incorrect = sa.insert(events).values(**_event, result=sa.literal("incorrect"))
 _COMPARED = Prepared(lambda _: _compared)
@@ -177,11 +177,16 @@ _NOTE_INCORRECT = Prepared(lambda _: _note_incorrect)
 _INCORRECT_AT_ONCE = Prepared(lambda _: _compared.add_cte(_note_incorrect.cte("noted")))
 
 
-def incorrect(tx: Connection, verification_id: str, *, now: float) -> AnyRow:
-    """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`."""
+def incorrect(tx: Connection, verification_id: str, *, last: bool, now: float) -> AnyRow:
+    """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`.
+
+    `last`: no attempt was left when this one was spent.
+    """
     given = {"this": verification_id, "now": now}
     if tx.dialect.name == "sqlite":
-        row = _COMPARED.first(tx, given)
+        # SQLite writes every index that a statement could change, and most checks change none.
+        row = None if last else _COMPARED_AND_OPEN.first(tx, given)
+        row = row or _COMPARED.first(tx, given)
         _NOTE_INCORRECT.run(tx, given)
         return cast("AnyRow", row)
     return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))

@@ -98,6 +98,18 @@ async def test_a_check_takes_two_transactions_and_on_postgresql_one_statement_ea
         assert [len(each) for each in counted.transactions] == ([2, 3] if in_steps else [1, 1])
 
 
+async def test_the_last_wrong_check_takes_no_more_than_the_others(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        in_steps = service.ctx.database.is_sqlite
+        started = await service.api.start()
+        for left in range(started["attempts_left"] - 1, -1, -1):
+            with counting(service) as counted:
+                assert await service.api.check(started["id"], wrong(service.pin(started["to"]))) == "incorrect"
+            assert [len(each) for each in counted.transactions] == ([2, 2] if in_steps else [1, 1])
+            after = await service.api.read(started["id"])
+            assert (after["attempts_left"], after["status"]) == (left, "pending" if left else "exhausted")
+
+
 async def test_no_transaction_is_open_while_the_gateway_works_or_a_pin_is_hashed(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
