@@ -57,12 +57,12 @@ class _Caller(asyncio.Protocol):
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     async def connect(self) -> None:
-        """Opens the connection; the first request leaves with it."""
+        """Opens the connection; without a pace the first request leaves with it."""
         await self._loop.create_connection(lambda: self, "127.0.0.1", self._port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._next()
+        self._go_on(self._plan.first_rest())
 
     def _next(self) -> None:
         self._rests = False
@@ -123,6 +123,10 @@ class _Plan:
     until: float
     pace: float
     patient: bool
+
+    def first_rest(self) -> float:
+        """Seconds until the first request: who comes at a pace does not come together with the others."""
+        return self.pace * secrets.randbelow(1000) / 1000
 
     def rest(self, status: int, retry_after: int | None) -> float:
         """Seconds until the next request."""

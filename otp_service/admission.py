@@ -27,6 +27,8 @@ BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
 STANDING_SECONDS = 0.4
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
+CROWDED_SECONDS = 0.05
+"""The same of checks where more are refused than let in: whose turn is over is followed by another at once."""
 PATIENCE_SECONDS = 3.0
 START_SECONDS = 2.2
 """A start that is as old as this goes before checks: its message is out already, and there are no more of them than
@@ -34,6 +36,8 @@ checks leave room for."""
 LONGEST_RETRY_SECONDS = 30.0
 LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""
+CROWD_SECONDS = 1.0
+"""Over this time the checks are counted that are let in, and those that are refused."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
 FOR_NEWCOMERS = 1.25
@@ -70,7 +74,8 @@ class Admission:
         self._away = 0
         self._seconds_per_hash = seconds
         self._paced_until = elapsed()
-        self._checks = _Load()
+        self._checks = _Recent(LOAD_SECONDS)
+        self._let_in, self._refused = _Recent(CROWD_SECONDS), _Recent(CROWD_SECONDS)
         self._calm_at = elapsed()
         self._appointments = _Appointments()
 
@@ -82,7 +87,9 @@ class Admission:
         self._taken[turn.rank][turn.client] += 1
         turn.held = True
         pause = 0.0
-        if turn.rank is Rank.START:
+        if turn.rank is Rank.CHECK:
+            self._let_in.add(1)
+        else:
             turn.due = elapsed() + START_SECONDS
             pause = PACE / self._starts_per_second()
             self._paced_until = max(self._paced_until, elapsed()) + pause
@@ -133,7 +140,7 @@ class Admission:
 
     def _admits(self, turn: Turn) -> bool:
         """Checks go first: how many starts wait is nothing to them."""
-        seconds = STANDING_SECONDS if self._stands() else BURST_SECONDS[turn.rank]
+        seconds = self._most_seconds(turn.rank)
         places = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
         if turn.rank is Rank.CHECK:
             return self._has_room(turn, self._taken[turn.rank].total() / places)
@@ -151,21 +158,32 @@ class Admission:
         clients = len(taken | {turn.client: 1})
         return used < 0.5 or taken[turn.client] < max(1.0, total / used / clients)
 
+    def _most_seconds(self, rank: Rank) -> float:
+        """How much work may wait."""
+        if not self._stands():
+            return BURST_SECONDS[rank]
+        return CROWDED_SECONDS if rank is Rank.CHECK and self._is_crowded() else STANDING_SECONDS
+
+    def _is_crowded(self) -> bool:
+        return self._refused.per_second() > self._let_in.per_second()
+
     def _stands(self) -> bool:
-        """Whether there has been a queue for long."""
+        """Whether there has been a queue for long; in a crowd one that is short for a moment is no sign of an end."""
         now = elapsed()
-        if self._here() <= self.threads:
+        if self._here() <= self.threads and not self._is_crowded():
             self._calm_at = now
             self._appointments.forget()  # who was to come has come, or does not
         return now - self._calm_at > PATIENCE_SECONDS
 
     def _starts_per_second(self) -> float:
         """What checks leave."""
-        threads = max(self.threads - self._checks.threads(), LEAST_FOR_STARTS * self.threads)
+        threads = max(self.threads - self._checks.per_second(), LEAST_FOR_STARTS * self.threads)
         return threads / self._seconds_per_hash
 
     def _overloaded(self, turn: Turn) -> Refusal:
         """`retry_after`: when what waits now is done, and those who were refused before have come back."""
+        if turn.rank is Rank.CHECK:
+            self._refused.add(1)
         pause = self._seconds_per_hash / self.threads
         wait = max(1, math.ceil(self._appointments.make(turn, self._here() * pause, pause)))
         return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=wait)
@@ -193,20 +211,21 @@ class _Appointments:
         return self._last[who] - now
 
 
-class _Load:
-    """How many threads something keeps busy, averaged over LOAD_SECONDS."""
+class _Recent:
+    """How much of something there is per second, averaged over the last `seconds`."""
 
-    def __init__(self) -> None:
-        self._threads = 0.0
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._value = 0.0
         self._at = elapsed()
 
-    def add(self, seconds: float) -> None:
-        """A thread was busy for so long."""
-        self._threads = self.threads() + seconds / LOAD_SECONDS
+    def add(self, amount: float) -> None:
+        """There was so much of it just now."""
+        self._value = self.per_second() + amount / self._seconds
 
-    def threads(self) -> float:
+    def per_second(self) -> float:
         """As of now."""
         now = elapsed()
-        self._threads *= math.exp((self._at - now) / LOAD_SECONDS)
+        self._value *= math.exp((self._at - now) / self._seconds)
         self._at = now
-        return self._threads
+        return self._value

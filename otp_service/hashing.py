@@ -21,6 +21,8 @@ from otp_service.work_queue import WorkQueue
 T = TypeVar("T")
 
 HASH_BYTES = 32
+NICE = 5
+"""Whoever answers, commits or refuses goes before whoever hashes: that is short, and a hash is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class PinHasher:
         self._dummy = _hash_once(b"no such pin", cost)
         self.threads = usable_cores()
         self.queue = WorkQueue(self.threads, time.perf_counter() - begun)
-        self._threads = Threads(self.threads, "hash")
+        self._threads = Threads(self.threads, "hash", NICE)
 
     async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:
         """The hash to keep of a PIN of this verification."""

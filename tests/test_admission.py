@@ -178,6 +178,21 @@ def test_a_queue_that_does_not_empty_lets_fewer_in_until_it_is_calm(time: Time, 
         assert count == pytest.approx(burst, abs=1), "calm again"
 
 
+def test_in_a_crowd_few_checks_are_let_in_although_the_queue_is_empty_for_a_moment(time: Time) -> None:
+    made = Admission(2, 0.02)
+    with held(made, Rank.CHECK, "a", 150):
+        time.now += 2 * admission.PATIENCE_SECONDS
+        for _ in range(500):
+            refused(made, Rank.CHECK)
+    for _ in range(2):
+        with held(made, Rank.CHECK, "a") as checks, held(made, Rank.START, "a") as starts:
+            assert checks == pytest.approx(admission.CROWDED_SECONDS * 2 / 0.02, abs=1)
+            assert starts > checks
+    time.now += 60.0
+    with held(made, Rank.CHECK, "a") as count:
+        assert count == pytest.approx(200, abs=1), "nobody is refused any more"
+
+
 def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_as_hashes_are_made(time: Time) -> None:
     made = Admission(2, 0.02)
     with held(made, Rank.START, "a"):
