@@ -33,6 +33,7 @@ def _postgres(url: sa.URL) -> Engine:
         hide_parameters=True,
         pool_size=POSTGRES_CONNECTIONS,
         max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=1,
         connect_args=postgres.CONNECT_OPTIONS,
     )
