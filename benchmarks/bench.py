@@ -1,0 +1,86 @@
+"""One run of the benchmarks: what its parts share, and the rows that they find."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import load, machine
+from benchmarks.load import Load
+from benchmarks.servers import Database
+
+WRONG = b'{"pin": "271828"}'
+Row = dict[str, Any]
+
+
+class Bench:
+    """One run: its rows, and what they are measured with."""
+
+    def __init__(self, folder: Path, seconds: float, connections: list[int]) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self.connections = connections
+        self.rows: list[Row] = []
+        self._numbers = itertools.count()
+
+    def note(self, what: str, **values: Any) -> None:
+        """A row of the result."""
+        self.rows.append({"what": what, **values})
+        shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
+        click.echo(f"{what:<44} {shown}")
+
+    def checks(self, api_key: str, ids: list[str]) -> Iterator[bytes]:
+        """Wrong checks, of one verification after the other."""
+        for each in itertools.cycle(ids):
+            yield load.request("POST", f"/v1/verifications/{each}/checks", api_key, WRONG)
+
+    def starts(self, api_key: str) -> Iterator[bytes]:
+        """Starts, each of a number of its own."""
+        for index in self._numbers:
+            body = json.dumps({"to": f"+57302{index:07d}", "purpose": "signup"}).encode()
+            yield load.request("POST", "/v1/verifications", api_key, body)
+
+    def run(self, port: int, requests: Iterator[bytes], connections: int, **more: Any) -> Load:
+        """A load against a port."""
+        return asyncio.run(load.run(port, requests, connections=connections, seconds=self.seconds, **more))
+
+
+def _shown(value: Any) -> str:
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 100
+        else f"{value:.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def latency(done: Load, status: int = 200) -> Row:
+    """Of the answers with a status."""
+    return {"p50_ms": done.percentile(status, 0.5), "p99_ms": done.percentile(status, 0.99)}
+
+
+def _spent(pid: int, database: Database) -> tuple[float, float]:
+    return machine.cpu_seconds(pid), machine.cpu_seconds(database.pid) if database.pid else 0.0
+
+
+def costs(
+    bench: Bench, what: str, database: Database, pid: int, port: int, requests: Iterator[bytes], status: int
+) -> None:
+    """Processor time of an operation, of the service and of the database's server."""
+    for connections in (8, 32):
+        before = _spent(pid, database)
+        done = bench.run(port, requests, connections)
+        after = _spent(pid, database)
+        service, its_server = ((b - a) / done.statuses[status] * 1000 for a, b in zip(before, after, strict=True))
+        bench.note(
+            f"{database.name}: {what}, {connections} connections",
+            cpu_s_per_1000=service + its_server,
+            of_the_service=service,
+            per_second=done.rate(status),
+            **latency(done, status),
+        )

@@ -1,0 +1,103 @@
+"""What checks are measured for."""
+
+import asyncio
+import time
+
+from benchmarks import load, machine, seed, servers
+from benchmarks.bench import Bench, costs, latency
+from benchmarks.load import Load
+from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
+
+
+def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Checks per second over the raw hash rate, and what they cost beside the hash."""
+    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+    with servers.serving(environment) as (server, port, _):
+        for connections in bench.connections:
+            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+            requests = bench.checks(seeded.api_key, seeded.verification_ids)
+            done = bench.run(port, requests, connections, patient=True)
+            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+            rate = done.rate(200)
+            bench.note(
+                f"{database.name}: checks, {connections} connections",
+                per_second=rate,
+                over_raw_hashes=rate / raw,
+                refused=done.statuses[503],
+                mb=machine.memory_mb(server.process.pid),
+                **latency(done),
+            )
+
+
+def replicas(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Checks per second of two servers on the same cores, with half of the callers each."""
+    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+    with servers.serving(environment) as (_, first, _), servers.serving(environment) as (_, second, _):
+        raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+        requests = bench.checks(seeded.api_key, seeded.verification_ids)
+
+        async def both() -> list[Load]:
+            each = (load.run(port, requests, connections=4, seconds=bench.seconds) for port in (first, second))
+            return await asyncio.gather(*each)
+
+        done = asyncio.run(both())
+        raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+        rate = sum(each.rate(200) for each in done)
+        p99 = max(each.percentile(200, 0.99) for each in done)
+        bench.note(
+            f"{database.name}: checks, two replicas, 8 connections",
+            per_second=rate,
+            over_raw_hashes=rate / raw,
+            p99_ms=p99,
+        )
+
+
+def beside_the_hash(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Processor time of a check with the cheapest hash, of the service and of the database's server."""
+    environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
+    seed.rehash(database.url, CHEAPEST_ARGON2, seeded.verification_ids)
+    requests = bench.checks(seeded.api_key, seeded.verification_ids)
+    with servers.serving(environment) as (server, port, _):
+        costs(bench, "checks beside the hash", database, server.process.pid, port, requests, 200)
+    seed.rehash(database.url, DEFAULT_ARGON2, seeded.verification_ids)
+
+
+def overload(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Half the load it can take, then ten times as much as it can."""
+    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+    with servers.serving(environment) as (_, port, _):
+        raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+        calm = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 16, pace=32 / raw)
+        # A burst is met with patience; this goes on for longer.
+        done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 500, pace=0.45, warm_up=6.0)
+        bench.note(
+            f"{database.name}: overload",
+            half_load_per_second=calm.rate(200),
+            half_load_p99_ms=calm.percentile(200, 0.99),
+            asked_per_second=sum(done.statuses.values()) / done.seconds,
+            accepted_per_second=done.rate(200),
+            accepted_p99_ms=done.percentile(200, 0.99),
+            over_half_load=done.percentile(200, 0.99) / calm.percentile(200, 0.99),
+            refused_p99_ms=done.percentile(503, 0.99),
+        )
+
+
+def old_rows(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded, most: int) -> None:
+    """The median check with 10 thousand old verifications, and with many."""
+    environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
+    seed.rehash(database.url, CHEAPEST_ARGON2, seeded.verification_ids)
+    medians = []
+    first = 1
+    for count in (10_000, most):
+        begun = time.perf_counter()
+        seed.add_old(database.url, seeded.client_id, first, count)
+        first = count + 1
+        with servers.serving(environment) as (_, port, _):
+            done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 1)
+        medians.append(done.percentile(200, 0.5))
+        bench.note(
+            f"{database.name}: {count:,} old verifications",
+            p50_ms=medians[-1],
+            over_10_thousand=medians[-1] / medians[0],
+            seconds_to_add=time.perf_counter() - begun,
+        )

@@ -1,0 +1,67 @@
+"""What starts are measured for."""
+
+import asyncio
+import itertools
+
+from benchmarks import load, machine, seed, servers
+from benchmarks.bench import Bench, costs, latency
+from benchmarks.gateway import gateway
+from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
+
+CALLERS = 1000
+SETTLED_SECONDS = 12.0
+"""By then those of the first burst who were refused have come back."""
+
+
+def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Starts per second with a gateway that answers at once, and what they cost beside the hash."""
+    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+    with servers.serving(environment) as (_, port, _):
+        for connections in bench.connections:
+            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+            done = bench.run(port, bench.starts(seeded.api_key), connections, patient=True)
+            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+            rate = done.rate(201)
+            bench.note(
+                f"{database.name}: starts, {connections} connections",
+                per_second=rate,
+                over_raw_hashes=rate / raw,
+                refused=done.statuses[503],
+                **latency(done, 201),
+            )
+    environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
+    with servers.serving(environment) as (server, port, _):
+        costs(bench, "starts beside the hash", database, server.process.pid, port, bench.starts(seeded.api_key), 201)
+
+
+def in_flight(bench: Bench, database: Database, seeded: seed.Seeded) -> None:
+    """1,000 callers with a gateway that takes 300 ms: all at once, then each with a start outstanding all the time.
+
+    Who is refused waits for as long as `Retry-After` says, and up to a quarter longer.
+    """
+    with gateway(0.3) as base_url:
+        environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
+        with servers.serving(environment) as (server, port, _):
+            once = itertools.islice(bench.starts(seeded.api_key), CALLERS)
+            burst = asyncio.run(load.run(port, once, connections=CALLERS, seconds=60))
+            bench.note(
+                f"{database.name}: 1,000 starts at once, 300 ms each",
+                seconds=burst.seconds,
+                started=burst.statuses[201],
+                refused=burst.statuses[503],
+                refused_p99_ms=burst.percentile(503, 0.99),
+                **latency(burst, 201),
+            )
+            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+            requests = bench.starts(seeded.api_key)
+            done = bench.run(port, requests, CALLERS, warm_up=SETTLED_SECONDS, patient=True)
+            memory = machine.memory_mb(server.process.pid)
+            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
+            bench.note(
+                f"{database.name}: 1,000 callers, 300 ms, Retry-After kept",
+                per_second=done.rate(201),
+                over_raw_hashes=done.rate(201) / raw,
+                refused_per_second=done.rate(503),
+                mb=memory,
+                **latency(done, 201),
+            )
