@@ -16,7 +16,7 @@ SPREAD = 0.25
 
 @dataclass
 class Load:
-    """What came within the time of one run. `latencies`: seconds, of each answer by status class."""
+    """What came within the time of one run. `latencies`: seconds, of each answer by status."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -53,6 +53,7 @@ class _Caller(asyncio.Protocol):
         self._port, self._requests, self._load, self._plan = port, requests, load, plan
         self._buffer = bytearray()
         self._rests = False
+        self._comes_first = True
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
 
@@ -62,7 +63,8 @@ class _Caller(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._go_on(self._plan.first_rest())
+        first, self._comes_first = self._comes_first, False
+        self._go_on(self._plan.first_rest() if first else 0.0)
 
     def _next(self) -> None:
         self._rests = False

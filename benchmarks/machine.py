@@ -17,7 +17,7 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 
 
 def raw_hash_rate(argon2: str, seconds: float = 3.0) -> float:
-    """Argon2id runs per second on all cores, with nothing around them."""
+    """Argon2id runs per second on all cores, with nothing around them, in the memory that the library takes itself."""
     cost, cores = parse_argon2_cost(argon2), usable_cores()
     begun = time.perf_counter()
     until = begun + seconds

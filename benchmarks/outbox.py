@@ -13,8 +13,8 @@ import click
 
 from otp_service.simulator import create_simulator
 from otp_service.storage import migrate
-from tests.processes.test_replicas import new_key
 from tests.support import postgres
+from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, delivered, post_all, statuses, text_to
 from tests.support.processes import service_settings
 from tests.support.service import new_number

@@ -15,7 +15,7 @@ def of_the_machine(bench: Bench) -> None:
 
 
 def start_up(bench: Bench, database: Database, base_url: str) -> None:
-    """From the command to ready, the best of three as of the bare imports, and what an idle process holds."""
+    """From the command to ready, at best, as of the bare imports, and what a process holds before its first hash."""
     imports = servers.import_seconds()
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     times = []

@@ -27,7 +27,7 @@ BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
 STANDING_SECONDS = 0.4
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
-CROWDED_SECONDS = 0.05
+CROWDED_SECONDS = 0.07
 """The same of checks where more are refused than let in: whose turn is over is followed by another at once."""
 PATIENCE_SECONDS = 3.0
 START_SECONDS = 2.2
@@ -36,7 +36,7 @@ checks leave room for."""
 LONGEST_RETRY_SECONDS = 30.0
 LOAD_SECONDS = 4.0
 """Over this time the load by checks is averaged."""
-CROWD_SECONDS = 1.0
+CROWD_WINDOW_SECONDS = 1.0
 """Over this time the checks are counted that are let in, and those that are refused."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
@@ -74,15 +74,18 @@ class Admission:
         self._away = 0
         self._seconds_per_hash = seconds
         self._paced_until = elapsed()
-        self._checks = _Recent(LOAD_SECONDS)
-        self._let_in, self._refused = _Recent(CROWD_SECONDS), _Recent(CROWD_SECONDS)
+        self._busy_with_checks = _Recent(LOAD_SECONDS)
+        self._let_in, self._refused = _Recent(CROWD_WINDOW_SECONDS), _Recent(CROWD_WINDOW_SECONDS)
         self._calm_at = elapsed()
         self._appointments = _Appointments()
 
     @contextmanager
     def place(self, turn: Turn) -> Iterator[Turn]:
         """A place while the block runs, of a start until it is given back; Refusal `overloaded` where there is none."""
-        if not self._admits(turn):
+        used = self._used(turn.rank)
+        if not self._has_room(turn, used):
+            if turn.rank is Rank.CHECK and used >= 1:  # not where somebody's own share is taken
+                self._refused.add(1)
             raise self._overloaded(turn)
         self._taken[turn.rank][turn.client] += 1
         turn.held = True
@@ -129,7 +132,7 @@ class Admission:
         """How long one hash took, as a moving average."""
         self._seconds_per_hash += (seconds - self._seconds_per_hash) / 16
         if rank is Rank.CHECK:
-            self._checks.add(seconds)
+            self._busy_with_checks.add(seconds)
 
     def _here(self) -> int:
         """Checks, and starts that are not at the gateway."""
@@ -138,14 +141,14 @@ class Admission:
     def _show(self) -> None:
         HASH_QUEUE.set(self._here())
 
-    def _admits(self, turn: Turn) -> bool:
-        """Checks go first: how many starts wait is nothing to them."""
-        seconds = self._most_seconds(turn.rank)
+    def _used(self, rank: Rank) -> float:
+        """Which share of the places is taken. Checks go first: how many starts wait is nothing to them."""
+        seconds = self._most_seconds(rank)
         places = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
-        if turn.rank is Rank.CHECK:
-            return self._has_room(turn, self._taken[turn.rank].total() / places)
+        if rank is Rank.CHECK:
+            return self._taken[rank].total() / places
         ahead = max(0.0, self._paced_until - elapsed())
-        return self._has_room(turn, max(ahead / seconds, self._here() / places))
+        return max(ahead / seconds, self._here() / places)
 
     def _has_room(self, turn: Turn, used: float) -> bool:
         """Whether there is a place; `used`: which share of them is taken."""
@@ -165,7 +168,7 @@ class Admission:
         return CROWDED_SECONDS if rank is Rank.CHECK and self._is_crowded() else STANDING_SECONDS
 
     def _is_crowded(self) -> bool:
-        return self._refused.per_second() > self._let_in.per_second()
+        return self._refused.per_second() > max(1.0, self._let_in.per_second())
 
     def _stands(self) -> bool:
         """Whether there has been a queue for long; in a crowd one that is short for a moment is no sign of an end."""
@@ -177,13 +180,11 @@ class Admission:
 
     def _starts_per_second(self) -> float:
         """What checks leave."""
-        threads = max(self.threads - self._checks.per_second(), LEAST_FOR_STARTS * self.threads)
+        threads = max(self.threads - self._busy_with_checks.per_second(), LEAST_FOR_STARTS * self.threads)
         return threads / self._seconds_per_hash
 
     def _overloaded(self, turn: Turn) -> Refusal:
         """`retry_after`: when what waits now is done, and those who were refused before have come back."""
-        if turn.rank is Rank.CHECK:
-            self._refused.add(1)
         pause = self._seconds_per_hash / self.threads
         wait = max(1, math.ceil(self._appointments.make(turn, self._here() * pause, pause)))
         return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=wait)

@@ -10,13 +10,11 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from argon2 import Type, low_level
 from argon2.exceptions import HashingError
-from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
+from argon2.low_level import ARGON2_VERSION, core, error_to_str, ffi
 
 _HUGE_PAGE = 2 * 1024 * 1024
-_OK = 0
-_NO_MEMORY = -22
-"""ARGON2_MEMORY_ALLOCATION_ERROR of argon2.h."""
 
 
 class _Region:
@@ -35,32 +33,46 @@ class _Region:
 class _Kept(threading.local):
     region: _Region | None = None
 
-    def at_least(self, size: int) -> None:
-        """Makes room for a hash of this thread. Raises OSError where the system has no memory."""
-        if self.region is None or self.region.size < size:
+    def make_room(self, size: int) -> None:
+        """For the next hash of this thread, and no more: a dearer one may have been the last of its kind. Raises
+        OSError where the system has no memory."""
+        if self.region is None or self.region.size != size:
+            self.region = None
             self.region = _Region(size)
 
 
 _kept = _Kept()
 
 
-def hash_secret(secret: bytes, salt: bytes, iterations: int, memory_kib: int, hash_bytes: int) -> bytes:
-    """The PHC string of Argon2id (RFC 9106) with one lane, as of `argon2.low_level.hash_secret`.
+def hash_secret(
+    secret: bytes,
+    salt: bytes,
+    time_cost: int,
+    memory_cost: int,
+    parallelism: int,
+    hash_len: int,
+    type: Type,  # noqa: A002 - the library's word
+    version: int = ARGON2_VERSION,
+) -> bytes:
+    """The PHC string of RFC 9106; takes and gives what `argon2.low_level.hash_secret` does.
 
     Argon2 wipes the memory before it gives it back. Raises HashingError, and OSError where there is no memory.
     """
-    _kept.at_least(memory_kib * 1024)
-    out = ffi.new("uint8_t[]", hash_bytes)
+    if _CALLBACKS is None or (parallelism, type, version) != (1, Type.ID, ARGON2_VERSION):
+        return low_level.hash_secret(secret, salt, time_cost, memory_cost, parallelism, hash_len, type, version)
+    _kept.make_room(memory_cost * 1024)
+    out = ffi.new("uint8_t[]", hash_len)
     context = ffi.new("argon2_context *")
-    context.out, context.outlen = out, hash_bytes
+    context.out, context.outlen = out, hash_len
+    # A pointer in the context keeps nothing alive: the arguments do, and bytes do not move.
     context.pwd, context.pwdlen = ffi.from_buffer("uint8_t[]", secret), len(secret)
     context.salt, context.saltlen = ffi.from_buffer("uint8_t[]", salt), len(salt)
-    context.t_cost, context.m_cost, context.lanes, context.threads = iterations, memory_kib, 1, 1
-    context.version = ARGON2_VERSION
-    context.allocate_cbk, context.free_cbk = _take, _give_back
-    if status := core(context, Type.ID.value):
+    context.t_cost, context.m_cost, context.lanes, context.threads = time_cost, memory_cost, 1, 1
+    context.version = version
+    context.allocate_cbk, context.free_cbk = _CALLBACKS
+    if status := core(context, type.value):
         raise HashingError(error_to_str(status))
-    head = f"$argon2id$v={ARGON2_VERSION}$m={memory_kib},t={iterations},p=1$"
+    head = f"$argon2id$v={version}$m={memory_cost},t={time_cost},p=1$"
     return head.encode() + _encoded(salt) + b"$" + _encoded(bytes(out))
 
 
@@ -68,15 +80,23 @@ def _encoded(value: bytes) -> bytes:
     return base64.b64encode(value).rstrip(b"=")
 
 
-@ffi.callback("int(uint8_t **, size_t)")  # type: ignore[untyped-decorator]
-def _take(memory: Any, size: int) -> int:
-    region = _kept.region
-    if region is None or region.size < size:
-        return _NO_MEMORY
-    memory[0] = region.address
-    return _OK
+def _take(memory: Any, _size: int) -> int:
+    # Argon2 looks at the pointer alone: where none is written there, it has no memory.
+    if _kept.region is not None:
+        memory[0] = _kept.region.address
+    return 0
 
 
-@ffi.callback("void(uint8_t *, size_t)")  # type: ignore[untyped-decorator]
-def _give_back(_memory: Any, _size: int) -> None:
-    """It is kept for the next one."""
+def _keep(_memory: Any, _size: int) -> None:
+    """The next hash has it."""
+
+
+def _callbacks() -> tuple[Any, Any] | None:
+    """None where the system forbids the code that they need, as some hardened ones do."""
+    try:
+        return ffi.callback("int(uint8_t **, size_t)", _take), ffi.callback("void(uint8_t *, size_t)", _keep)
+    except MemoryError:
+        return None
+
+
+_CALLBACKS = _callbacks()

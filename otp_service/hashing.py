@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from argon2 import extract_parameters, low_level
+from argon2 import Type, extract_parameters, low_level
 
 from otp_service.admission import OURS, Turn
 from otp_service.argon2_cost import Argon2Cost
@@ -21,8 +21,6 @@ from otp_service.work_queue import WorkQueue
 T = TypeVar("T")
 
 HASH_BYTES = 32
-NICE = 5
-"""Whoever answers, commits or refuses goes before whoever hashes: that is short, and a hash is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +38,10 @@ class PinHasher:
         self._vault = vault
         self._cost = cost
         begun = time.perf_counter()
-        self._dummy = _hash_once(b"no such pin", cost)
+        self._dummy = _dummy(cost)
         self.threads = usable_cores()
         self.queue = WorkQueue(self.threads, time.perf_counter() - begun)
-        self._threads = Threads(self.threads, "hash", NICE)
+        self._threads = Threads(self.threads, "hash")
 
     async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:
         """The hash to keep of a PIN of this verification."""
@@ -70,7 +68,7 @@ class PinHasher:
 
     def _hash(self, mac: bytes, salt: bytes) -> str:
         cost = self._cost
-        return hash_secret(mac, salt, cost.iterations, cost.memory_kib, HASH_BYTES).decode()
+        return hash_secret(mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID).decode()
 
     async def _run(self, work: Callable[[], T], turn: Turn) -> T:
         def timed() -> tuple[T, float]:
@@ -90,11 +88,11 @@ class PinHasher:
         self._threads.join()
 
 
-def _hash_once(mac: bytes, cost: Argon2Cost) -> str:
-    """In a thread that never hashes again: nothing is kept."""
+def _dummy(cost: Argon2Cost) -> str:
+    """Made by the library itself: this thread never hashes again, and need not keep memory for it."""
     salt = secrets.token_bytes(16)
     return low_level.hash_secret(
-        mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, low_level.Type.ID
+        b"no such pin", salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID
     ).decode()
 
 
@@ -114,4 +112,6 @@ def _hash_again(mac: bytes, phc: str) -> str:
     cost = extract_parameters(phc)
     salt = phc.split("$")[-2]
     raw_salt = base64.b64decode(salt + "=" * (-len(salt) % 4))
-    return hash_secret(mac, raw_salt, cost.time_cost, cost.memory_cost, cost.hash_len).decode()
+    return hash_secret(
+        mac, raw_salt, cost.time_cost, cost.memory_cost, cost.parallelism, cost.hash_len, cost.type, cost.version
+    ).decode()

@@ -1,9 +1,7 @@
 """Work that runs in threads, and whoever waits for it in an event loop."""
 
 import asyncio
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -71,11 +69,10 @@ def _settle(jobs: list[Job]) -> None:
 
 
 class Threads:
-    """Runs jobs in so many threads, each by itself. `nice`: by how much they give way to other threads, on Linux."""
+    """Runs jobs in so many threads, each by itself."""
 
-    def __init__(self, count: int, name: str, nice: int = 0) -> None:
+    def __init__(self, count: int, name: str) -> None:
         self._jobs: Queue = queue.SimpleQueue()
-        self._nice = nice
         self._then: Callable[[], None] = lambda: None
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
@@ -104,16 +101,6 @@ class Threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
-        if self._nice:
-            _give_way(self._nice)
         while (job := self._jobs.get()) is not None:
             job.run()
         self._then()
-
-
-def _give_way(nice: int) -> None:
-    """The calling thread comes after those of its process; elsewhere than on Linux only a process has a priority."""
-    if sys.platform == "linux":
-        mine = threading.get_native_id()
-        with suppress(OSError):  # a sandbox that forbids it
-            os.setpriority(os.PRIO_PROCESS, mine, os.getpriority(os.PRIO_PROCESS, mine) + nice)

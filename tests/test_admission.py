@@ -188,9 +188,23 @@ def test_in_a_crowd_few_checks_are_let_in_although_the_queue_is_empty_for_a_mome
         with held(made, Rank.CHECK, "a") as checks, held(made, Rank.START, "a") as starts:
             assert checks == pytest.approx(admission.CROWDED_SECONDS * 2 / 0.02, abs=1)
             assert starts > checks
-    time.now += 60.0
+    time.now += 10.0
+    with held(made, Rank.START, "a") as count:
+        assert count == pytest.approx(300, abs=1), "nobody is refused any more"
+    time.now += 10.0
     with held(made, Rank.CHECK, "a") as count:
-        assert count == pytest.approx(200, abs=1), "nobody is refused any more"
+        assert count == pytest.approx(200, abs=1)
+
+
+def test_one_client_that_takes_no_end_makes_no_crowd_for_the_others(time: Time) -> None:
+    made = Admission(2, 0.02)
+    with held(made, Rank.CHECK, "quiet", 10):
+        time.now += 2 * admission.PATIENCE_SECONDS
+        with held(made, Rank.CHECK, "loud") as loud:
+            for _ in range(500):
+                refused(made, Rank.CHECK, "loud")
+            with held(made, Rank.CHECK, "quiet") as more:
+                assert 10 + more == pytest.approx(loud, abs=2)
 
 
 def test_who_is_refused_comes_back_after_those_who_were_refused_before_as_fast_as_hashes_are_made(time: Time) -> None:

@@ -3,6 +3,8 @@
 import errno
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from argon2.exceptions import HashingError
@@ -18,30 +20,30 @@ COSTS = [(1, 8, 32), (3, 100, 16), (2, 19456, 32), (1, 47104, 64)]
 @pytest.mark.parametrize(("iterations", "memory_kib", "hash_bytes"), COSTS)
 def test_it_is_the_string_of_the_library(iterations: int, memory_kib: int, hash_bytes: int) -> None:
     secret, salt = secrets.token_bytes(32), secrets.token_bytes(16)
-    made = hash_secret(secret, salt, iterations, memory_kib, hash_bytes)
-    assert made == of_the_library(secret, salt, iterations, memory_kib, 1, hash_bytes, Type.ID)
+    given = (secret, salt, iterations, memory_kib, 1, hash_bytes, Type.ID)
+    assert hash_secret(*given) == of_the_library(*given)
 
 
-def test_the_next_hash_is_in_the_same_memory_and_a_larger_one_in_more() -> None:
-    def regions() -> list[int]:
+def test_the_next_hash_of_the_same_cost_is_in_the_same_memory() -> None:
+    def regions() -> list[tuple[int, int]]:
         """In a new thread, which begins with none."""
         found = []
-        for memory_kib in (64, 64, 32, 256, 64):
-            hash_secret(b"secret", b"some salt", 1, memory_kib, 32)
+        for memory_kib in (64, 64, 256, 64):
+            hash_secret(b"secret", b"some salt", 1, memory_kib, 1, 32, Type.ID)
             region = argon2_memory._kept.region
             assert region is not None
-            found.append(int(ffi.cast("uintptr_t", region.address)))
+            found.append((int(ffi.cast("uintptr_t", region.address)), region.size))
         return found
 
     with ThreadPoolExecutor(1) as thread:
-        first, second, smaller, larger, later = thread.submit(regions).result()
-    assert first == second == smaller
-    assert larger == later
-    assert first % argon2_memory._HUGE_PAGE == larger % argon2_memory._HUGE_PAGE == 0
+        found = thread.submit(regions).result()
+    assert found[0] == found[1]
+    assert [size // 1024 for _, size in found] == [64, 64, 256, 64], "of a dearer one nothing is kept"
+    assert all(address % argon2_memory._HUGE_PAGE == 0 for address, _ in found)
 
 
 def test_nothing_is_left_in_it() -> None:
-    hash_secret(b"secret", b"some salt", 1, 1024, 32)
+    hash_secret(b"secret", b"some salt", 1, 1024, 1, 32, Type.ID)
     region = argon2_memory._kept.region
     assert region is not None
     assert not any(bytes(ffi.buffer(region.address, region.size)))
@@ -50,13 +52,13 @@ def test_nothing_is_left_in_it() -> None:
 def test_threads_at_once_do_not_share_it() -> None:
     given = [(secrets.token_bytes(32), secrets.token_bytes(16)) for _ in range(64)]
     with ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(lambda each: hash_secret(each[0], each[1], 2, 512, 32), given))
+        made = list(threads.map(lambda each: hash_secret(each[0], each[1], 2, 512, 1, 32, Type.ID), given))
     assert made == [of_the_library(secret, salt, 2, 512, 1, 32, Type.ID) for secret, salt in given]
 
 
 def test_what_argon2_cannot_do_is_an_error() -> None:
     with pytest.raises(HashingError):
-        hash_secret(b"secret", b"short", 1, 8, 32)
+        hash_secret(b"secret", b"short", 1, 8, 1, 32, Type.ID)
 
 
 def test_memory_that_the_system_does_not_give_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,4 +67,31 @@ def test_memory_that_the_system_does_not_give_is_an_error(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(argon2_memory, "_Region", none)
     with ThreadPoolExecutor(1) as thread, pytest.raises(OSError):
-        thread.submit(hash_secret, b"secret", b"some salt", 1, 8, 32).result()
+        thread.submit(hash_secret, b"secret", b"some salt", 1, 8, 1, 32, Type.ID).result()
+
+
+@pytest.mark.parametrize(("lanes", "kind", "version"), [(2, Type.ID, 19), (1, Type.I, 19), (1, Type.ID, 16)])
+def test_what_is_none_of_our_costs_is_left_to_the_library(lanes: int, kind: Type, version: int) -> None:
+    given = (b"secret", b"some salt", 2, 64, lanes, 32, kind, version)
+    assert hash_secret(*given) == of_the_library(*given)
+
+
+def test_without_callbacks_the_library_hashes_in_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as hardened:
+        hardened.setattr(argon2_memory, "ffi", SimpleNamespace(callback=forbidden))
+        assert argon2_memory._callbacks() is None
+    monkeypatch.setattr(argon2_memory, "_CALLBACKS", None)
+    given = (b"secret", b"some salt", 1, 64, 1, 32, Type.ID)
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(hash_secret, *given).result() == of_the_library(*given)
+        assert thread.submit(lambda: argon2_memory._kept.region).result() is None
+
+
+def test_where_it_is_told_of_no_memory_argon2_says_so() -> None:
+    memory = ffi.new("uint8_t **")
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(argon2_memory._take, memory, 8).result()
+    assert memory[0] == ffi.NULL

@@ -47,7 +47,7 @@ class _Asked:
 
     request: CheckRequest
     pin: str = field(repr=False)
-    matching: attempts.Asked = field(repr=False)
+    matching: attempts.Matching = field(repr=False)
     claim: Claim | None
 
 
@@ -71,7 +71,7 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
-    matching = attempts.Asked(
+    matching = attempts.Matching(
         client_id=request.client_id,
         verification_id=request.verification_id,
         pin_length=len(pin),

@@ -43,7 +43,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Job:
+class Errand:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
     `turn`: with its place in the hash queue; `seconds_left`: of the lifetime; `taken`: its part of the limits.
@@ -86,61 +86,65 @@ async def draft(ctx: Context, turn: Turn, verification_id: str, route: str, purp
     return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, turn))
 
 
-def note(tx: Connection, job: Job, drafted: Draft, now: float) -> int:
+def note(tx: Connection, errand: Errand, drafted: Draft, now: float) -> int:
     """The row that counts the send, before the send; its id."""
     return sends.insert(
         tx,
-        job.verification_id,
+        errand.verification_id,
         route=drafted.route,
         now=now,
         pin_hash=drafted.pin_hash,
-        request_id=job.request_id,
+        request_id=errand.request_id,
     )
 
 
-async def deliver(ctx: Context, job: Job, routes: list[str], drafted: Draft, send_id: int) -> AnyRow:
+async def deliver(ctx: Context, errand: Errand, routes: list[str], drafted: Draft, send_id: int) -> AnyRow:
     """Tries the routes, the first already noted as `send_id`; the verification's row.
 
     Raises Refusal `gateway_failed` where every route was refused for sure.
     """
     for following in [*routes[1:], None]:
-        sent = await _send(ctx, job, drafted)
-        left = job.deadline - time.monotonic()
+        sent = await _send(ctx, errand, drafted)
+        left = errand.deadline - time.monotonic()
         if sent.outcome is not Outcome.REFUSED or following is None or left < LEAST_SECONDS:
             break
-        next_route = await _next_route(ctx, job, following, send_id, sent)
+        next_route = await _next_route(ctx, errand, following, send_id, sent)
         if next_route is None:
-            await _nothing_sent(ctx, job, drafted.route, send_id, sent)
-            raise opted_out(job.verification_id)
+            await _nothing_sent(ctx, errand, drafted.route, send_id, sent)
+            raise opted_out(errand.verification_id)
         drafted, send_id = next_route
     if sent.outcome is Outcome.REFUSED:
-        await _nothing_sent(ctx, job, drafted.route, send_id, sent)
+        await _nothing_sent(ctx, errand, drafted.route, send_id, sent)
         raise Refusal(
             "gateway_failed",
             "No route took the message, nothing was sent; try again later.",
-            verification_id=job.verification_id,
+            verification_id=errand.verification_id,
         )
-    return await _settle(ctx, job, drafted, send_id, sent)
+    return await _settle(ctx, errand, drafted, send_id, sent)
 
 
-def _message(ctx: Context, job: Job, drafted: Draft) -> Message:
-    minutes = max(1, int(job.seconds_left // 60))
-    template = texts.choose(job.purpose, job.locale)
+def _message(ctx: Context, errand: Errand, drafted: Draft) -> Message:
+    minutes = max(1, int(errand.seconds_left // 60))
+    template = texts.choose(errand.purpose, errand.locale)
     pin = drafted.pin if drafted.pin is not None else ctx.gateway.pin_placeholder
-    return Message(job.to, texts.render(template, pin=pin, minutes=minutes, brand=job.purpose.brand), job.carrier)
+    return Message(
+        errand.to, texts.render(template, pin=pin, minutes=minutes, brand=errand.purpose.brand), errand.carrier
+    )
 
 
-async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
-    left = job.deadline - time.monotonic()
+async def _send(ctx: Context, errand: Errand, drafted: Draft) -> Sent:
+    left = errand.deadline - time.monotonic()
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
-    with ctx.hasher.queue.away(job.turn):
-        sent = await sending.send(ctx, drafted.route, _message(ctx, job, drafted), timeout, job.purpose.pin_length)
+    with ctx.hasher.queue.away(errand.turn):
+        sent = await sending.send(
+            ctx, drafted.route, _message(ctx, errand, drafted), timeout, errand.purpose.pin_length
+        )
     log.info(
         "send",
-        verification=job.verification_id,
-        to=phone.mask(job.to),
+        verification=errand.verification_id,
+        to=phone.mask(errand.to),
         route=drafted.route,
         outcome=sent.outcome.value,
         reason=sent.reason,
@@ -148,25 +152,27 @@ async def _send(ctx: Context, job: Job, drafted: Draft) -> Sent:
     return sent
 
 
-async def _next_route(ctx: Context, job: Job, route: str, refused_id: int, sent: Sent) -> tuple[Draft, int] | None:
+async def _next_route(
+    ctx: Context, errand: Errand, route: str, refused_id: int, sent: Sent
+) -> tuple[Draft, int] | None:
     """The send over the next route, noted; None where the person has said STOP meanwhile."""
-    drafted = await draft(ctx, job.turn, job.verification_id, route, job.purpose)
+    drafted = await draft(ctx, errand.turn, errand.verification_id, route, errand.purpose)
 
     def step(tx: Connection) -> int | None:
-        if not job.purpose.send_to_opted_out and opt_outs.is_out(tx, job.number_id):
+        if not errand.purpose.send_to_opted_out and opt_outs.is_out(tx, errand.number_id):
             return None
         now = ctx.clock.now()
         _finish(ctx, tx, refused_id, sent, now, None)
-        return note(tx, job, drafted, now)
+        return note(tx, errand, drafted, now)
 
     send_id = await ctx.database.write(step)
     return (drafted, send_id) if send_id is not None else None
 
 
-async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
+async def _settle(ctx: Context, errand: Errand, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
     pin_hash = drafted.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        pin_hash = await ctx.hasher.hash(job.verification_id, sent.pin, job.turn)
+        pin_hash = await ctx.hasher.hash(errand.verification_id, sent.pin, errand.turn)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 
@@ -174,7 +180,7 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
         now = ctx.clock.now()
         row = verifications.delivered(
             tx,
-            job.verification_id,
+            errand.verification_id,
             send_id,
             status=DELIVERY[sent.outcome],
             route=drafted.route,
@@ -183,16 +189,16 @@ async def _settle(ctx: Context, job: Job, drafted: Draft, send_id: int, sent: Se
         )
         _finish(ctx, tx, send_id, sent, now, pin_hash)
         if row.sends_spent > 1:
-            sends.retire(tx, job.verification_id, job.purpose.live_pins)
+            sends.retire(tx, errand.verification_id, errand.purpose.live_pins)
         return row
 
-    return await _noted(ctx, job, step)
+    return await _noted(ctx, errand, step)
 
 
-async def _noted(ctx: Context, job: Job, step: Callable[[Connection], AnyRow]) -> AnyRow:
+async def _noted(ctx: Context, errand: Errand, step: Callable[[Connection], AnyRow]) -> AnyRow:
     """Notes what is known of a message that is out; again where the database is away for a moment, or its PIN would be
     lost. Repeating is safe: it says the same of the same send."""
-    until = min(time.monotonic() + NOTE_AGAIN_SECONDS, job.deadline)
+    until = min(time.monotonic() + NOTE_AGAIN_SECONDS, errand.deadline)
     while True:
         try:
             return await ctx.database.write(step)
@@ -202,12 +208,12 @@ async def _noted(ctx: Context, job: Job, step: Callable[[Connection], AnyRow]) -
         await asyncio.sleep(NOTE_EVERY_SECONDS)
 
 
-async def _nothing_sent(ctx: Context, job: Job, route: str, send_id: int, sent: Sent) -> None:
+async def _nothing_sent(ctx: Context, errand: Errand, route: str, send_id: int, sent: Sent) -> None:
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
-        verifications.not_sent(tx, job.verification_id, send_id, route=route, now=now)
+        verifications.not_sent(tx, errand.verification_id, send_id, route=route, now=now)
         _finish(ctx, tx, send_id, sent, now, None)
-        buckets.give_back(tx, job.taken, now)
+        buckets.give_back(tx, errand.taken, now)
 
     await ctx.database.write(step)
 

@@ -9,7 +9,7 @@ from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context
-from otp_service.services.deliveries import Draft, Job
+from otp_service.services.deliveries import Draft, Errand
 from otp_service.services.idempotency import Claim
 from otp_service.services.opt_outs import opted_out
 from otp_service.services.verifications import found
@@ -39,9 +39,9 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     routes = deliveries.usable_routes(plan.purpose, plan.row.carrier)
     with ctx.hasher.queue.place(plan.turn):
         drafted = await deliveries.draft(ctx, plan.turn, verification_id, routes[0], plan.purpose)
-        job, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
-        row = await deliveries.deliver(ctx, job, routes, drafted, send_id)
-    return shown(ctx, row, limits.left_of_client(ctx, client_id, job.taken))
+        errand, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
+        row = await deliveries.deliver(ctx, errand, routes, drafted, send_id)
+    return shown(ctx, row, limits.left_of_client(ctx, client_id, errand.taken))
 
 
 def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> _Plan:
@@ -55,8 +55,8 @@ def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadli
     return _Plan(client_id, Turn(Rank.START, client_id), row, to, purpose, claim, deadline)
 
 
-def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Job, int]:
-    """The first transaction: takes one of the sends left and everything that counts it; the job and the send's id."""
+def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Errand, int]:
+    """The first transaction: takes one of the sends left and what counts it; the errand and the send's id."""
     idempotency.hold(tx, plan.claim)
     now = ctx.clock.now()
     client_id, number_id, verification_id = plan.client_id, plan.row.number_id, plan.row.id
@@ -70,7 +70,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
     if not plan.purpose.send_to_opted_out and opt_outs.is_out(tx, number_id):
         raise opted_out()
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
-    job = Job(
+    errand = Errand(
         turn=plan.turn,
         number_id=number_id,
         verification_id=verification_id,
@@ -83,7 +83,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Jo
         request_id=plan.claim.id if plan.claim else None,
         deadline=plan.deadline,
     )
-    return job, deliveries.note(tx, job, drafted, now)
+    return errand, deliveries.note(tx, errand, drafted, now)
 
 
 def _why_not(row: AnyRow, now: float) -> Refusal | None:

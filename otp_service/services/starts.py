@@ -16,7 +16,7 @@ from otp_service.metrics import STARTS
 from otp_service.phone import PhoneNumber
 from otp_service.services import deliveries, idempotency, limits
 from otp_service.services.context import Context, session_digest
-from otp_service.services.deliveries import Draft, Job
+from otp_service.services.deliveries import Draft, Errand
 from otp_service.services.idempotency import Claim
 from otp_service.services.opt_outs import opted_out
 from otp_service.services.view import NUMBER, Verification, shown
@@ -57,7 +57,7 @@ class _Plan:
 class _Opened:
     """A committed row that counts the send to make."""
 
-    job: Job
+    errand: Errand
     send_id: int
 
 
@@ -110,8 +110,8 @@ async def _start(ctx: Context, plan: _Plan) -> tuple[Verification, bool]:
             opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, drafted))
         if not isinstance(opened, _Opened):
             return shown(ctx, opened), False
-        row = await deliveries.deliver(ctx, opened.job, plan.routes, drafted, opened.send_id)
-    return shown(ctx, row, limits.left_of_client(ctx, plan.request.client_id, opened.job.taken)), True
+        row = await deliveries.deliver(ctx, opened.errand, plan.routes, drafted, opened.send_id)
+    return shown(ctx, row, limits.left_of_client(ctx, plan.request.client_id, opened.errand.taken)), True
 
 
 def new_id() -> str:
@@ -171,7 +171,7 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=new["address_digest"])
     takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
     taken = limits.take(tx, takes, now)
-    job = Job(
+    errand = Errand(
         turn=plan.turn,
         number_id=number_id,
         verification_id=new["id"],
@@ -184,7 +184,7 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
         request_id=plan.claim.id if plan.claim else None,
         deadline=plan.deadline,
     )
-    return _Opened(job, deliveries.note(tx, job, drafted, now))
+    return _Opened(errand, deliveries.note(tx, errand, drafted, now))
 
 
 def new_row(

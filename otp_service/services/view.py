@@ -25,7 +25,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Inbound:
     """What the person should text us, and to which code."""
 
     send_to: str
@@ -53,7 +53,7 @@ class Verification:
     delivery: Delivery
     subject: str | None
     reference: str | None
-    inbound: Asked | None
+    inbound: Inbound | None
     quota: Quota | None = None
 
 
@@ -77,7 +77,7 @@ def shown(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification
         delivery=_delivery(row),
         subject=row.subject,
         reference=row.reference,
-        inbound=_asked(ctx, row) if status == "pending" else None,
+        inbound=_inbound(ctx, row) if status == "pending" else None,
         quota=quota,
     )
 
@@ -87,9 +87,9 @@ def _delivery(row: AnyRow) -> Delivery:
     return Delivery(status, row.delivery_route, row.delivery_at)
 
 
-def _asked(ctx: Context, row: AnyRow) -> Asked | None:
+def _inbound(ctx: Context, row: AnyRow) -> Inbound | None:
     phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
-    return Asked(ctx.sender, phrase.decode()) if phrase is not None else None
+    return Inbound(ctx.sender, phrase.decode()) if phrase is not None else None
 
 
 def open_number(vault: Vault, sealed: str | None) -> str | None:

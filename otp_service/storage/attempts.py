@@ -32,7 +32,7 @@ Waits = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Matching:
     """What has to match before an attempt is spent. None of `purpose` and `digests`: it was not given."""
 
     client_id: str
@@ -60,10 +60,10 @@ class Unspent(Enum):
     NOT_OPEN = "not open"
 
 
-def spend(tx: Connection, asked: Asked, *, now: float, waits: Waits) -> Spent | Unspent:
+def spend(tx: Connection, matching: Matching, *, now: float, waits: Waits) -> Spent | Unspent:
     """Spends an attempt of the verification and of the number's failure budget, both or none."""
-    given = _given(asked, now)
-    statements = _spending(waits, asked.purpose is not None, len(asked.digests or ()))
+    given = _given(matching, now)
+    statements = _spending(waits, matching.purpose is not None, len(matching.digests or ()))
     if tx.dialect.name == "sqlite":
         return _spend_in_steps(tx, given, statements)
     row = statements.at_once.first(tx, given)
@@ -84,13 +84,13 @@ def _hashes(lines: str) -> list[list[str]]:
     return [line.split(" ", 1) for line in lines.split("\n")]
 
 
-def _given(asked: Asked, now: float) -> dict[str, Any]:
-    given: dict[str, Any] = {"this": asked.verification_id, "now": now, "client": asked.client_id}
-    given |= {"length": asked.pin_length, "session": asked.session_digest}
-    if asked.purpose is not None:
-        given["for_purpose"] = asked.purpose
-    if asked.digests is not None:
-        given |= {f"digest_{at}": digest for at, digest in enumerate(asked.digests.values())}
+def _given(matching: Matching, now: float) -> dict[str, Any]:
+    given: dict[str, Any] = {"this": matching.verification_id, "now": now, "client": matching.client_id}
+    given |= {"length": matching.pin_length, "session": matching.session_digest}
+    if matching.purpose is not None:
+        given["for_purpose"] = matching.purpose
+    if matching.digests is not None:
+        given |= {f"digest_{at}": digest for at, digest in enumerate(matching.digests.values())}
     return given
 
 

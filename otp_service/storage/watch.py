@@ -61,7 +61,7 @@ class Watch:
 
     def _heard(self, job: Job) -> None:
         """A job has ended. Where it was not given up, the server has most likely answered."""
-        if self._under_way.pop(job, None) is not None:
+        if self._under_way.pop(job, None) is not None and not job.waiting.cancelled():
             self._heard_at = job.loop.time()
 
     def _look_at(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
@@ -91,9 +91,9 @@ class Watch:
     async def _asked(self, loop: asyncio.AbstractEventLoop) -> bool:
         try:
             return await self._answers(loop)
-        except RuntimeError:  # no thread could be started: that says nothing about the server
+        except Exception:  # noqa: BLE001 - no thread, no file to be had: that says nothing about the server
             await asyncio.sleep(self._answer_within)
-            return True
+            return not self._silent
 
     async def _answers(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether this question is answered, or a job meanwhile: behind a pooler a question may wait its turn, too."""

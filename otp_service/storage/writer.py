@@ -40,7 +40,6 @@ class Writer:
         """Ends the thread when what is waiting is done."""
         self._jobs.put(None)
         self._thread.join(END_WITHIN_SECONDS)
-        self._turns.close()
 
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -64,6 +63,7 @@ class Writer:
                     self._disconnect()
             answer(jobs)
         self._disconnect()
+        self._turns.close()
 
     def _connected(self) -> Connection:
         """One connection for all rounds, as long as nothing goes wrong with it."""

@@ -117,5 +117,6 @@ def crash_when_asked() -> None:
         return _Counted(worker())  # type: ignore[return-value]
 
     parts = {"Database": _Database, "PinHasher": _Hasher, "OgangiGateway": _Gateway, "_loops": only_outbox}
+    assert parts.keys() <= vars(app).keys()
     vars(app).update(parts)
     vars(serve).update(worker=counted)

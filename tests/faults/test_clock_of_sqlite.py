@@ -8,7 +8,7 @@ from tests.faults.conftest import faults_settings
 from tests.faults.people import Recorder, client
 from tests.faults.replica import fleet
 from tests.faults.test_clocks import CONFIG, LIFETIME
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
 

@@ -31,8 +31,8 @@ from tests.faults.disks import Disk, small_disk
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
-from tests.processes.test_replicas import new_key
 from tests.support import postgres
+from tests.support.api_keys import new_key
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
 

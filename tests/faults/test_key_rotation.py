@@ -14,7 +14,7 @@ from tests.faults.conftest import CONFIG, afterwards, faults_settings, judge
 from tests.faults.honest import honest_load
 from tests.faults.people import Recorder
 from tests.faults.replica import Replica, fleet
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.service import make_settings
 from tests.support.vendor import Vendor
 

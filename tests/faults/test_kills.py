@@ -16,7 +16,7 @@ from tests.faults.crashing import crash_when_asked
 from tests.faults.history import Call, VerificationRow
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 

@@ -30,7 +30,7 @@ from tests.faults.clocks import HOUR, jumps
 from tests.faults.conftest import afterwards, faults_settings, judge
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.postgres import Cluster
 from tests.support.vendor import Vendor
 

@@ -15,7 +15,7 @@ from tests.faults.flood import Flood, Tally, percentile
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client, id_of
 from tests.faults.replica import fleet
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.service import new_number, wrong
 from tests.support.vendor import Vendor
 

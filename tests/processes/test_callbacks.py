@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.processes import service_settings, serving
 from tests.support.service import Api
 from tests.support.vendor import Vendor

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 from otp_service.services.outbox import IN_FLIGHT
-from tests.processes.test_replicas import new_key
+from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, delivered, post_all, statuses, text_to
 from tests.support.processes import service_settings
 from tests.support.service import new_number

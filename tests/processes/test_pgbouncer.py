@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from otp_service.vault import generate_key_entry
-from tests.processes.test_replicas import ATTEMPTS, at_once, becomes, new_key, pin_of
+from tests.processes.test_replicas import ATTEMPTS, at_once, becomes, pin_of
 from tests.support import pgbouncer
+from tests.support.api_keys import new_key
 from tests.support.fleet import all_over, delivered, text_to
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Server

@@ -14,24 +14,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from otp_service.clock import Clock
-from otp_service.services.clients import create
-from otp_service.storage.engine import Database
 from tests.processes.conftest import METRICS_TOKEN, Pair
+from tests.support.api_keys import new_key
 from tests.support.processes import ok
 from tests.support.service import SECRET_KEYS, Api, new_number, wrong
 from tests.support.vendor import PRIVATE_KEY, PUBLIC_KEY, Vendor
 
 ATTEMPTS = 5
-
-
-async def new_key(database_url: str, name: str) -> str:
-    """The API key of a new client."""
-    database = Database(database_url)
-    try:
-        return (await create(database, Clock(), name)).api_key
-    finally:
-        database.close()
 
 
 @pytest.fixture

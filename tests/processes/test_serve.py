@@ -14,8 +14,8 @@ import pytest
 
 from otp_service.storage import migrate
 from otp_service.vault import generate_key_entry
-from tests.processes.test_replicas import new_key
 from tests.support import postgres
+from tests.support.api_keys import new_key
 from tests.support.processes import Running, ok, replicas, run, service_settings, serving, wait_for
 from tests.support.service import SECRET_KEYS, Api, new_number, wrong
 from tests.support.vendor import Vendor

@@ -1,0 +1,14 @@
+"""API keys of clients, made in the database as the command does."""
+
+from otp_service.clock import Clock
+from otp_service.services.clients import create
+from otp_service.storage.engine import Database
+
+
+async def new_key(database_url: str, name: str) -> str:
+    """The API key of a new client."""
+    database = Database(database_url)
+    try:
+        return (await create(database, Clock(), name)).api_key
+    finally:
+        database.close()
