@@ -1,6 +1,7 @@
 """A PostgreSQL that says nothing is given up within a second; one that only takes its time is not."""
 
 import asyncio
+import errno
 import os
 import signal
 import threading
@@ -174,3 +175,23 @@ async def test_where_others_are_answered_nobody_is_given_up() -> None:
             await slow.waiting
     never.set()
     assert given_up == [1], "now that nobody is"
+
+
+async def test_a_question_that_cannot_be_asked_says_nothing_about_the_server() -> None:
+    answers: list[bool | OSError] = [OSError(errno.EMFILE, ""), True, OSError(errno.EMFILE, "")]
+    given_up: list[int] = []
+
+    def ask_or_fail() -> bool:
+        found = answers.pop(0) if answers else False
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    looks = Watch(ask_or_fail, lambda: given_up.append(1))
+    slow = Job.of(lambda: 2)
+    looks.over(slow)
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable):
+            await slow.waiting
+    assert not answers, "it went on asking"
+    assert given_up == [1]

@@ -1,0 +1,44 @@
+"""Attempts that were spent one after the other may be compared in any order: the last of them ends the verification."""
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.services import limits
+from otp_service.services.context import session_digest
+from otp_service.storage import attempts
+from otp_service.storage.attempts import Matching, Spent
+from otp_service.storage.tables import verifications
+from tests.support.service import NO_LIMITS, serving
+from tests.support.vendor import Vendor
+
+ATTEMPTS = 3
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_whichever_is_compared_last_exhausts_it(
+    database_url: str, vendor: Vendor, order: tuple[int, ...]
+) -> None:
+    config = {"limits": NO_LIMITS, "purposes": {"signup": {"attempts": ATTEMPTS}}}
+    async with serving(database_url, vendor, config) as service:
+        started = await service.api.start()
+        of_this = sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])
+        client_id = str(await service.ctx.database.read(lambda tx: tx.scalar(of_this)))
+        matching = Matching(client_id, started["id"], 6, session_digest(client_id, None), None, None)
+        waits = limits.waits(service.ctx.policy.limits.failures_per_number)
+
+        def spend(tx: Connection) -> Spent:
+            spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), waits=waits)
+            assert isinstance(spent, Spent)
+            return spent
+
+        spent = [await service.ctx.database.write(spend) for _ in range(ATTEMPTS)]
+        assert [each.last for each in spent] == [False, False, True]
+
+        async def compare(last: bool) -> str:
+            now = service.ctx.clock.now()
+            row = await service.ctx.database.write(lambda tx: attempts.incorrect(tx, started["id"], last=last, now=now))
+            return str(row.status)
+
+        found = [await compare(spent[at].last) for at in order]
+        assert found == ["pending", "pending", "exhausted"]
