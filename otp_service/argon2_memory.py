@@ -4,6 +4,7 @@ What `malloc` gives begins in the middle of a cache line and is scattered over t
 twentieth longer there (docs/performance.md).
 """
 
+import atexit
 import base64
 import mmap
 import threading
@@ -14,6 +15,8 @@ from argon2 import Type, low_level
 from argon2.exceptions import HashingError
 from argon2.low_level import ARGON2_VERSION, core, error_to_str, ffi
 
+END_SECONDS = 10.0
+"""The longest that the end of the process waits for a hash."""
 _HUGE_PAGE = 2 * 1024 * 1024
 
 
@@ -44,6 +47,36 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
+class _UnderWay:
+    """Counts the hashes. The process must not end under one: its memory would be gone while Argon2 writes there."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._ends = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._ends:
+                raise RuntimeError("no hash begins when the process ends")
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Waits for what is under way; nothing begins any more."""
+        with self._changed:
+            self._ends = True
+            self._changed.wait_for(lambda: not self._count, END_SECONDS)
+
+
+_under_way = _UnderWay()
+atexit.register(_under_way.end)
+
+
 def hash_secret(
     secret: bytes,
     salt: bytes,
@@ -70,7 +103,9 @@ def hash_secret(
     context.t_cost, context.m_cost, context.lanes, context.threads = time_cost, memory_cost, 1, 1
     context.version = version
     context.allocate_cbk, context.free_cbk = _CALLBACKS
-    if status := core(context, type.value):
+    with _under_way:
+        status = core(context, type.value)
+    if status:
         raise HashingError(error_to_str(status))
     head = f"$argon2id$v={version}$m={memory_cost},t={time_cost},p=1$"
     return head.encode() + _encoded(salt) + b"$" + _encoded(bytes(out))

@@ -2,6 +2,8 @@
 
 import errno
 import secrets
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +90,30 @@ def test_without_callbacks_the_library_hashes_in_its_own_memory(monkeypatch: pyt
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(hash_secret, *given).result() == of_the_library(*given)
         assert thread.submit(lambda: argon2_memory._kept.region).result() is None
+
+
+ENDS_WHILE_IT_HASHES = """
+import threading, time
+from argon2 import Type
+from otp_service.argon2_memory import hash_secret
+
+def hashes():
+    try:
+        while True:
+            hash_secret(b"p" * 32, b"s" * 16, 1, 64, 1, 32, Type.ID)
+    except RuntimeError:
+        pass
+
+for _ in range(4):
+    threading.Thread(target=hashes, daemon=True).start()
+time.sleep(0.005)
+"""
+
+
+def test_a_process_may_end_while_its_threads_hash() -> None:
+    for _ in range(6):
+        done = subprocess.run([sys.executable, "-c", ENDS_WHILE_IT_HASHES], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_where_it_is_told_of_no_memory_argon2_says_so() -> None:
