@@ -28,7 +28,7 @@ STANDING_SECONDS = 0.4
 """What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
 not empty only makes everybody late."""
 CROWDED_SECONDS = 0.07
-"""The same of checks where more are refused than let in: whose turn is over is followed by another at once."""
+"""The same where more checks are refused than let in: whose turn is over is followed by another at once."""
 PATIENCE_SECONDS = 3.0
 START_SECONDS = 2.2
 """A start that is as old as this goes before checks: its message is out already, and there are no more of them than
@@ -165,7 +165,7 @@ class Admission:
         """How much work may wait."""
         if not self._stands():
             return BURST_SECONDS[rank]
-        return CROWDED_SECONDS if rank is Rank.CHECK and self._is_crowded() else STANDING_SECONDS
+        return CROWDED_SECONDS if self._is_crowded() else STANDING_SECONDS
 
     def _is_crowded(self) -> bool:
         return self._refused.per_second() > max(1.0, self._let_in.per_second())
