@@ -28,6 +28,8 @@ PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "in_flig
 def main(databases: str, seconds: float, connections: str, old: int, only: str) -> None:
     """Measures; takes some twenty minutes, and as many gigabytes of disk as there are millions of old rows."""
     chosen = set(filter(None, only.split(","))) or set(PARTS)
+    if unknown := set(databases.split(",")) - {"sqlite", "postgresql"}:
+        raise click.BadParameter(f"There is no database {', '.join(sorted(unknown))}.", param_hint="--databases")
     if unknown := chosen - set(PARTS):
         raise click.BadParameter(f"There is no part {', '.join(sorted(unknown))}.", param_hint="--only")
     with tempfile.TemporaryDirectory() as folder, gateway(0.0) as base_url:
