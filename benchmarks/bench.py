@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import click
 
 from benchmarks import load, machine
 from benchmarks.load import Load
-from benchmarks.servers import Database
+from benchmarks.servers import DEFAULT_ARGON2, Database
 
 WRONG = b'{"pin": "271828"}'
+RAW_SECONDS = 2.0
 Row = dict[str, Any]
 
 
@@ -43,6 +45,14 @@ class Bench:
         for index in self._numbers:
             body = json.dumps({"to": f"+57302{index:07d}", "purpose": "signup"}).encode()
             yield load.request("POST", "/v1/verifications", api_key, body)
+
+    @contextmanager
+    def beside_raw(self, row: Row) -> Iterator[None]:
+        """The raw hash rate before and after the block, in the mean, as `over_raw_hashes` of the row's `per_second`."""
+        before = machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)
+        yield
+        raw = (before + machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)) / 2
+        row["over_raw_hashes"] = row["per_second"] / raw
 
     def run(self, port: int, requests: Iterator[bytes], connections: int, **more: Any) -> Load:
         """A load against a port."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from benchmarks import load, machine, seed, servers
-from benchmarks.bench import Bench, costs, latency
+from benchmarks.bench import RAW_SECONDS, Bench, Row, costs, latency
 from benchmarks.load import Load
 from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
 
@@ -14,42 +14,31 @@ def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) 
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (server, port, _):
         for connections in bench.connections:
-            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            requests = bench.checks(seeded.api_key, seeded.verification_ids)
-            done = bench.run(port, requests, connections, patient=True)
-            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
-            rate = done.rate(200)
-            bench.note(
-                f"{database.name}: checks, {connections} connections",
-                per_second=rate,
-                over_raw_hashes=rate / raw,
-                refused=done.statuses[503],
-                mb=machine.memory_mb(server.process.pid),
-                **latency(done),
-            )
+            row: Row = {}
+            with bench.beside_raw(row):
+                requests = bench.checks(seeded.api_key, seeded.verification_ids)
+                done = bench.run(port, requests, connections, patient=True)
+                row |= {"per_second": done.rate(200), "refused": done.statuses[503], **latency(done)}
+            memory = machine.memory_mb(server.process.pid)
+            bench.note(f"{database.name}: checks, {connections} connections", **row, mb=memory)
 
 
 def replicas(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
     """Checks per second of two servers on the same cores, with half of the callers each."""
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (_, first, _), servers.serving(environment) as (_, second, _):
-        raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+        row: Row = {}
         requests = bench.checks(seeded.api_key, seeded.verification_ids)
 
         async def both() -> list[Load]:
             each = (load.run(port, requests, connections=4, seconds=bench.seconds) for port in (first, second))
             return await asyncio.gather(*each)
 
-        done = asyncio.run(both())
-        raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
-        rate = sum(each.rate(200) for each in done)
-        p99 = max(each.percentile(200, 0.99) for each in done)
-        bench.note(
-            f"{database.name}: checks, two replicas, 8 connections",
-            per_second=rate,
-            over_raw_hashes=rate / raw,
-            p99_ms=p99,
-        )
+        with bench.beside_raw(row):
+            done = asyncio.run(both())
+            row["per_second"] = sum(each.rate(200) for each in done)
+        row["p99_ms"] = max(each.percentile(200, 0.99) for each in done)
+        bench.note(f"{database.name}: checks, two replicas, 8 connections", **row)
 
 
 def beside_the_hash(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
@@ -66,7 +55,7 @@ def overload(bench: Bench, database: Database, base_url: str, seeded: seed.Seede
     """Half the load it can take, then ten times as much as it can."""
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (_, port, _):
-        raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
+        raw = machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)
         calm = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 16, pace=32 / raw)
         # A burst is met with patience; this goes on for longer.
         done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 500, pace=0.45, warm_up=6.0)

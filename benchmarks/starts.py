@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 from benchmarks import load, machine, seed, servers
-from benchmarks.bench import Bench, costs, latency
+from benchmarks.bench import Bench, Row, costs, latency
 from benchmarks.gateway import gateway
 from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
 
@@ -18,17 +18,11 @@ def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) 
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (_, port, _):
         for connections in bench.connections:
-            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            done = bench.run(port, bench.starts(seeded.api_key), connections, patient=True)
-            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
-            rate = done.rate(201)
-            bench.note(
-                f"{database.name}: starts, {connections} connections",
-                per_second=rate,
-                over_raw_hashes=rate / raw,
-                refused=done.statuses[503],
-                **latency(done, 201),
-            )
+            row: Row = {}
+            with bench.beside_raw(row):
+                done = bench.run(port, bench.starts(seeded.api_key), connections, patient=True)
+                row |= {"per_second": done.rate(201), "refused": done.statuses[503], **latency(done, 201)}
+            bench.note(f"{database.name}: starts, {connections} connections", **row)
     environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
     with servers.serving(environment) as (server, port, _):
         costs(bench, "starts beside the hash", database, server.process.pid, port, bench.starts(seeded.api_key), 201)
@@ -52,16 +46,10 @@ def in_flight(bench: Bench, database: Database, seeded: seed.Seeded) -> None:
                 refused_p99_ms=burst.percentile(503, 0.99),
                 **latency(burst, 201),
             )
-            raw = machine.raw_hash_rate(DEFAULT_ARGON2, 2)
-            requests = bench.starts(seeded.api_key)
-            done = bench.run(port, requests, CALLERS, warm_up=SETTLED_SECONDS, patient=True)
-            memory = machine.memory_mb(server.process.pid)
-            raw = (raw + machine.raw_hash_rate(DEFAULT_ARGON2, 2)) / 2
-            bench.note(
-                f"{database.name}: 1,000 callers, 300 ms, Retry-After kept",
-                per_second=done.rate(201),
-                over_raw_hashes=done.rate(201) / raw,
-                refused_per_second=done.rate(503),
-                mb=memory,
-                **latency(done, 201),
-            )
+            row: Row = {}
+            with bench.beside_raw(row):
+                requests = bench.starts(seeded.api_key)
+                done = bench.run(port, requests, CALLERS, warm_up=SETTLED_SECONDS, patient=True)
+                row |= {"per_second": done.rate(201), "refused_per_second": done.rate(503), **latency(done, 201)}
+                row["mb"] = machine.memory_mb(server.process.pid)
+            bench.note(f"{database.name}: 1,000 callers, 300 ms, Retry-After kept", **row)
