@@ -4,6 +4,7 @@ What `malloc` gives begins in the middle of a cache line and is scattered over t
 twentieth longer there (docs/performance.md).
 """
 
+import atexit
 import base64
 import mmap
 import threading
@@ -33,16 +34,47 @@ class _Region:
 class _Kept(threading.local):
     region: _Region | None = None
 
-    def make_room(self, size: int) -> _Region:
+    def make_room(self, size: int) -> None:
         """For the next hash of this thread, and no more: a dearer one may have been the last of its kind. Raises
         OSError where the system has no memory."""
         if self.region is None or self.region.size != size:
             self.region = None
             self.region = _Region(size)
-        return self.region
 
 
 _kept = _Kept()
+
+
+class _UnderWay:
+    """Counts the hashes. The process must not end under one: the memory that Argon2 writes to would be gone, and the
+    interpreter that the callbacks need."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._ends = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._ends:
+                raise RuntimeError("no hash begins when the process ends")
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Waits for what is under way, whatever signals come meanwhile; nothing begins any more."""
+        self._ends = True
+        while self._count:
+            with suppress(BaseException), self._changed:
+                self._changed.wait_for(lambda: not self._count)
+
+
+_under_way = _UnderWay()
+atexit.register(_under_way.end)
 
 
 def hash_secret(
@@ -61,8 +93,7 @@ def hash_secret(
     """
     if _CALLBACKS is None or (parallelism, type, version) != (1, Type.ID, ARGON2_VERSION):
         return low_level.hash_secret(secret, salt, time_cost, memory_cost, parallelism, hash_len, type, version)
-    # Held by this call: when the process ends under it, what only the module or the thread holds is gone first.
-    _held = _kept.make_room(memory_cost * 1024), _CALLBACKS
+    _kept.make_room(memory_cost * 1024)
     out = ffi.new("uint8_t[]", hash_len)
     context = ffi.new("argon2_context *")
     context.out, context.outlen = out, hash_len
@@ -72,7 +103,9 @@ def hash_secret(
     context.t_cost, context.m_cost, context.lanes, context.threads = time_cost, memory_cost, 1, 1
     context.version = version
     context.allocate_cbk, context.free_cbk = _CALLBACKS
-    if status := core(context, type.value):
+    with _under_way:
+        status = core(context, type.value)
+    if status:
         raise HashingError(error_to_str(status))
     head = f"$argon2id$v={version}$m={memory_cost},t={time_cost},p=1$"
     return head.encode() + _encoded(salt) + b"$" + _encoded(bytes(out))
