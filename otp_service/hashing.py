@@ -71,15 +71,17 @@ class PinHasher:
         return hash_secret(mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID).decode()
 
     async def _run(self, work: Callable[[], T], turn: Turn) -> T:
-        def timed() -> tuple[T, float]:
+        asked = time.perf_counter()
+
+        def timed() -> tuple[T, float, float]:
             begun = time.perf_counter()
-            return work(), time.perf_counter() - begun
+            return work(), begun - asked, time.perf_counter() - begun
 
         async with self.queue.turn(turn):
             job = Job.of(timed)
             self._threads.put(job)
-            result, seconds = await job.waiting
-        self.queue.admission.note(turn.rank, seconds)
+            result, waited, seconds = await job.waiting
+        self.queue.admission.note(turn, waited, seconds)
         return cast("T", result)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from otp_service import argon2_memory, hashing
 from otp_service.admission import Rank
+from tests.support.overload import full
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -17,15 +18,14 @@ async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Ven
     async with serving(migrated, vendor, {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}) as service:
         started = await service.api.start()
         admission = service.ctx.hasher.queue.admission
-        most, admission.most = admission.most, dict.fromkeys(Rank, 0)
-        for refused in (
-            await service.api.try_check(started["id"], "123456"),
-            await service.api.try_start(new_number()),
-            await service.api.resend(started["id"]),
-        ):
-            assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
-            assert int(refused.headers["retry-after"]) >= 1
-        admission.most = most
+        with full(admission, *Rank):
+            for refused in (
+                await service.api.try_check(started["id"], "123456"),
+                await service.api.try_start(new_number()),
+                await service.api.resend(started["id"]),
+            ):
+                assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+                assert int(refused.headers["retry-after"]) >= 1
         assert (await service.api.read(started["id"]))["attempts_left"] == 5, "nothing was spent"
 
 
@@ -33,9 +33,9 @@ async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, mi
     async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
         started = await service.api.start()
         admission = service.ctx.hasher.queue.admission
-        admission.most[Rank.START] = 0
-        assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
-        assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
+        with full(admission, Rank.START):
+            assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
+            assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
 
 
 async def test_a_hash_has_the_cost_of_the_settings(vendor: Vendor, migrated: str) -> None:

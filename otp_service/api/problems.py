@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -39,7 +40,8 @@ _OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
 
 
 def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    """The answer to a refused request."""
+    """The answer to a refused request, whose line in the log has the code."""
+    structlog.contextvars.bind_contextvars(code=refusal.code)
     status = STATUS[refusal.code]
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{refusal.code}",

@@ -46,6 +46,7 @@ class _Asked:
     """A request whose fields are well-formed. `matching`: everything that the spending statement compares."""
 
     request: CheckRequest
+    turn: Turn
     pin: str = field(repr=False)
     matching: attempts.Matching = field(repr=False)
     claim: Claim | None
@@ -56,15 +57,11 @@ async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None)
     # The line of the request tells it: a second line costs as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
     asked = _asked(ctx, request, claim)
-    with ctx.hasher.queue.place(_turn(request)):
+    with ctx.hasher.queue.place(asked.turn):
         checked = await _check(ctx, asked)
     structlog.contextvars.bind_contextvars(result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
     return checked
-
-
-def _turn(request: CheckRequest) -> Turn:
-    return Turn(Rank.CHECK, request.client_id)
 
 
 def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
@@ -79,7 +76,7 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
         purpose=request.purpose,
         digests=ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _Asked(request, pin, matching, claim)
+    return _Asked(request, Turn(Rank.CHECK, request.client_id), pin, matching, claim)
 
 
 def malformed_pin() -> Refusal:
@@ -93,7 +90,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, asked, waits=spent is Unspent.WAITS)
     live = [PinHash(*line) for line in spent.live]
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, _turn(asked.request))
+    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, asked.turn)
     row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, asked)
@@ -156,7 +153,7 @@ async def _not_compared(ctx: Context, asked: _Asked, *, waits: bool) -> Checked:
         return result, row, retry_at
 
     # One after the other, as in a check that is compared.
-    await ctx.hasher.compare_nothing(_turn(request))
+    await ctx.hasher.compare_nothing(asked.turn)
     answer = await ctx.database.write(step)
     if isinstance(answer, Refusal):
         raise answer

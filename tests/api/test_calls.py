@@ -1,5 +1,6 @@
 """Around every call: keys, paths, methods, ids, Idempotency-Key, headers, and the refusals that are nobody's field."""
 
+import json
 import re
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message
 
+from otp_service import logs
 from otp_service.admission import Rank
 from otp_service.api.routes import OPERATIONS
 from otp_service.services import health
 from tests.api.support import JSON, nothing_counted, post, problem, wrong_fields
+from tests.support.overload import full
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -38,6 +41,15 @@ async def test_without_a_valid_key_every_call_is_unauthorized(shared: Service, m
             headers = {b"Content-Type": b"application/json", **({} if value is None else {b"Authorization": value})}
             answer = await shared.http.request(method, path.format(**started), content=START, headers=headers)
             problem(answer, 401, "unauthorized")
+
+
+async def test_the_line_of_a_refused_request_has_its_code(shared: Service, capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    await shared.api.try_check(NOBODY, "123456")
+    await shared.api.start()
+    logs.configure("error", "json")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line.get("code") for line in lines if line["event"] == "request"] == ["not_found", None]
 
 
 async def test_the_scheme_is_read_in_any_case(shared: Service) -> None:
@@ -214,10 +226,9 @@ async def test_too_much_at_once_is_overloaded_and_says_when_to_come_back(shared:
     pin = shared.pin(started["to"])
     admission = shared.ctx.hasher.queue.admission
     async with nothing_counted(shared):
-        most, admission.most = admission.most, dict.fromkeys(Rank, 0)
-        problem(await shared.api.try_start(new_number()), 503, "overloaded")
-        problem(await shared.api.try_check(started["id"], pin), 503, "overloaded")
-        admission.most = most
+        with full(admission, *Rank):
+            problem(await shared.api.try_start(new_number()), 503, "overloaded")
+            problem(await shared.api.try_check(started["id"], pin), 503, "overloaded")
     assert await shared.api.check(started["id"], pin) == "approved"
 
 
