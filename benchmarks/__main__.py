@@ -1,8 +1,10 @@
 """`./run bench`: everything of docs/performance.md, as a table and as a JSON file. `--help` says how to have less."""
 
 import json
+import signal
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,27 +21,68 @@ RESULTS = Path(__file__).parent / "results"
 PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "in_flight", "overload", "old_rows")
 
 
+DATABASES = ("sqlite", "postgresql")
+
+
+def _listed(allowed: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Reads names with commas between them; all where there is none."""
+
+    def read(_: click.Context, __: click.Parameter, value: str) -> list[str]:
+        names = list(filter(None, value.split(","))) or list(allowed)
+        if unknown := set(names) - set(allowed):
+            raise click.BadParameter(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(allowed)}.")
+        return names
+
+    return read
+
+
+def _counts(_: click.Context, __: click.Parameter, value: str) -> list[int]:
+    if not all(each.isascii() and each.isdigit() and int(each) for each in value.split(",")):
+        raise click.BadParameter("Give whole numbers above zero with commas between them, as 1,8,32.")
+    return [int(each) for each in value.split(",")]
+
+
 @click.command()
-@click.option("--databases", default="sqlite,postgresql", show_default=True)
-@click.option("--seconds", default=8.0, show_default=True, help="Of each load.")
-@click.option("--connections", default="1,8,32,128", show_default=True)
-@click.option("--old", default=5_000_000, show_default=True, help="Old verifications; 0 leaves them out.")
-@click.option("--only", default="", help=f"Parts by name: {','.join(PARTS)}.")
-def main(databases: str, seconds: float, connections: str, old: int, only: str) -> None:
-    """Measures; takes some twenty minutes, and as many gigabytes of disk as there are millions of old rows."""
-    chosen = set(filter(None, only.split(","))) or set(PARTS)
-    if unknown := set(databases.split(",")) - {"sqlite", "postgresql"}:
-        raise click.BadParameter(f"There is no database {', '.join(sorted(unknown))}.", param_hint="--databases")
-    if unknown := chosen - set(PARTS):
-        raise click.BadParameter(f"There is no part {', '.join(sorted(unknown))}.", param_hint="--only")
+@click.option(
+    "--databases", default=",".join(DATABASES), show_default=True, callback=_listed(DATABASES), help="Which, in a row."
+)
+@click.option(
+    "--seconds",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 3600),
+    help="Of each load; below 5 the rates say little.",
+)
+@click.option(
+    "--connections",
+    default="1,8,32,128",
+    show_default=True,
+    callback=_counts,
+    help="Callers at once, in the parts checks, replicas and starts.",
+)
+@click.option(
+    "--old",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Old verifications of the part old_rows; 0 leaves it out.",
+)
+@click.option("--only", default="", callback=_listed(PARTS), help=f"Parts: {', '.join(PARTS)}.  [default: all]")
+def main(databases: list[str], seconds: float, connections: list[int], old: int, only: list[str]) -> None:
+    """Measures the service on this machine, row by row, and writes all rows into a JSON file of benchmarks/results.
+
+    Everything takes some twenty minutes, and as many gigabytes of disk as there are millions of old rows. Nothing else
+    should run meanwhile. docs/performance.md tells what the rows mean.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))  # so that the servers are stopped as well
     with tempfile.TemporaryDirectory() as folder, gateway(0.0) as base_url:
-        bench = Bench(Path(folder), seconds, [int(each) for each in connections.split(",")])
+        bench = Bench(Path(folder), seconds, connections)
         raw_before = machine.raw_hash_rate(DEFAULT_ARGON2)
         bench.note("raw Argon2id before", per_second=raw_before)
         start_up.of_the_machine(bench)
-        with servers.databases(bench.folder, databases.split(",")) as made:
+        with servers.databases(bench.folder, databases) as made:
             for database in made:
-                _of(bench, database, base_url, old, chosen)
+                _of(bench, database, base_url, old, only)
         bench.note("raw Argon2id after", per_second=machine.raw_hash_rate(DEFAULT_ARGON2))
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
@@ -47,7 +90,7 @@ def main(databases: str, seconds: float, connections: str, old: int, only: str) 
     click.echo(f"written to {path.relative_to(RESULTS.parent.parent)}")
 
 
-def _of(bench: Bench, database: Database, base_url: str, old: int, only: set[str]) -> None:
+def _of(bench: Bench, database: Database, base_url: str, old: int, only: list[str]) -> None:
     seeded = seed.seed(database.url, DEFAULT_ARGON2, VERIFICATIONS)
     parts: dict[str, Callable[[], None]] = {
         "start_up": lambda: start_up.start_up(bench, database, base_url),
