@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.gateways.base import Outcome, Sent
+from otp_service.services import backoff
 from otp_service.services.context import Context
 from otp_service.services.view import open_number
 from otp_service.storage import fires
@@ -21,8 +22,6 @@ AT_ONCE = 8
 """Calls at the same time, of one process."""
 LEASE_MARGIN_SECONDS = 20.0
 """Beyond the gateway's time: a busy machine and a slow database must not look like a death."""
-FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 600.0
 KEEP_TRYING_SECONDS = 86400.0
 
 
@@ -58,7 +57,7 @@ async def _tell(ctx: Context, row: AnyRow) -> None:
 
 def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:
     """Refused for sure: again after a while. Else it is over, also where nobody knows how it went."""
-    again_at = now + min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(row.tries - 1, 10))
+    again_at = now + backoff.seconds(row.tries)
     again = sent.outcome is Outcome.REFUSED and again_at <= row.created_at + KEEP_TRYING_SECONDS
     if again and fires.wait(tx, row.id, row.tries, reason=sent.reason, due_at=again_at):
         return "again"

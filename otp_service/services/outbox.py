@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from otp_service.errors import Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.metrics import NOTIFICATIONS
-from otp_service.services import message_ids, sending
+from otp_service.services import backoff, message_ids, sending
 from otp_service.services.context import Context
 from otp_service.services.notifications import TEXT
 from otp_service.services.view import open_number
@@ -31,8 +31,6 @@ LEASE_MARGIN_SECONDS = 10.0
 LAST_TRY_SECONDS = 2.0
 """Before its time is over, so that it is not over when its turn comes."""
 SETTLE_AGAIN_SECONDS = 0.5
-FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 600.0
 BREAKER_OPEN = "breaker_open"
 
 
@@ -106,15 +104,11 @@ def _ending(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, dic
         return "unknown", left | _awaited(ctx, sent, now)
     # What the breaker held back was no try.
     tries = row.tries - (sent.reason == BREAKER_OPEN)
-    again_at = min(now + _pause(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
+    again_at = min(now + backoff.seconds(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
     if sent.passing and again_at > now:
         again = {"status": "queued", "reason": sent.reason, "route": route, "due_at": again_at, "tries": tries}
         return "retried", again
     return "failed", notifications.left("failed", reason=sent.reason, now=now) | {"route": route}
-
-
-def _pause(tries: int) -> float:
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(max(tries - 1, 0), 10))
 
 
 def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from otp_service import logs
 from otp_service.metrics import NOTIFICATIONS
-from otp_service.services import outbox, retention
+from otp_service.services import backoff, outbox, retention
 from otp_service.storage import notifications as queue
 from otp_service.storage import tables
 from tests.services.test_notifications import get, opt_out, post, row
@@ -47,7 +47,7 @@ async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(ser
 
 
 def test_a_try_waits_for_ten_minutes_at_the_most() -> None:
-    assert [outbox._pause(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
+    assert [backoff.seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
 
 
 async def test_it_gives_up_when_it_has_tried_for_long_enough(database_url: str, vendor: Vendor) -> None:
