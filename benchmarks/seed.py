@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.admission import Rank, Ticket
 from otp_service.argon2_cost import parse_argon2_cost
 from otp_service.clock import Clock
 from otp_service.config.secret_keys import parse_secret_keys
@@ -83,7 +84,7 @@ def add_old(url: str, client_id: str, first: int, last: int) -> None:
 
 async def _hashes(argon2: str, ids: Sequence[str]) -> list[PinHash]:
     hasher = PinHasher(Vault(parse_secret_keys(SECRET_KEYS)), parse_argon2_cost(argon2))
-    made = await asyncio.gather(*(hasher.hash(each, PIN) for each in ids))
+    made = await asyncio.gather(*(hasher.hash(each, PIN, Ticket(Rank.CHECK, "seed")) for each in ids))
     hasher.close()
     return made
 

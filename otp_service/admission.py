@@ -20,48 +20,55 @@ class Rank(IntEnum):
 
 
 MOST_CHECKS_PER_THREAD = 100
+"""However fast hashes are: each place holds a request in memory."""
 MOST_STARTS = 1000
-"""However fast hashes are: each place holds a request in memory, and a start a connection to the gateway as well."""
+"""In flight: each holds a connection to the gateway as well."""
 BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
-"""What comes at once may wait so long for its turn; a start is answered within ten, also after six at the gateway."""
+"""So much work may wait where there was no queue before; a start is answered within ten seconds, also after six at the
+gateway."""
+STANDS_AFTER_SECONDS = 3.0
+"""A queue that has not been short for longer than a burst takes is no burst."""
 STANDING_SECONDS = 0.4
-"""What comes when there has been a queue for longer than PATIENCE_SECONDS may wait no longer than this: one that does
-not empty only makes everybody late."""
+"""So much work may wait then: more only makes everybody late."""
 CROWDED_SECONDS = 0.05
-"""The same where more checks are refused than let in: whose turn is over is followed by another at once."""
+"""The same where more checks are refused than let in: whose place is free has it taken by another at once."""
 QUIET_SECONDS = 0.3
 """In a crowd the queue is not short for so long: it has ended."""
-PATIENCE_SECONDS = 3.0
-START_SECONDS = 2.2
-"""A start that is as old as this goes before checks: its message is out already, and there are no more of them than
-checks leave room for."""
-LONGEST_RETRY_SECONDS = 30.0
-LOAD_SECONDS = 4.0
-"""Over this time the load by checks is averaged."""
 CROWD_WINDOW_SECONDS = 1.0
 """Over this time the checks are counted that are let in, and those that are refused."""
+LEAST_PLACES_PER_THREAD = 2
+"""However slow hashes are: one is hashed, and the next is there when it is done."""
+SHARED_FROM = 0.5
+"""Of the places: below it nobody counts who has them."""
+FOR_LATECOMERS = 1.25
+"""Of the places of a burst: who has less than its share gets more although the others have taken all. A quarter longer
+than a burst is still in time."""
+START_OVERDUE_SECONDS = 2.2
+"""A start that is as old as this goes before checks: its message is out already, and there are no more of them than
+checks leave room for."""
+GAP_SHARE = 0.9
+"""Starts follow each other in so much of the time that hashing one takes: a little too fast, so that no thread waits.
+What waits here in the end has the last word."""
+LOAD_SECONDS = 4.0
+"""Over this time the load by checks is averaged."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
-FOR_LATECOMERS = 1.25
-"""Of the places of a burst: who has less than its share gets more although the others have taken all."""
-PACE = 0.9
-"""Starts are let in a little faster than they can be hashed: what waits here in the end has the last word."""
+LONGEST_RETRY_SECONDS = 30.0
+"""Who is told to come back later than that does not."""
+WEIGHT = 1 / 16
+"""Of the newest value in a moving average."""
 
 
 @dataclass(eq=False)
-class Turn:
-    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place; `hashing`: seconds of
-    waiting for a thread and of the hash."""
+class Ticket:
+    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place; `hash_seconds`: of waiting
+    for a thread and of the hash."""
 
     rank: Rank
     client: str
     due: float = math.inf
     held: bool = False
-    hashing: float = 0.0
-
-
-OURS = Turn(Rank.CHECK, "")
-"""Of the service itself."""
+    hash_seconds: float = 0.0
 
 
 class Admission:
@@ -85,46 +92,47 @@ class Admission:
         self._appointments = _Appointments()
 
     @contextmanager
-    def place(self, turn: Turn) -> Iterator[Turn]:
+    def place(self, ticket: Ticket) -> Iterator[Ticket]:
         """A place while the block runs, of a start until it is given back; Refusal `overloaded` where there is none."""
-        used = self._used(turn.rank, self._most_seconds(turn.rank))
-        if not self._has_room(turn, used):
-            if turn.rank is Rank.CHECK and used >= 1:  # not where somebody's own share is taken
+        self._look()
+        used = self._used(ticket.rank, self._most_seconds(ticket.rank))
+        if not self._has_room(ticket, used):
+            if ticket.rank is Rank.CHECK and used >= 1:  # not where somebody's own share is taken
                 self._refused.add(1)
-            raise self._overloaded(turn)
-        self._taken[turn.rank][turn.client] += 1
-        turn.held = True
-        begun, pause = elapsed(), 0.0
-        if turn.rank is Rank.CHECK:
+            raise self._overloaded(ticket)
+        self._taken[ticket.rank][ticket.client] += 1
+        ticket.held = True
+        begun, gap = elapsed(), 0.0
+        if ticket.rank is Rank.CHECK:
             self._let_in.add(1)
         else:
-            turn.due = begun + START_SECONDS
-            pause = PACE / self._starts_per_second()
-            self._paced_until = max(self._paced_until, begun) + pause
+            ticket.due = begun + START_OVERDUE_SECONDS
+            gap = GAP_SHARE / self._starts_per_second()
+            self._paced_until = max(self._paced_until, begun) + gap
         self._count()
         try:
-            yield turn
+            yield ticket
         finally:
-            if turn.held:  # nothing was hashed, as where it was refused: others may come in its place
-                self._paced_until -= pause
-            self.give_back(turn)
-            if turn.rank is Rank.CHECK and turn.hashing:
-                self._seconds_beside += (elapsed() - begun - turn.hashing - self._seconds_beside) / 16
+            if ticket.held:  # the hash of a start never came, as where it was refused: another may have its time
+                self._paced_until -= gap
+            self.give_back(ticket)
+            if ticket.rank is Rank.CHECK and ticket.hash_seconds:
+                self._seconds_beside += (elapsed() - begun - ticket.hash_seconds - self._seconds_beside) * WEIGHT
 
-    def give_back(self, turn: Turn) -> None:
-        """The turn needs no place any more."""
-        if turn.held:
-            turn.held = False
-            taken = self._taken[turn.rank]
-            taken[turn.client] -= 1
-            if not taken[turn.client]:
-                del taken[turn.client]
+    def give_back(self, ticket: Ticket) -> None:
+        """The ticket needs no place any more."""
+        if ticket.held:
+            ticket.held = False
+            taken = self._taken[ticket.rank]
+            taken[ticket.client] -= 1
+            if not taken[ticket.client]:
+                del taken[ticket.client]
             self._count()
 
     @contextmanager
-    def away(self, turn: Turn) -> Iterator[None]:
-        """The block waits for the gateway; a hash comes after it where the turn still has its place."""
-        if not turn.held:
+    def away(self, ticket: Ticket) -> Iterator[None]:
+        """The block waits for the gateway; a hash comes after it where the ticket still has its place."""
+        if not ticket.held:
             yield
             return
         self._away += 1
@@ -135,11 +143,11 @@ class Admission:
             self._away -= 1
             self._count()
 
-    def note(self, turn: Turn, waited: float, seconds: float) -> None:
-        """How long the turn waited for a thread, and how long its hash took."""
-        turn.hashing += waited + seconds
-        self._seconds_per_hash += (seconds - self._seconds_per_hash) / 16
-        if turn.rank is Rank.CHECK:
+    def note(self, ticket: Ticket, waited: float, seconds: float) -> None:
+        """How long it waited for a thread, and how long its hash took."""
+        ticket.hash_seconds += waited + seconds
+        self._seconds_per_hash += (seconds - self._seconds_per_hash) * WEIGHT
+        if ticket.rank is Rank.CHECK:
             self._busy_with_checks.add(seconds)
 
     def _here(self) -> int:
@@ -157,23 +165,23 @@ class Admission:
     def _used(self, rank: Rank, seconds: float) -> float:
         """Which share of the places is taken, where so much work may wait. Checks go first: how many starts wait is
         nothing to them."""
-        places = max(2.0 * self.threads, seconds * self.threads / self._seconds_per_hash)
+        places = max(LEAST_PLACES_PER_THREAD * self.threads, seconds * self.threads / self._seconds_per_hash)
         total = self._taken[rank].total()
         if rank is Rank.CHECK:
             return total / min(places, self.most[rank])
         ahead = max(0.0, self._paced_until - elapsed())
         return max(total / self.most[rank], ahead / seconds, self._here() / places)
 
-    def _has_room(self, turn: Turn, used: float) -> bool:
+    def _has_room(self, ticket: Ticket, used: float) -> bool:
         """Whether there is a place; `used`: which share of them is taken."""
-        if used < 0.5:
+        if used < SHARED_FROM:
             return True
-        # Beyond half of it, nobody takes the room of the others; the less somebody has, the further beyond all of it.
-        taken = self._taken[turn.rank]
-        share = max(1.0, taken.total() / used / len(taken | {turn.client: 1}))
-        missing = 1 - taken[turn.client] / share
+        # Beyond that nobody takes the room of the others; the less somebody has, the further beyond all of it.
+        taken = self._taken[ticket.rank]
+        share = max(1.0, taken.total() / used / len(taken | {ticket.client: 1}))
+        missing = 1 - taken[ticket.client] / share
         most = 1 + (FOR_LATECOMERS - 1) * missing
-        return missing > 0 and (used < 1 or self._used(turn.rank, BURST_SECONDS[turn.rank]) < most)
+        return missing > 0 and (used < 1 or self._used(ticket.rank, BURST_SECONDS[ticket.rank]) < most)
 
     def _most_seconds(self, rank: Rank) -> float:
         """How much work may wait."""
@@ -187,25 +195,27 @@ class Admission:
     def _is_crowded(self) -> bool:
         return self._refused.per_second() > max(1.0, self._let_in.per_second())
 
-    def _stands(self) -> bool:
-        """Whether there has been a queue for long; in a crowd one that is short for a moment is no sign of an end."""
+    def _look(self) -> None:
+        """Notes what a short queue ends; in a crowd one that is short for a moment is no sign of an end."""
         now = elapsed()
         if now - self._short_since >= QUIET_SECONDS:
             self._refused.forget()
         if self._here() <= self.threads and not self._is_crowded():
             self._calm_at = now
             self._appointments.forget()  # who was to come has come, or does not
-        return now - self._calm_at > PATIENCE_SECONDS
+
+    def _stands(self) -> bool:
+        return elapsed() - self._calm_at > STANDS_AFTER_SECONDS
 
     def _starts_per_second(self) -> float:
         """What checks leave."""
         threads = max(self.threads - self._busy_with_checks.per_second(), LEAST_FOR_STARTS * self.threads)
         return threads / self._seconds_per_hash
 
-    def _overloaded(self, turn: Turn) -> Refusal:
+    def _overloaded(self, ticket: Ticket) -> Refusal:
         """`retry_after`: when what waits now is done, and those who were refused before have come back."""
-        pause = self._seconds_per_hash / self.threads
-        wait = max(1, math.ceil(self._appointments.make(turn, self._here() * pause, pause)))
+        per_hash = self._seconds_per_hash / self.threads
+        wait = self._appointments.make(ticket, self._here() * per_hash, per_hash)
         return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=wait)
 
 
@@ -222,11 +232,11 @@ class _Appointments:
         """Whoever is refused from now on need not wait for others."""
         self._last.clear()
 
-    def make(self, turn: Turn, soonest: float, pause: float) -> float:
-        """In how many seconds; at least `soonest`, and `pause` after the one before."""
-        now, who = elapsed(), (turn.rank, turn.client)
+    def make(self, ticket: Ticket, soonest: float, apart: float) -> float:
+        """In how many seconds; at least `soonest`, and `apart` after the one before."""
+        now, who = elapsed(), (ticket.rank, ticket.client)
         self._last = {each: at for each, at in self._last.items() if at > now}
-        at = max(now + soonest, self._last.get(who, now) + pause)
+        at = max(now + soonest, self._last.get(who, now) + apart)
         self._last[who] = min(at, now + LONGEST_RETRY_SECONDS)
         return self._last[who] - now
 

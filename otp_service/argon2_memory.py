@@ -15,6 +15,7 @@ from argon2 import Type, low_level
 from argon2.exceptions import HashingError
 from argon2.low_level import ARGON2_VERSION, core, error_to_str, ffi
 
+HASH_BYTES = 32
 _HUGE_PAGE = 2 * 1024 * 1024
 
 
@@ -67,48 +68,46 @@ class _UnderWay:
 
     def end(self) -> None:
         """Waits for what is under way, whatever signals come meanwhile; nothing begins any more."""
-        self._ends = True
-        while self._count:
+        while True:
             with suppress(BaseException), self._changed:
+                self._ends = True
                 self._changed.wait_for(lambda: not self._count)
+                return
 
 
 _under_way = _UnderWay()
 atexit.register(_under_way.end)
 
 
-def hash_secret(
-    secret: bytes,
-    salt: bytes,
-    time_cost: int,
-    memory_cost: int,
-    parallelism: int,
-    hash_len: int,
-    type: Type,  # noqa: A002 - the library's word
-    version: int = ARGON2_VERSION,
-) -> bytes:
-    """The PHC string of RFC 9106; takes and gives what `argon2.low_level.hash_secret` does.
+def hash_secret(secret: bytes, salt: bytes, iterations: int, memory_kib: int) -> bytes:
+    """The PHC string of RFC 9106, version 19 with one lane: what `argon2.low_level.hash_secret` gives.
 
-    Argon2 wipes the memory before it gives it back. Raises HashingError, and OSError where there is no memory.
+    Argon2 wipes the memory before it gives it back. Raises HashingError, OSError where there is no memory, and
+    RuntimeError where the process ends.
     """
-    if _CALLBACKS is None or (parallelism, type, version) != (1, Type.ID, ARGON2_VERSION):
-        return low_level.hash_secret(secret, salt, time_cost, memory_cost, parallelism, hash_len, type, version)
-    _kept.make_room(memory_cost * 1024)
-    out = ffi.new("uint8_t[]", hash_len)
+    if _CALLBACKS is None:
+        return without_keeping(secret, salt, iterations, memory_kib)
+    _kept.make_room(memory_kib * 1024)
+    out = ffi.new("uint8_t[]", HASH_BYTES)
     context = ffi.new("argon2_context *")
-    context.out, context.outlen = out, hash_len
+    context.out, context.outlen = out, HASH_BYTES
     # A pointer in the context keeps nothing alive: the arguments do, and bytes do not move.
     context.pwd, context.pwdlen = ffi.from_buffer("uint8_t[]", secret), len(secret)
     context.salt, context.saltlen = ffi.from_buffer("uint8_t[]", salt), len(salt)
-    context.t_cost, context.m_cost, context.lanes, context.threads = time_cost, memory_cost, 1, 1
-    context.version = version
+    context.t_cost, context.m_cost, context.lanes, context.threads = iterations, memory_kib, 1, 1
+    context.version = ARGON2_VERSION
     context.allocate_cbk, context.free_cbk = _CALLBACKS
     with _under_way:
-        status = core(context, type.value)
+        status = core(context, Type.ID.value)
     if status:
         raise HashingError(error_to_str(status))
-    head = f"$argon2id$v={version}$m={memory_cost},t={time_cost},p=1$"
+    head = f"$argon2id$v={ARGON2_VERSION}$m={memory_kib},t={iterations},p=1$"
     return head.encode() + _encoded(salt) + b"$" + _encoded(bytes(out))
+
+
+def without_keeping(secret: bytes, salt: bytes, iterations: int, memory_kib: int) -> bytes:
+    """The same in memory of the library's own."""
+    return low_level.hash_secret(secret, salt, iterations, memory_kib, 1, HASH_BYTES, Type.ID)
 
 
 def _encoded(value: bytes) -> bytes:

@@ -8,19 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from argon2 import Type, extract_parameters, low_level
+from argon2 import extract_parameters
 
-from otp_service.admission import OURS, Turn
+from otp_service.admission import Admission, Ticket
 from otp_service.argon2_cost import Argon2Cost
-from otp_service.argon2_memory import hash_secret
+from otp_service.argon2_memory import hash_secret, without_keeping
 from otp_service.cores import usable_cores
 from otp_service.jobs import Job, Threads
 from otp_service.vault import Vault
 from otp_service.work_queue import WorkQueue
 
 T = TypeVar("T")
-
-HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class PinHash:
 
 
 class PinHasher:
-    """Hashes and compares PINs; one thread per core, since Argon2 releases the GIL. `queue`: who may wait for one."""
+    """Hashes and compares PINs; one thread per core, since Argon2 releases the GIL. `admission`: who may wait."""
 
     def __init__(self, vault: Vault, cost: Argon2Cost) -> None:
         self._vault = vault
@@ -40,19 +38,20 @@ class PinHasher:
         begun = time.perf_counter()
         self._dummy = _dummy(cost)
         self.threads = usable_cores()
-        self.queue = WorkQueue(self.threads, time.perf_counter() - begun)
+        self.admission = Admission(self.threads, time.perf_counter() - begun)
+        self._queue = WorkQueue(self.threads, self.admission)
         self._threads = Threads(self.threads, "hash")
 
-    async def hash(self, verification_id: str, pin: str, turn: Turn = OURS) -> PinHash:
+    async def hash(self, verification_id: str, pin: str, ticket: Ticket) -> PinHash:
         """The hash to keep of a PIN of this verification."""
 
         def work() -> PinHash:
             key_id, mac, salt = self._vault.new_pin_mac(verification_id, pin)
             return PinHash(key_id, self._hash(mac, salt))
 
-        return await self._run(work, turn)
+        return await self._run(work, ticket)
 
-    async def matches(self, verification_id: str, pin: str, live: list[PinHash], turn: Turn = OURS) -> bool:
+    async def matches(self, verification_id: str, pin: str, live: list[PinHash], ticket: Ticket) -> bool:
         """Whether the PIN is one of the live ones. Takes as long for one as for several: they share their salt."""
 
         def work() -> bool:
@@ -60,28 +59,28 @@ class PinHasher:
             readable = [(mac, phc) for mac, phc in macs if mac is not None]
             return _any_matches(readable or [(b"", self._dummy)]) and bool(readable)
 
-        return await self._run(work, turn)
+        return await self._run(work, ticket)
 
-    async def compare_nothing(self, turn: Turn = OURS) -> None:
+    async def compare_nothing(self, ticket: Ticket) -> None:
         """As long as a comparison, so that the time of an answer does not tell whether there was one."""
-        await self._run(lambda: _any_matches([(b"", self._dummy)]), turn)
+        await self._run(lambda: _any_matches([(b"", self._dummy)]), ticket)
 
     def _hash(self, mac: bytes, salt: bytes) -> str:
         cost = self._cost
-        return hash_secret(mac, salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID).decode()
+        return hash_secret(mac, salt, cost.iterations, cost.memory_kib).decode()
 
-    async def _run(self, work: Callable[[], T], turn: Turn) -> T:
+    async def _run(self, work: Callable[[], T], ticket: Ticket) -> T:
         asked = time.perf_counter()
 
         def timed() -> tuple[T, float, float]:
             begun = time.perf_counter()
             return work(), begun - asked, time.perf_counter() - begun
 
-        async with self.queue.turn(turn):
+        async with self._queue.turn(ticket):
             job = Job.of(timed)
             self._threads.put(job)
             result, waited, seconds = await job.waiting
-        self.queue.admission.note(turn, waited, seconds)
+        self.admission.note(ticket, waited, seconds)
         return cast("T", result)
 
     def close(self) -> None:
@@ -91,11 +90,9 @@ class PinHasher:
 
 
 def _dummy(cost: Argon2Cost) -> str:
-    """Made by the library itself: this thread never hashes again, and need not keep memory for it."""
+    """This thread never hashes again, and need not keep memory for it."""
     salt = secrets.token_bytes(16)
-    return low_level.hash_secret(
-        b"no such pin", salt, cost.iterations, cost.memory_kib, cost.lanes, HASH_BYTES, Type.ID
-    ).decode()
+    return without_keeping(b"no such pin", salt, cost.iterations, cost.memory_kib).decode()
 
 
 def _any_matches(macs: list[tuple[bytes, str]]) -> bool:
@@ -114,6 +111,4 @@ def _hash_again(mac: bytes, phc: str) -> str:
     cost = extract_parameters(phc)
     salt = phc.split("$")[-2]
     raw_salt = base64.b64decode(salt + "=" * (-len(salt) % 4))
-    return hash_secret(
-        mac, raw_salt, cost.time_cost, cost.memory_cost, cost.parallelism, cost.hash_len, cost.type, cost.version
-    ).decode()
+    return hash_secret(mac, raw_salt, cost.time_cost, cost.memory_cost).decode()

@@ -7,22 +7,17 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from otp_service.admission import Admission, Rank, Turn
+from otp_service.admission import Admission, Rank, Ticket
 from otp_service.clock import elapsed
 
 Waiting = asyncio.Future[None]
 
 
 class WorkQueue:
-    """For one event loop. `threads`: how many works run at once; `seconds`: how long one takes, to begin with.
+    """For one event loop. `threads`: how many hashes run at once; `admission`: where a start gives its place back."""
 
-    `admission`: who may wait for one.
-    """
-
-    def __init__(self, threads: int, seconds: float) -> None:
-        self.admission = Admission(threads, seconds)
-        self.place = self.admission.place
-        self.away = self.admission.away
+    def __init__(self, threads: int, admission: Admission) -> None:
+        self._admission = admission
         # One more than threads, so that none is idle until the loop hears that it is done.
         self._free = threads + 1
         self._waiting: dict[Rank, OrderedDict[str, deque[Waiting]]] = {rank: OrderedDict() for rank in Rank}
@@ -30,24 +25,24 @@ class WorkQueue:
         self._order = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, turn: Turn) -> AsyncIterator[None]:
+    async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
         """Waits for a free thread; the block runs the work. A start gives its place back after it."""
         if self._free > 0:
             self._free -= 1
         else:
-            await self._wait_for(turn)
+            await self._wait_for(ticket)
         try:
             yield
         finally:
             self._pass_on()
-            if turn.rank is Rank.START:
-                self.admission.give_back(turn)
+            if ticket.rank is Rank.START:
+                self._admission.give_back(ticket)
 
-    async def _wait_for(self, turn: Turn) -> None:
+    async def _wait_for(self, ticket: Ticket) -> None:
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting[turn.rank].setdefault(turn.client, deque()).append(waiting)
-        if turn.rank is Rank.START:
-            heapq.heappush(self._due, (turn.due, next(self._order), waiting))
+        self._waiting[ticket.rank].setdefault(ticket.client, deque()).append(waiting)
+        if ticket.rank is Rank.START:
+            heapq.heappush(self._due, (ticket.due, next(self._order), waiting))
         try:
             await waiting
         except asyncio.CancelledError:

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 
 from otp_service import argon2_memory, hashing
-from otp_service.admission import Rank
+from otp_service.admission import Rank, Ticket
 from tests.support.overload import full
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
+
+TICKET = Ticket(Rank.CHECK, "a")
 
 
 async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}) as service:
         started = await service.api.start()
-        admission = service.ctx.hasher.queue.admission
+        admission = service.ctx.hasher.admission
         with full(admission, *Rank):
             for refused in (
                 await service.api.try_check(started["id"], "123456"),
@@ -32,7 +34,7 @@ async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Ven
 async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
         started = await service.api.start()
-        admission = service.ctx.hasher.queue.admission
+        admission = service.ctx.hasher.admission
         with full(admission, Rank.START):
             assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
             assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
@@ -40,7 +42,7 @@ async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, mi
 
 async def test_a_hash_has_the_cost_of_the_settings(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, argon2="m=9216,t=4,p=1", allow_weak_argon2=False) as service:
-        made = await service.ctx.hasher.hash("ver_1", "123456")
+        made = await service.ctx.hasher.hash("ver_1", "123456", TICKET)
         assert made.phc.startswith("$argon2id$v=19$m=9216,t=4,p=1$")
         assert "argon2" not in repr(made)
 
@@ -59,7 +61,7 @@ async def test_hashes_run_in_as_many_threads_as_there_are_cores(
             return False
 
         monkeypatch.setattr(hashing, "_any_matches", met)
-        await asyncio.gather(*(hasher.compare_nothing() for _ in range(hasher.threads * 5)))
+        await asyncio.gather(*(hasher.compare_nothing(TICKET) for _ in range(hasher.threads * 5)))
         assert next(counts) == hasher.threads * 5
 
 
@@ -68,7 +70,7 @@ async def test_all_live_pins_are_compared_in_one_run(
 ) -> None:
     async with serving(migrated, vendor) as service:
         hasher = service.ctx.hasher
-        live = [await hasher.hash("ver_1", pin) for pin in ("111111", "222222", "333333")]
+        live = [await hasher.hash("ver_1", pin, TICKET) for pin in ("111111", "222222", "333333")]
         assert len({made.phc for made in live}) == 3
         runs: list[bytes] = []
         real = argon2_memory.hash_secret
@@ -78,6 +80,6 @@ async def test_all_live_pins_are_compared_in_one_run(
             return real(secret, *values)
 
         monkeypatch.setattr(hashing, "hash_secret", counted)
-        assert await hasher.matches("ver_1", "333333", live)
-        assert not await hasher.matches("ver_1", "444444", live)
+        assert await hasher.matches("ver_1", "333333", live, TICKET)
+        assert not await hasher.matches("ver_1", "444444", live, TICKET)
         assert len(runs) == 2

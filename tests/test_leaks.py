@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from otp_service import logs, texts
+from otp_service.admission import Rank, Ticket
 from otp_service.storage import tables
 from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
 from tests.support.vendor import PRIVATE_KEY, Vendor
 
+TICKET = Ticket(Rank.CHECK, "a")
 FAULTS = ["refuse", "bad_signature", "http_404", "unknown", "reset_after", "malformed", "html", "hang"]
 
 
@@ -138,16 +140,16 @@ async def test_a_crash_in_the_middle_leaks_nothing(
 
 
 async def test_a_thousand_equal_pins_have_a_thousand_hashes(service: Service) -> None:
-    hashes = await asyncio.gather(*(service.ctx.hasher.hash(f"ver_{n}", "123456") for n in range(1000)))
+    hashes = await asyncio.gather(*(service.ctx.hasher.hash(f"ver_{n}", "123456", TICKET) for n in range(1000)))
     assert len({made.phc for made in hashes}) == 1000
     assert all(made.phc.startswith("$argon2id$v=19$") for made in hashes)
 
 
 async def test_a_hash_belongs_to_its_verification_and_pepper(service: Service) -> None:
-    made = await service.ctx.hasher.hash("ver_one", "123456")
-    assert await service.ctx.hasher.matches("ver_one", "123456", [made])
-    assert not await service.ctx.hasher.matches("ver_two", "123456", [made])
-    assert not await service.ctx.hasher.matches("ver_one", "123457", [made])
+    made = await service.ctx.hasher.hash("ver_one", "123456", TICKET)
+    assert await service.ctx.hasher.matches("ver_one", "123456", [made], TICKET)
+    assert not await service.ctx.hasher.matches("ver_two", "123456", [made], TICKET)
+    assert not await service.ctx.hasher.matches("ver_one", "123457", [made], TICKET)
 
 
 def test_the_libraries_that_log_urls_are_silent_at_debug(output: pytest.CaptureFixture[str]) -> None:

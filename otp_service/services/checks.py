@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins
-from otp_service.admission import Rank, Turn
+from otp_service.admission import Rank, Ticket
 from otp_service.errors import FieldError, Refusal
 from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
@@ -46,7 +46,7 @@ class _Asked:
     """A request whose fields are well-formed. `matching`: everything that the spending statement compares."""
 
     request: CheckRequest
-    turn: Turn
+    ticket: Ticket
     pin: str = field(repr=False)
     matching: attempts.Matching = field(repr=False)
     claim: Claim | None
@@ -57,7 +57,7 @@ async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None)
     # The line of the request tells it: a second line costs as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
     asked = _asked(ctx, request, claim)
-    with ctx.hasher.queue.place(asked.turn):
+    with ctx.hasher.admission.place(asked.ticket):
         checked = await _check(ctx, asked)
     structlog.contextvars.bind_contextvars(result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
@@ -76,7 +76,7 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
         purpose=request.purpose,
         digests=ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _Asked(request, Turn(Rank.CHECK, request.client_id), pin, matching, claim)
+    return _Asked(request, Ticket(Rank.CHECK, request.client_id), pin, matching, claim)
 
 
 def malformed_pin() -> Refusal:
@@ -90,7 +90,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, asked, waits=spent is Unspent.WAITS)
     live = [PinHash(*line) for line in spent.live]
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, asked.turn)
+    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, asked.ticket)
     row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, asked)
@@ -153,7 +153,7 @@ async def _not_compared(ctx: Context, asked: _Asked, *, waits: bool) -> Checked:
         return result, row, retry_at
 
     # One after the other, as in a check that is compared.
-    await ctx.hasher.compare_nothing(asked.turn)
+    await ctx.hasher.compare_nothing(asked.ticket)
     answer = await ctx.database.write(step)
     if isinstance(answer, Refusal):
         raise answer

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, pins, texts
-from otp_service.admission import Turn
+from otp_service.admission import Ticket
 from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal, Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
@@ -46,10 +46,10 @@ class Draft:
 class Errand:
     """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
 
-    `turn`: with its place in the hash queue; `seconds_left`: of the lifetime; `taken`: its part of the limits.
+    `ticket`: with its place in the hash queue; `seconds_left`: of the lifetime; `taken`: its part of the limits.
     """
 
-    turn: Turn
+    ticket: Ticket
     verification_id: str
     number_id: int
     to: str = field(repr=False)
@@ -78,12 +78,12 @@ def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
     return routes
 
 
-async def draft(ctx: Context, turn: Turn, verification_id: str, route: str, purpose: Purpose) -> Draft:
+async def draft(ctx: Context, ticket: Ticket, verification_id: str, route: str, purpose: Purpose) -> Draft:
     """Makes and hashes a PIN of ours where the route needs one: its hash is stored before the send."""
     if route == "pin":
         return Draft(route)
     pin = pins.generate(purpose.pin_length)
-    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, turn))
+    return Draft(route, pin, await ctx.hasher.hash(verification_id, pin, ticket))
 
 
 def note(tx: Connection, errand: Errand, drafted: Draft, now: float) -> int:
@@ -137,7 +137,7 @@ async def _send(ctx: Context, errand: Errand, drafted: Draft) -> Sent:
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
-    with ctx.hasher.queue.away(errand.turn):
+    with ctx.hasher.admission.away(errand.ticket):
         sent = await sending.send(
             ctx, drafted.route, _message(ctx, errand, drafted), timeout, errand.purpose.pin_length
         )
@@ -156,7 +156,7 @@ async def _next_route(
     ctx: Context, errand: Errand, route: str, refused_id: int, sent: Sent
 ) -> tuple[Draft, int] | None:
     """The send over the next route, noted; None where the person has said STOP meanwhile."""
-    drafted = await draft(ctx, errand.turn, errand.verification_id, route, errand.purpose)
+    drafted = await draft(ctx, errand.ticket, errand.verification_id, route, errand.purpose)
 
     def step(tx: Connection) -> int | None:
         if not errand.purpose.send_to_opted_out and opt_outs.is_out(tx, errand.number_id):
@@ -172,7 +172,7 @@ async def _next_route(
 async def _settle(ctx: Context, errand: Errand, drafted: Draft, send_id: int, sent: Sent) -> AnyRow:
     pin_hash = drafted.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        pin_hash = await ctx.hasher.hash(errand.verification_id, sent.pin, errand.turn)
+        pin_hash = await ctx.hasher.hash(errand.verification_id, sent.pin, errand.ticket)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
-from otp_service.admission import Rank, Turn
+from otp_service.admission import Rank, Ticket
 from otp_service.config.policy import Purpose
 from otp_service.errors import Refusal
 from otp_service.services import deliveries, idempotency, limits
@@ -23,7 +23,7 @@ class _Plan:
     """A resend as the row reads; the first transaction decides."""
 
     client_id: str
-    turn: Turn
+    ticket: Ticket
     row: AnyRow
     to: str = field(repr=False)
     purpose: Purpose
@@ -37,8 +37,8 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     plan = _plan(ctx, client_id, found(read), claim, deadline)
     routes = deliveries.usable_routes(plan.purpose, plan.row.carrier)
-    with ctx.hasher.queue.place(plan.turn):
-        drafted = await deliveries.draft(ctx, plan.turn, verification_id, routes[0], plan.purpose)
+    with ctx.hasher.admission.place(plan.ticket):
+        drafted = await deliveries.draft(ctx, plan.ticket, verification_id, routes[0], plan.purpose)
         errand, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, drafted))
         row = await deliveries.deliver(ctx, errand, routes, drafted, send_id)
     return shown(ctx, row, limits.left_of_client(ctx, client_id, errand.taken))
@@ -52,7 +52,7 @@ def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadli
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
         raise Refusal("not_pending", "The configuration it was started under is gone; start a new verification.")
-    return _Plan(client_id, Turn(Rank.START, client_id), row, to, purpose, claim, deadline)
+    return _Plan(client_id, Ticket(Rank.START, client_id), row, to, purpose, claim, deadline)
 
 
 def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Errand, int]:
@@ -71,7 +71,7 @@ def _open(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft) -> tuple[Er
         raise opted_out()
     takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
     errand = Errand(
-        turn=plan.turn,
+        ticket=plan.ticket,
         number_id=number_id,
         verification_id=verification_id,
         to=plan.to,

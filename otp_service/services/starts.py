@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.admission import Rank, Turn
+from otp_service.admission import Rank, Ticket
 from otp_service.config.policy import Purpose
 from otp_service.errors import FieldError, Refusal
 from otp_service.metrics import STARTS
@@ -44,7 +44,7 @@ class _Plan:
     """A start that passed the checks which need no database."""
 
     request: StartRequest
-    turn: Turn
+    ticket: Ticket
     purpose: Purpose
     number: PhoneNumber
     carrier: str | None
@@ -97,14 +97,14 @@ def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
     purpose, number = checked(ctx, request)
     carrier = request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier
     routes = deliveries.usable_routes(purpose, carrier)
-    turn = Turn(Rank.START, request.client_id)
-    return _Plan(request, turn, purpose, number, carrier, routes, deliveries.deadline(), claim)
+    ticket = Ticket(Rank.START, request.client_id)
+    return _Plan(request, ticket, purpose, number, carrier, routes, deliveries.deadline(), claim)
 
 
 async def _start(ctx: Context, plan: _Plan) -> tuple[Verification, bool]:
     verification_id = new_id()
-    with ctx.hasher.queue.place(plan.turn):
-        drafted = await deliveries.draft(ctx, plan.turn, verification_id, plan.routes[0], plan.purpose)
+    with ctx.hasher.admission.place(plan.ticket):
+        drafted = await deliveries.draft(ctx, plan.ticket, verification_id, plan.routes[0], plan.purpose)
         opened = None
         while opened is None:  # another start took the slot in the same moment: now it is there to be found
             opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, drafted))
@@ -172,7 +172,7 @@ def _count_send(tx: Connection, ctx: Context, plan: _Plan, drafted: Draft, new: 
     takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
     taken = limits.take(tx, takes, now)
     errand = Errand(
-        turn=plan.turn,
+        ticket=plan.ticket,
         number_id=number_id,
         verification_id=new["id"],
         to=plan.number.e164,

@@ -224,7 +224,7 @@ async def test_a_caller_that_hangs_up_in_its_body_breaks_nothing(shared: Service
 async def test_too_much_at_once_is_overloaded_and_says_when_to_come_back(shared: Service) -> None:
     started = await shared.api.start()
     pin = shared.pin(started["to"])
-    admission = shared.ctx.hasher.queue.admission
+    admission = shared.ctx.hasher.admission
     async with nothing_counted(shared):
         with full(admission, *Rank):
             problem(await shared.api.try_start(new_number()), 503, "overloaded")

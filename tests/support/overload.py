@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from otp_service.admission import Admission, Rank, Turn
+from otp_service.admission import Admission, Rank, Ticket
 
 
 @contextmanager
@@ -14,6 +14,6 @@ def full(admission: Admission, *ranks: Rank) -> Iterator[None]:
     with ExitStack() as stack:
         for rank in ranks:
             for client in ("a", "b"):
-                stack.enter_context(admission.place(Turn(rank, client)))
+                stack.enter_context(admission.place(Ticket(rank, client)))
         yield
     admission.most = most
