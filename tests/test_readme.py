@@ -142,9 +142,10 @@ def test_a_message_is_sent_again_after_a_while(application: Application, vendor:
     assert len(vendor.messages(to)) == 1
 
 
-@pytest.mark.parametrize(
-    "answer", [httpx.ConnectError("no"), httpx.ReadTimeout("late"), httpx.Response(502, text="<p>")]
-)
+PROXY = [httpx.Response(502, text="<p>"), httpx.Response(503, json={"message": "no"}), httpx.Response(200, json=[])]
+
+
+@pytest.mark.parametrize("answer", [httpx.ConnectError("no"), httpx.ReadTimeout("late"), *PROXY])
 def test_a_service_that_is_away_is_a_sentence(
     application: Application, answer: httpx.Response | httpx.HTTPError
 ) -> None:
@@ -162,6 +163,13 @@ def test_a_service_that_is_away_is_a_sentence(
         assert application.start_signup(new_number(), {}, USER_IP) == failed
         assert application.send_again("signup", state) == failed
         assert application.finish_signup("123456", state) == "The PIN could not be checked. Try again in a minute."
+
+
+def test_what_a_person_cannot_mend_is_in_the_log(application: Application, caplog: pytest.LogCaptureFixture) -> None:
+    application.names["pins"].headers["Authorization"] = "Bearer wrong"
+    with caplog.at_level("WARNING", logger="pins"):
+        application.start_signup(new_number(), {}, USER_IP)
+    assert caplog.messages == ["unauthorized Send a valid API key as `Authorization: Bearer ...`."]
 
 
 def test_every_result_of_a_check_has_words(application: Application) -> None:

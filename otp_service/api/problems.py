@@ -40,8 +40,10 @@ _OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
 
 
 def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    """The answer to a refused request, whose line in the log has the code."""
+    """The answer to a refused request, whose line in the log says why."""
     structlog.contextvars.bind_contextvars(code=refusal.code)
+    if refusal.quota is not None:
+        structlog.contextvars.bind_contextvars(limit=refusal.quota.limit)
     status = STATUS[refusal.code]
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{refusal.code}",

@@ -43,13 +43,15 @@ async def test_without_a_valid_key_every_call_is_unauthorized(shared: Service, m
             problem(answer, 401, "unauthorized")
 
 
-async def test_the_line_of_a_refused_request_has_its_code(shared: Service, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_the_line_of_a_refused_request_says_why(shared: Service, capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json")
     await shared.api.try_check(NOBODY, "123456")
-    await shared.api.start()
+    started = await shared.api.start()
+    await shared.api.resend(started["id"])
     logs.configure("error", "json")
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [line.get("code") for line in lines if line["event"] == "request"] == ["not_found", None]
+    why = [(line.get("code"), line.get("limit")) for line in lines if line["event"] == "request"]
+    assert why == [("not_found", None), (None, None), ("rate_limited", "resend_after")]
 
 
 async def test_the_scheme_is_read_in_any_case(shared: Service) -> None:

@@ -71,6 +71,18 @@ def test_a_text_that_takes_two_messages_is_worth_a_look(migrated_sqlite: Path, t
     assert "login in es takes 2 SMS" in done.out
 
 
+def test_purposes_that_need_a_carrier_where_none_is_known_are_named(
+    migrated_sqlite: Path, tmp_path: Path, vendor: Vendor
+) -> None:
+    config = tmp_path / "policy.toml"
+    config.write_text('[purposes.signup]\nroutes = ["pin"]\n[purposes.login]\nroutes = ["sms", "mt"]\n')
+    settings = service_settings(f"sqlite:///{migrated_sqlite}", vendor, OTP_CONFIG_FILE=str(config))
+    del settings["OTP_OGANGI_CARRIER"]
+    done = looked(settings)
+    assert done.code == 0
+    assert "no carrier is known and signup has no route without one" in done.out
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
