@@ -17,7 +17,11 @@ GATEWAY_READS = Counter("otp_gateway_reads", "Calls that only read or tell, by m
 NOTIFICATIONS = Counter("otp_notifications", "Notifications by what became of them", ["result"])
 RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["status", "source"])
 INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
-HASH_QUEUE = Gauge("otp_hash_queue", "Requests that hash or wait for it", multiprocess_mode="livesum")
+HASH_QUEUE = Gauge(
+    "otp_hash_queue",
+    "Checks that are not answered, starts that are not at the gateway",
+    multiprocess_mode="livesum",
+)
 REQUESTS = Counter("otp_http_requests", "Requests by route, method and status", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
     "otp_http_request_seconds", "How long a request took", ["route"], buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10)

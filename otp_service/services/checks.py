@@ -8,7 +8,6 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, pins
 from otp_service.admission import Rank, Ticket
 from otp_service.errors import FieldError, Refusal
-from otp_service.hashing import PinHash
 from otp_service.metrics import CHECKS
 from otp_service.services import idempotency, limits
 from otp_service.services.context import Context, session_digest
@@ -89,8 +88,7 @@ async def _check(ctx: Context, asked: _Asked) -> Checked:
     spent = await ctx.database.write(lambda tx: _spend(tx, ctx, asked), one_statement=asked.claim is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, asked, waits=spent is Unspent.WAITS)
-    live = [PinHash(*line) for line in spent.live]
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, live, asked.ticket)
+    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live, asked.ticket)
     row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, asked)
@@ -109,7 +107,7 @@ def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: 
     now = ctx.clock.now()
     request = asked.request
     if not right:
-        return attempts.incorrect(tx, request.verification_id, last=spent.last, now=now)
+        return attempts.incorrect(tx, request.verification_id, none_left=spent.none_left, now=now)
     return attempts.approve(
         tx,
         request.verification_id,

@@ -1,7 +1,8 @@
 """What a check does to the tables: it spends an attempt before anything is compared, and then says what came of it.
 
-On PostgreSQL each is one statement, without a claim a transaction by itself: round trips are what a check costs there.
-SQLite has no INSERT and no UPDATE inside WITH, and no way to go: it takes two or three, in one transaction.
+On PostgreSQL each is one statement and a transaction by itself, spending only without an `Idempotency-Key`: round trips
+are what a check costs there. SQLite has no INSERT and no UPDATE inside WITH, and no round trips: it takes two or three,
+in one transaction.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +14,9 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
-from otp_service.storage import failures as budgets
+from otp_service.hashing import PinHash
 from otp_service.storage import verifications as stored
+from otp_service.storage.failures import CLEAR
 from otp_service.storage.prepared import Prepared
 from otp_service.storage.statements import AnyRow, insert_by
 from otp_service.storage.tables import events, failures, numbers, sends, verifications
@@ -45,12 +47,12 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """`live`: (pepper key, PHC string) of every PIN that counts; `last`: no attempt is left."""
+    """`live`: the hash of every PIN that counts; `none_left`: of the attempts."""
 
     purpose: str
     number_id: int
-    live: list[list[str]] = field(repr=False)
-    last: bool
+    live: list[PinHash] = field(repr=False)
+    none_left: bool
 
 
 class Unspent(Enum):
@@ -69,7 +71,7 @@ def spend(tx: Connection, matching: Matching, *, now: float, waits: Waits) -> Sp
     row = statements.at_once.first(tx, given)
     if row is None:
         return Unspent.NOT_OPEN
-    return Spent(row.purpose, row.number_id, _hashes(row.live), row.last) if row.counted else Unspent.WAITS
+    return Spent(row.purpose, row.number_id, _hashes(row.live), row.none_left) if row.counted else Unspent.WAITS
 
 
 def _spend_in_steps(tx: Connection, given: dict[str, Any], statements: "_Spending") -> Spent | Unspent:
@@ -77,11 +79,12 @@ def _spend_in_steps(tx: Connection, given: dict[str, Any], statements: "_Spendin
     if counted is None:
         return Unspent.WAITS if statements.open.first(tx, given) is not None else Unspent.NOT_OPEN
     spent = _SPEND.first(tx, given)
-    return Spent(counted.purpose, counted.number_id, _hashes(spent.live), bool(spent.last))
+    return Spent(counted.purpose, counted.number_id, _hashes(spent.live), bool(spent.none_left))
 
 
-def _hashes(lines: str) -> list[list[str]]:
-    return [line.split(" ", 1) for line in lines.split("\n")]
+def _hashes(lines: str) -> list[PinHash]:
+    # Neither an id of a key nor a PHC string has a space or a line's end in it.
+    return [PinHash(*line.split(" ")) for line in lines.split("\n")]
 
 
 def _given(matching: Matching, now: float) -> dict[str, Any]:
@@ -110,7 +113,7 @@ _spending = cache(_Spending)
 
 def _open(purpose_given: bool, digests: int) -> sa.Select[Any]:
     statement = (
-        sa.select(v.id, v.number_id, v.purpose, (v.attempts_spent + 1 >= v.attempts).label("last"))
+        sa.select(v.id, v.number_id, v.purpose, (v.attempts_spent + 1 >= v.attempts).label("none_left"))
         .where(v.id == _THIS, v.client_id == _CLIENT, v.status == "pending", v.expires_at > _NOW)
         .where(v.attempts_spent < v.attempts, v.pin_length == sa.bindparam("length"))
         .where(v.session_digest.is_not_distinct_from(sa.bindparam("session")))
@@ -148,7 +151,7 @@ def _live(dialect: Dialect) -> sa.Label[str]:
 
 
 _one_more = sa.update(verifications).values(attempts_spent=v.attempts_spent + 1)
-_none_left = (v.attempts_spent >= v.attempts).label("last")
+_none_left = (v.attempts_spent >= v.attempts).label("none_left")
 _SPEND = Prepared(lambda dialect: _one_more.where(v.id == _THIS).returning(_none_left, _live(dialect)))
 
 
@@ -159,40 +162,42 @@ def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Se
     spending = _one_more.where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
     spent = spending.returning(v.id).cte("spent")
     was_counted = sa.exists(sa.select(counted.c.number_id)).label("counted")
-    return sa.select(opened.c.purpose, opened.c.number_id, opened.c.last, was_counted, _live(dialect)).add_cte(spent)
+    return sa.select(opened.c.purpose, opened.c.number_id, opened.c.none_left, was_counted, _live(dialect)).add_cte(
+        spent
+    )
 
 
-_last = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
+_exhausts = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
 _one_more_compared = sa.update(verifications).where(v.id == _THIS).values(attempts_compared=v.attempts_compared + 1)
-_compared_and_open = _one_more_compared.where(sa.not_(_last)).returning(*stored.SHOWN)
-_compared = _one_more_compared.values(
-    status=sa.case((_last, "exhausted"), else_=v.status),
-    ended_at=sa.case((_last, _NOW), else_=v.ended_at),
+_comparing_and_open = _one_more_compared.where(sa.not_(_exhausts)).returning(*stored.SHOWN)
+_comparing = _one_more_compared.values(
+    status=sa.case((_exhausts, "exhausted"), else_=v.status),
+    ended_at=sa.case((_exhausts, _NOW), else_=v.ended_at),
 ).returning(*stored.SHOWN)
-_COMPARED_AND_OPEN = Prepared(lambda _: _compared_and_open)
+_COMPARED_AND_OPEN = Prepared(lambda _: _comparing_and_open)
 _event = {"verification_id": _THIS, "at": _NOW, "type": sa.literal("check")}
-_note_incorrect = sa.insert(events).values(**_event, result=sa.literal("incorrect"))
-_COMPARED = Prepared(lambda _: _compared)
-_NOTE_INCORRECT = Prepared(lambda _: _note_incorrect)
-_INCORRECT_AT_ONCE = Prepared(lambda _: _compared.add_cte(_note_incorrect.cte("noted")))
+_noting_incorrect = sa.insert(events).values(**_event, result=sa.literal("incorrect"))
+_COMPARED = Prepared(lambda _: _comparing)
+_NOTE_INCORRECT = Prepared(lambda _: _noting_incorrect)
+_INCORRECT_AT_ONCE = Prepared(lambda _: _comparing.add_cte(_noting_incorrect.cte("noted")))
 
 
-def incorrect(tx: Connection, verification_id: str, *, last: bool, now: float) -> AnyRow:
+def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: float) -> AnyRow:
     """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`.
 
-    `last`: no attempt was left when this one was spent.
+    `none_left`: of the attempts, when this one was spent.
     """
     given = {"this": verification_id, "now": now}
     if tx.dialect.name == "sqlite":
         # SQLite writes every index that a statement could change, and most checks change none.
-        row = None if last else _COMPARED_AND_OPEN.first(tx, given)
+        row = None if none_left else _COMPARED_AND_OPEN.first(tx, given)
         row = row or _COMPARED.first(tx, given)
         _NOTE_INCORRECT.run(tx, given)
         return cast("AnyRow", row)
     return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))
 
 
-_approve = (
+_approving = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == "pending")
     .values(status="approved", ended_at=_NOW, phrase_sealed=None)
@@ -201,15 +206,15 @@ _approve = (
 
 
 def _approve_at_once() -> sa.Select[Any]:
-    ended = _approve.cte("ended")
+    ended = _approving.cte("ended")
     was_ended = sa.exists(sa.select(ended.c.id))
     event = sa.select(*(value.label(name) for name, value in _event.items()), sa.literal("approved")).where(was_ended)
     noted = sa.insert(events).from_select([*_event, "result"], event).cte("noted")
-    return sa.select(ended).add_cte(budgets.CLEAR.where(was_ended).cte("cleared"), noted)
+    return sa.select(ended).add_cte(CLEAR.where(was_ended).cte("cleared"), noted)
 
 
-_APPROVE = Prepared(lambda _: _approve)
-_CLEAR = Prepared(lambda _: budgets.CLEAR)
+_APPROVE = Prepared(lambda _: _approving)
+_CLEAR = Prepared(lambda _: CLEAR)
 _NOTE_APPROVED = Prepared(lambda _: sa.insert(events).values(**_event, result=sa.literal("approved")))
 _APPROVE_AT_ONCE = Prepared(lambda _: _approve_at_once())
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from sqlalchemy.engine import Connection
 
 from otp_service.errors import Unavailable
+from otp_service.storage.turns import WAIT_SECONDS
 
-LOCK_MS = 800
-"""Somebody who holds SQLite's lock for longer makes the database unavailable: our own processes take milliseconds."""
+LOCK_MS = round(WAIT_SECONDS * 1000)
 _PRAGMAS = (f"busy_timeout={LOCK_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from otp_service.errors import Unavailable
 
 WAIT_SECONDS = 0.8
-"""Our own processes take milliseconds; who waits for longer is told that the database is away."""
+"""For our own lock and SQLite's together: our own processes take milliseconds; who waits for longer is told that the
+database is away."""
 _LOOK_EVERY_SECONDS = 0.002
 _SUFFIX = "-turn"
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-MEGABYTE = 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Disk:

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from tests.faults.clocks import HOUR, begins
-from tests.faults.conftest import faults_settings
 from tests.faults.people import Recorder, client
 from tests.faults.replica import fleet
 from tests.faults.test_clocks import CONFIG, LIFETIME
+from tests.faults.world import faults_settings
 from tests.support.api_keys import new_key
 from tests.support.service import new_number
 from tests.support.vendor import Vendor

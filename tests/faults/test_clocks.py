@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.faults.clocks import HOUR, begins, jumps
-from tests.faults.conftest import afterwards, faults_settings, judge
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Twist, fleet
+from tests.faults.world import afterwards, faults_settings, judge
 from tests.support.api_keys import new_key
 from tests.support.service import Api, new_number, wrong
 from tests.support.vendor import Vendor

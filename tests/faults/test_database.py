@@ -26,11 +26,11 @@ from tests.faults.backends import (
     silent_network,
     stopped_in_its_tracks,
 )
-from tests.faults.conftest import afterwards, faults_settings, judge
 from tests.faults.disks import Disk, small_disk
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
+from tests.faults.world import afterwards, faults_settings, judge
 from tests.support import postgres
 from tests.support.api_keys import new_key
 from tests.support.service import new_number

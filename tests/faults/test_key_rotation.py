@@ -10,10 +10,10 @@ from otp_service.errors import Unavailable
 from otp_service.services import rotation
 from otp_service.storage.engine import Database
 from otp_service.vault import Vault, generate_key_entry
-from tests.faults.conftest import CONFIG, afterwards, faults_settings, judge
 from tests.faults.honest import honest_load
 from tests.faults.people import Recorder
 from tests.faults.replica import Replica, fleet
+from tests.faults.world import CONFIG, afterwards, faults_settings, judge
 from tests.support.api_keys import new_key
 from tests.support.service import make_settings
 from tests.support.vendor import Vendor

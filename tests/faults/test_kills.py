@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.faults import rules
-from tests.faults.conftest import CONFIG, PASSES_SECONDS, afterwards, history_of, judge
 from tests.faults.crashing import crash_when_asked
 from tests.faults.history import Call, VerificationRow
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
+from tests.faults.world import CONFIG, PASSES_SECONDS, afterwards, history_of, judge
 from tests.support.api_keys import new_key
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor

@@ -27,9 +27,9 @@ from tests.faults.backends import (
 )
 from tests.faults.careless import Careless
 from tests.faults.clocks import HOUR, jumps
-from tests.faults.conftest import afterwards, faults_settings, judge
 from tests.faults.people import Recorder, client
 from tests.faults.replica import Replica, fleet
+from tests.faults.world import afterwards, faults_settings, judge
 from tests.support.api_keys import new_key
 from tests.support.postgres import Cluster
 from tests.support.vendor import Vendor

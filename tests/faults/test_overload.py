@@ -10,11 +10,11 @@ import httpx
 
 from otp_service.admission import BURST_SECONDS, Rank
 from otp_service.cores import usable_cores
-from tests.faults.conftest import CONFIG, afterwards, faults_settings, judge
 from tests.faults.flood import Flood, Tally, percentile
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client, id_of
 from tests.faults.replica import fleet
+from tests.faults.world import CONFIG, afterwards, faults_settings, judge
 from tests.support.api_keys import new_key
 from tests.support.service import new_number, wrong
 from tests.support.vendor import Vendor

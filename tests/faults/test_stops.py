@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import afterwards, history_of, judge
 from tests.faults.honest import honest_load
 from tests.faults.people import Recorder
 from tests.faults.replica import fleet
+from tests.faults.world import afterwards, history_of, judge
 from tests.support.api_keys import new_key
 from tests.support.processes import ROOT, launched
 from tests.support.servers import free_port

@@ -33,12 +33,14 @@ async def test_whichever_is_compared_last_exhausts_it(
             return spent
 
         spent = [await service.ctx.database.write(spend) for _ in range(ATTEMPTS)]
-        assert [each.last for each in spent] == [False, False, True]
+        assert [each.none_left for each in spent] == [False, False, True]
 
-        async def compare(last: bool) -> str:
+        async def compare(none_left: bool) -> str:
             now = service.ctx.clock.now()
-            row = await service.ctx.database.write(lambda tx: attempts.incorrect(tx, started["id"], last=last, now=now))
+            row = await service.ctx.database.write(
+                lambda tx: attempts.incorrect(tx, started["id"], none_left=none_left, now=now)
+            )
             return str(row.status)
 
-        found = [await compare(spent[at].last) for at in order]
+        found = [await compare(spent[at].none_left) for at in order]
         assert found == ["pending", "pending", "exhausted"]
