@@ -12,6 +12,7 @@ from otp_service.services import idempotency, notifications, outbox
 from otp_service.services.clients import Directory
 from otp_service.storage import notifications as queue
 from otp_service.storage import numbers, tables
+from tests.support.notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -24,40 +25,6 @@ TEMPLATES = {
 }
 CONFIG: dict[str, Any] = {"notifications": {"templates": TEMPLATES}}
 n = tables.notifications.c
-
-
-async def post(api: Api, to: str, **fields: Any) -> dict[str, Any]:
-    """A notification that must be queued."""
-    answer = await api.call("POST", "/v1/notifications", {"to": to, **fields})
-    assert answer.status_code == 202, answer.text
-    queued: dict[str, Any] = answer.json()
-    return queued
-
-
-async def get(api: Api, notification_id: str) -> dict[str, Any]:
-    answer = await api.call("GET", f"/v1/notifications/{notification_id}")
-    assert answer.status_code == 200, answer.text
-    read: dict[str, Any] = answer.json()
-    return read
-
-
-async def row(service: Service, notification_id: str) -> Any:
-    statement = sa.select(tables.notifications).where(n.id == notification_id)
-    return await service.ctx.database.read(lambda tx: tx.execute(statement).one())
-
-
-async def opt_out(service: Service, to: str, *, opted_out: bool = True) -> None:
-    """As an opt-out by whatever way leaves the row."""
-
-    def step(tx: Connection) -> None:
-        now = service.ctx.clock.now()
-        sealed = service.ctx.vault.seal("number", to.encode())
-        number_id = numbers.remember(tx, digests=service.ctx.vault.digests(to), sealed=sealed, seen_until=now)
-        tx.execute(sa.delete(tables.opt_outs).where(tables.opt_outs.c.number_id == number_id))
-        values = {"number_id": number_id, "opted_out": opted_out, "source": "user", "since": now}
-        tx.execute(sa.insert(tables.opt_outs).values(**values))
-
-    await service.ctx.database.write(step)
 
 
 async def test_a_text_is_queued_and_sent(service: Service) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from otp_service.services import outbox, retention, rotation
 from otp_service.storage import numbers, tables
 from otp_service.vault import generate_key_entry
-from tests.services.test_notifications import get, opt_out, post, row
+from tests.support.notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.vendor import Vendor
 

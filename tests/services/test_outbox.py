@@ -14,7 +14,7 @@ from otp_service.metrics import NOTIFICATIONS
 from otp_service.services import backoff, outbox, retention
 from otp_service.storage import notifications as queue
 from otp_service.storage import tables
-from tests.services.test_notifications import get, opt_out, post, row
+from tests.support.notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.statements import open_transactions
 from tests.support.vendor import Vendor

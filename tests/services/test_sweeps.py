@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 
 from otp_service.services import outbox, retention
 from otp_service.storage import sends, sweeps, tables, verifications
-from tests.services.test_notifications import post
 from tests.services.test_retention import DAY, count
 from tests.support import old_rows
+from tests.support.notifications import post
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 

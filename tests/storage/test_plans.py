@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from otp_service.services import campaign, outbox, receipts, retention
 from otp_service.storage.tables import clients
-from tests.services.test_notifications import get, post
 from tests.support import old_rows
+from tests.support.notifications import get, post
 from tests.support.people import begin, opt_out, texts
 from tests.support.reading import GROWING, Read, add_scans, reading
 from tests.support.receipts import tell
