@@ -24,8 +24,14 @@ MOST_CHECKS_PER_THREAD = 100
 MOST_STARTS = 1000
 """In flight: each holds a connection to the gateway as well."""
 BURST_SECONDS = {Rank.CHECK: 2.0, Rank.START: 3.0}
-"""So much work may wait where there was no queue before; a start is answered within ten seconds, also after six at the
-gateway."""
+"""So much work may wait where there was no queue before."""
+START_SECONDS = 8.0
+"""A start is answered within ten: what the gateway takes of this is not there for waiting. The rest is for hashes
+that take longer than it seemed, and for checks that come meanwhile."""
+LEAST_START_SECONDS = 0.1
+"""Of waiting, however long the gateway takes: without any, threads would wait for starts."""
+GATEWAY_SECONDS = 60.0
+"""So long a call counts that took the gateway long."""
 STANDS_AFTER_SECONDS = 3.0
 """A queue that has not been short for longer than a burst takes is no burst."""
 STANDING_SECONDS = 0.4
@@ -41,8 +47,7 @@ LEAST_PLACES_PER_THREAD = 2
 SHARED_FROM = 0.5
 """Of the places: below it nobody counts who has them."""
 FOR_LATECOMERS = 1.25
-"""Of the places of a burst: who has less than its share gets more although the others have taken all. A quarter longer
-than a burst is still in time."""
+"""Of the places of a burst: who has less than its share gets more although the others have taken all."""
 START_OVERDUE_SECONDS = 2.2
 """A start that is as old as this goes before checks: its message is out already, and there are no more of them than
 checks leave room for."""
@@ -75,18 +80,22 @@ class Admission:
     """For one event loop. `threads`: how many hashes run at once; `seconds`: how long one takes, to begin with.
 
     A check has its place until it is answered. A start has it until its hash is done: while it is at the gateway its
-    hash is still to come. So starts are let in at the pace at which they can be hashed when they come back.
+    hash is still to come. So starts are let in at the pace at which they can be hashed when they come back, and no more
+    of them are under way than go through in the time that the gateway takes.
     """
 
     def __init__(self, threads: int, seconds: float) -> None:
         self.threads = threads
         self.most = {Rank.CHECK: threads * MOST_CHECKS_PER_THREAD, Rank.START: MOST_STARTS}
         self._taken: dict[Rank, Counter[str]] = {rank: Counter() for rank in Rank}
+        self._starts_in_flight = 0
         self._away = 0
+        self._seconds_away = 0.0
+        self._longest_away = _Longest(GATEWAY_SECONDS)
         self._seconds_per_hash = seconds
         self._seconds_beside = 0.0
         self._paced_until = elapsed()
-        self._busy_with_checks = _Recent(LOAD_SECONDS)
+        self._asked_by_checks = _Recent(LOAD_SECONDS)
         self._let_in, self._refused = _Recent(CROWD_WINDOW_SECONDS), _Recent(CROWD_WINDOW_SECONDS)
         self._calm_at = self._short_since = elapsed()
         self._appointments = _Appointments()
@@ -95,6 +104,8 @@ class Admission:
     def place(self, ticket: Ticket) -> Iterator[Ticket]:
         """A place while the block runs, of a start until it is given back; Refusal `overloaded` where there is none."""
         self._look()
+        if ticket.rank is Rank.CHECK:
+            self._asked_by_checks.add(self._seconds_per_hash)
         used = self._used(ticket.rank, self._most_seconds(ticket.rank))
         if not self._has_room(ticket, used):
             if ticket.rank is Rank.CHECK and used >= 1:  # not where somebody's own share is taken
@@ -106,6 +117,7 @@ class Admission:
         if ticket.rank is Rank.CHECK:
             self._let_in.add(1)
         else:
+            self._starts_in_flight += 1
             ticket.due = begun + START_OVERDUE_SECONDS
             gap = GAP_SHARE / self._starts_per_second()
             self._paced_until = max(self._paced_until, begun) + gap
@@ -116,6 +128,7 @@ class Admission:
             if ticket.held:  # the hash of a start never came, as where it was refused: another may have its time
                 self._paced_until -= gap
             self.give_back(ticket)
+            self._starts_in_flight -= ticket.rank is Rank.START
             if ticket.rank is Rank.CHECK and ticket.hash_seconds:
                 self._seconds_beside += (elapsed() - begun - ticket.hash_seconds - self._seconds_beside) * WEIGHT
 
@@ -137,9 +150,13 @@ class Admission:
             return
         self._away += 1
         self._count()
+        begun = elapsed()
         try:
             yield
         finally:
+            seconds = elapsed() - begun
+            self._seconds_away += (seconds - self._seconds_away) * WEIGHT
+            self._longest_away.note(seconds)
             self._away -= 1
             self._count()
 
@@ -147,8 +164,6 @@ class Admission:
         """How long it waited for a thread, and how long its hash took."""
         ticket.hash_seconds += waited + seconds
         self._seconds_per_hash += (seconds - self._seconds_per_hash) * WEIGHT
-        if ticket.rank is Rank.CHECK:
-            self._busy_with_checks.add(seconds)
 
     def _here(self) -> int:
         """Checks, and starts that are not at the gateway."""
@@ -163,34 +178,55 @@ class Admission:
             self._short_since = min(self._short_since, elapsed())
 
     def _used(self, rank: Rank, seconds: float) -> float:
-        """Which share of the places is taken, where so much work may wait. Checks go first: how many starts wait is
-        nothing to them."""
-        places = max(LEAST_PLACES_PER_THREAD * self.threads, seconds * self.threads / self._seconds_per_hash)
-        total = self._taken[rank].total()
+        """Which share of the places of its rank is taken, where so much work may wait."""
+        used = self._taken[rank].total() / self._places(rank, seconds)
         if rank is Rank.CHECK:
-            return total / min(places, self.most[rank])
-        ahead = max(0.0, self._paced_until - elapsed())
-        return max(total / self.most[rank], ahead / seconds, self._here() / places)
+            return used
+        return max(used, self._starts_in_flight / self.most[rank], self._ahead() / seconds)
+
+    def _places(self, rank: Rank, seconds: float) -> float:
+        """How many may be under way, where so much work may wait."""
+        if rank is Rank.CHECK:
+            return min(self._hashes(seconds), self.most[rank])
+        places = (seconds + self._seconds_away) * self._starts_per_second()
+        return min(max(LEAST_PLACES_PER_THREAD * self.threads, places), self.most[rank])
+
+    def _hashes(self, seconds: float) -> float:
+        """How many are made in so many seconds, or keep the threads busy."""
+        return max(LEAST_PLACES_PER_THREAD * self.threads, seconds * self.threads / self._seconds_per_hash)
+
+    def _ahead(self) -> float:
+        """In how many seconds the starts are hashed that were let in, as they are paced."""
+        return max(0.0, self._paced_until - elapsed())
 
     def _has_room(self, ticket: Ticket, used: float) -> bool:
         """Whether there is a place; `used`: which share of them is taken."""
+        taken = self._taken[ticket.rank]
+        seconds = self._most_seconds(ticket.rank)
+        # How many starts wait is nothing to checks, but starts wait for checks: then a client gets one in, no more.
+        checks = self._taken[Rank.CHECK].total()
+        if ticket.rank is Rank.START and checks >= self._hashes(seconds) and taken[ticket.client]:
+            return False
         if used < SHARED_FROM:
             return True
         # Beyond that nobody takes the room of the others; the less somebody has, the further beyond all of it.
-        taken = self._taken[ticket.rank]
-        share = max(1.0, taken.total() / used / len(taken | {ticket.client: 1}))
+        share = max(1.0, self._places(ticket.rank, seconds) / len(taken | {ticket.client: 1}))
         missing = 1 - taken[ticket.client] / share
         most = 1 + (FOR_LATECOMERS - 1) * missing
-        return missing > 0 and (used < 1 or self._used(ticket.rank, BURST_SECONDS[ticket.rank]) < most)
+        return missing > 0 and (used < 1 or self._used(ticket.rank, self._burst_seconds(ticket.rank)) < most)
 
     def _most_seconds(self, rank: Rank) -> float:
-        """How much work may wait."""
+        """How much work may wait. Whoever waits for a commit has a place as well, and keeps no thread busy."""
         if not self._stands():
+            return self._burst_seconds(rank)
+        if self._is_crowded():
+            return min(CROWDED_SECONDS + self._seconds_beside, STANDING_SECONDS)
+        return min(STANDING_SECONDS + self._seconds_beside, self._burst_seconds(rank))
+
+    def _burst_seconds(self, rank: Rank) -> float:
+        if rank is Rank.CHECK:
             return BURST_SECONDS[rank]
-        if not self._is_crowded():
-            return STANDING_SECONDS
-        # Whoever waits for a commit has a place as well, and keeps no thread busy.
-        return min(CROWDED_SECONDS + self._seconds_beside, STANDING_SECONDS)
+        return min(BURST_SECONDS[rank], max(LEAST_START_SECONDS, START_SECONDS - self._longest_away.seconds()))
 
     def _is_crowded(self) -> bool:
         return self._refused.per_second() > max(1.0, self._let_in.per_second())
@@ -202,20 +238,22 @@ class Admission:
             self._refused.forget()
         if self._here() <= self.threads and not self._is_crowded():
             self._calm_at = now
-            self._appointments.forget()  # who was to come has come, or does not
+            if not self._ahead():
+                self._appointments.forget()  # who was to come has come, or does not
 
     def _stands(self) -> bool:
         return elapsed() - self._calm_at > STANDS_AFTER_SECONDS
 
     def _starts_per_second(self) -> float:
         """What checks leave."""
-        threads = max(self.threads - self._busy_with_checks.per_second(), LEAST_FOR_STARTS * self.threads)
+        threads = max(self.threads - self._asked_by_checks.per_second(), LEAST_FOR_STARTS * self.threads)
         return threads / self._seconds_per_hash
 
     def _overloaded(self, ticket: Ticket) -> Refusal:
         """`retry_after`: when what waits now is done, and those who were refused before have come back."""
         per_hash = self._seconds_per_hash / self.threads
-        wait = self._appointments.make(ticket, self._here() * per_hash, per_hash)
+        soonest = max(self._here() * per_hash, self._ahead() if ticket.rank is Rank.START else 0.0)
+        wait = self._appointments.make(ticket, soonest, per_hash)
         return Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=wait)
 
 
@@ -239,6 +277,24 @@ class _Appointments:
         at = max(now + soonest, self._last.get(who, now) + apart)
         self._last[who] = min(at, now + LONGEST_RETRY_SECONDS)
         return self._last[who] - now
+
+
+class _Longest:
+    """The longest that something took lately; it fades over the last `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._fades = seconds
+        self._longest = 0.0
+        self._at = elapsed()
+
+    def note(self, seconds: float) -> None:
+        """It took so long just now."""
+        self._longest = max(seconds, self.seconds())
+        self._at = elapsed()
+
+    def seconds(self) -> float:
+        """As of now."""
+        return self._longest * math.exp((self._at - elapsed()) / self._fades)
 
 
 class _Recent:

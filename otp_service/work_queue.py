@@ -21,7 +21,8 @@ class WorkQueue:
         # One more than threads, so that none is idle until the loop hears that it is done.
         self._free = threads + 1
         self._waiting: dict[Rank, OrderedDict[str, deque[Waiting]]] = {rank: OrderedDict() for rank in Rank}
-        self._due: list[tuple[float, int, Waiting]] = []
+        self._due: list[tuple[float, int, str, Waiting]] = []
+        self._was_overdue = False
         self._order = itertools.count()
 
     @asynccontextmanager
@@ -42,7 +43,7 @@ class WorkQueue:
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[ticket.rank].setdefault(ticket.client, deque()).append(waiting)
         if ticket.rank is Rank.START:
-            heapq.heappush(self._due, (ticket.due, next(self._order), waiting))
+            heapq.heappush(self._due, (ticket.due, next(self._order), ticket.client, waiting))
         try:
             await waiting
         except asyncio.CancelledError:
@@ -51,7 +52,10 @@ class WorkQueue:
             raise
 
     def _pass_on(self) -> None:
-        following = self._overdue() or self._next()
+        # Not twice in a row: checks that wait have the other half.
+        overdue = None if self._was_overdue else self._overdue()
+        self._was_overdue = overdue is not None
+        following = overdue or self._next()
         if following is None:
             self._free += 1
         else:
@@ -59,9 +63,16 @@ class WorkQueue:
 
     def _overdue(self) -> Waiting | None:
         """The start that is owed an answer, whatever else waits."""
-        while self._due and self._due[0][2].done():
+        while self._due and self._due[0][-1].done():
             heapq.heappop(self._due)
-        return self._due[0][2] if self._due and self._due[0][0] <= elapsed() else None
+        if not self._due or self._due[0][0] > elapsed():
+            return None
+        _, _, client, waiting = heapq.heappop(self._due)
+        its = self._waiting[Rank.START][client]
+        its.remove(waiting)
+        if not its:
+            del self._waiting[Rank.START][client]
+        return waiting
 
     def _next(self) -> Waiting | None:
         for clients in self._waiting.values():

@@ -40,13 +40,13 @@ class ExitStackOf:
             await each.__aexit__(None, None, None)
 
 
-async def test_a_start_that_is_owed_an_answer_goes_before_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_is_owed_an_answer_goes_before_the_next_check(monkeypatch: pytest.MonkeyPatch) -> None:
     late, later = Ticket(Rank.START, "a", due=2.0), Ticket(Rank.START, "b", due=1.0)
     asked = [Ticket(Rank.CHECK, "a"), Ticket(Rank.START, "a"), late, later]
     monkeypatch.setattr(work_queue, "elapsed", lambda: 1.5)
     assert await finished(WorkQueue(1, Admission(1, 0.02)), asked) == [later, asked[0], asked[1], late]
     monkeypatch.setattr(work_queue, "elapsed", lambda: 2.5)
-    assert await finished(WorkQueue(1, Admission(1, 0.02)), asked) == [later, late, asked[0], asked[1]]
+    assert await finished(WorkQueue(1, Admission(1, 0.02)), asked) == [later, asked[0], late, asked[1]], "by turns"
 
 
 async def test_a_start_gives_its_place_back_after_its_turn_and_a_check_keeps_it() -> None:

@@ -22,7 +22,8 @@ _JSON = {"Content-Type": "application/json"}
 # No connection is used twice. What a vendor writes beyond its answer would be read as the answer of the next send:
 # somebody's PIN would approve somebody else's number. And a request that meets a connection just being closed is one
 # whose outcome nobody knows.
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=0)
+# More of them than admission lets starts in flight: a call that waited for one would look like a dead gateway.
+_LIMITS = httpx.Limits(max_connections=2000, max_keepalive_connections=0)
 
 
 class _NoCookies(CookieJar):
