@@ -53,9 +53,9 @@ START_OVERDUE_SECONDS = 2.2
 checks leave room for."""
 GAP_SHARE = 0.9
 """Starts follow each other in so much of the time that hashing one takes: a little too fast, so that no thread waits.
-What waits here in the end has the last word."""
+How many are under way has the last word."""
 LOAD_SECONDS = 4.0
-"""Over this time the load by checks is averaged."""
+"""Over this time it is averaged what checks ask for, let in or not."""
 LEAST_FOR_STARTS = 0.1
 """Of the threads, whatever checks take."""
 LONGEST_RETRY_SECONDS = 30.0
@@ -104,7 +104,7 @@ class Admission:
     def place(self, ticket: Ticket) -> Iterator[Ticket]:
         """A place while the block runs, of a start until it is given back; Refusal `overloaded` where there is none."""
         self._look()
-        if ticket.rank is Rank.CHECK:
+        if ticket.rank is Rank.CHECK and self._asked_by_checks.per_second() < self.threads:  # more they cannot take
             self._asked_by_checks.add(self._seconds_per_hash)
         used = self._used(ticket.rank, self._most_seconds(ticket.rank))
         if not self._has_room(ticket, used):

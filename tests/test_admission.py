@@ -144,6 +144,9 @@ def test_what_is_refused_of_checks_is_not_there_for_starts_either(time: Time) ->
             refused(made, Rank.CHECK)
     with held(made, Rank.START, "a", away=True) as count:
         assert count < 50, "the checks are to come back"
+    time.now += 6.0
+    with held(made, Rank.START, "a", away=True) as count:
+        assert count > 200, "they have gone"
 
 
 @pytest.mark.parametrize(("longest", "least", "most"), [(5.0, 300, 340), (6.0, 200, 240), (9.0, 10, 100)])
