@@ -10,6 +10,7 @@ from enum import IntEnum
 from otp_service.clock import elapsed
 from otp_service.errors import Refusal
 from otp_service.metrics import HASH_QUEUE
+from otp_service.recent import Longest, Recent
 
 
 class Rank(IntEnum):
@@ -91,12 +92,12 @@ class Admission:
         self._starts_in_flight = 0
         self._away = 0
         self._seconds_away = 0.0
-        self._longest_away = _Longest(GATEWAY_SECONDS)
+        self._longest_away = Longest(GATEWAY_SECONDS)
         self._seconds_per_hash = seconds
         self._seconds_beside = 0.0
         self._paced_until = elapsed()
-        self._asked_by_checks = _Recent(LOAD_SECONDS)
-        self._let_in, self._refused = _Recent(CROWD_WINDOW_SECONDS), _Recent(CROWD_WINDOW_SECONDS)
+        self._asked_by_checks = Recent(LOAD_SECONDS)
+        self._let_in, self._refused = Recent(CROWD_WINDOW_SECONDS), Recent(CROWD_WINDOW_SECONDS)
         self._calm_at = self._short_since = elapsed()
         self._appointments = _Appointments()
 
@@ -277,45 +278,3 @@ class _Appointments:
         at = max(now + soonest, self._last.get(who, now) + apart)
         self._last[who] = min(at, now + LONGEST_RETRY_SECONDS)
         return self._last[who] - now
-
-
-class _Longest:
-    """The longest that something took lately; it fades over the last `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._fades = seconds
-        self._longest = 0.0
-        self._at = elapsed()
-
-    def note(self, seconds: float) -> None:
-        """It took so long just now."""
-        self._longest = max(seconds, self.seconds())
-        self._at = elapsed()
-
-    def seconds(self) -> float:
-        """As of now."""
-        return self._longest * math.exp((self._at - elapsed()) / self._fades)
-
-
-class _Recent:
-    """How much of something there is per second, averaged over the last `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._value = 0.0
-        self._at = elapsed()
-
-    def add(self, amount: float) -> None:
-        """There was so much of it just now."""
-        self._value = self.per_second() + amount / self._seconds
-
-    def forget(self) -> None:
-        """There was none."""
-        self._value = 0.0
-
-    def per_second(self) -> float:
-        """As of now."""
-        now = elapsed()
-        self._value *= math.exp((self._at - now) / self._seconds)
-        self._at = now
-        return self._value

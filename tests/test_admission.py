@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from otp_service import admission
+from otp_service import admission, recent
 from otp_service.admission import Admission, Rank, Ticket
 from otp_service.errors import Refusal
 
@@ -26,7 +26,8 @@ class Time:
 @pytest.fixture(autouse=True)
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
-    monkeypatch.setattr(admission, "elapsed", made)
+    for module in (admission, recent):
+        monkeypatch.setattr(module, "elapsed", made)
     return made
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from otp_service import admission, work_queue
+from otp_service import admission, recent, work_queue
 from otp_service.admission import Admission, Rank, Ticket
 from otp_service.errors import Refusal
 from otp_service.work_queue import WorkQueue
@@ -41,7 +41,7 @@ class Loop(asyncio.SelectorEventLoop):
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     made = Loop()
-    for module in (admission, work_queue):
+    for module in (admission, recent, work_queue):
         monkeypatch.setattr(module, "elapsed", made.time)
     yield made
     made.close()
