@@ -1,6 +1,7 @@
 """Asking the gateway what became of a message: when, how often, and what an answer must be to count."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,12 +80,12 @@ async def test_a_policy_without_times_never_asks(database_url: str, vendor: Vend
 async def test_a_gateway_that_does_not_answer_is_asked_again_later(
     database_url: str, vendor: Vendor, fault: str
 ) -> None:
-    async with serving(database_url, vendor, BY_SMS, ogangi_timeout=0.5) as service:
+    async with serving(database_url, vendor, BY_SMS) as service:
         started = await service.api.start()
         vendor.set_status(started["to"], "UNDELIV")
         vendor.fail("message", fault)
         service.shift(10)
-        await receipts.poll(service.ctx)
+        await receipts.poll(replace(service.ctx, gateway_timeout=0.5))
         assert await shown(service, started) == "sent"
         service.shift(50)
         await receipts.poll(service.ctx)
