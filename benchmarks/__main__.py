@@ -19,8 +19,6 @@ VERIFICATIONS = 256
 RESULTS = Path(__file__).parent / "results"
 
 PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "in_flight", "overload", "old_rows")
-
-
 DATABASES = ("sqlite", "postgresql")
 
 

@@ -50,8 +50,7 @@ SHARED_FROM = 0.5
 FOR_LATECOMERS = 1.25
 """Of the places of a burst: who has less than its share gets more although the others have taken all."""
 START_OVERDUE_SECONDS = 2.2
-"""A start that is as old as this goes before checks: its message is out already, and there are no more of them than
-checks leave room for."""
+"""A start that is as old as this takes turns with checks, which go first otherwise: its message is out already."""
 GAP_SHARE = 0.9
 """Starts follow each other in so much of the time that hashing one takes: a little too fast, so that no thread waits.
 How many are under way has the last word."""
@@ -67,8 +66,8 @@ WEIGHT = 1 / 16
 
 @dataclass(eq=False)
 class Ticket:
-    """Who asks, and for what. `due`: when it goes before everybody; `held`: it has a place; `hash_seconds`: of waiting
-    for a thread and of the hash."""
+    """Who asks, and for what. `due`: from when on it takes turns with checks; `held`: it has a place; `hash_seconds`:
+    of waiting for a thread and of the hash."""
 
     rank: Rank
     client: str
@@ -107,8 +106,9 @@ class Admission:
         self._look()
         if ticket.rank is Rank.CHECK and self._asked_by_checks.per_second() < self.threads:  # more they cannot take
             self._asked_by_checks.add(self._seconds_per_hash)
-        used = self._used(ticket.rank, self._most_seconds(ticket.rank))
-        if not self._has_room(ticket, used):
+        seconds = self._most_seconds(ticket.rank)
+        used = self._used(ticket.rank, seconds)
+        if not self._has_room(ticket, used, seconds):
             if ticket.rank is Rank.CHECK and used >= 1:  # not where somebody's own share is taken
                 self._refused.add(1)
             raise self._overloaded(ticket)
@@ -200,10 +200,9 @@ class Admission:
         """In how many seconds the starts are hashed that were let in, as they are paced."""
         return max(0.0, self._paced_until - elapsed())
 
-    def _has_room(self, ticket: Ticket, used: float) -> bool:
-        """Whether there is a place; `used`: which share of them is taken."""
+    def _has_room(self, ticket: Ticket, used: float, seconds: float) -> bool:
+        """Whether there is a place; `used`: which share of them is taken, where so many `seconds` of work may wait."""
         taken = self._taken[ticket.rank]
-        seconds = self._most_seconds(ticket.rank)
         # How many starts wait is nothing to checks, but starts wait for checks: then a client gets one in, no more.
         checks = self._taken[Rank.CHECK].total()
         if ticket.rank is Rank.START and checks >= self._hashes(seconds) and taken[ticket.client]:

@@ -25,8 +25,7 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        really: asyncio.SelectorEventLoop = self
-        select = really._selector.select  # type: ignore[attr-defined]
+        select = self._selector.select  # type: ignore[attr-defined]
 
         def passing(timeout: float | None = None) -> object:
             self.now += timeout or 0.0
@@ -35,6 +34,7 @@ class Loop(asyncio.SelectorEventLoop):
         self._selector.select = passing  # type: ignore[attr-defined]
 
     def time(self) -> float:
+        """Of this loop alone."""
         return self.now
 
 

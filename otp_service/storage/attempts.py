@@ -162,9 +162,8 @@ def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Se
     spending = _one_more.where(v.id == opened.c.id, counted.c.number_id == opened.c.number_id)
     spent = spending.returning(v.id).cte("spent")
     was_counted = sa.exists(sa.select(counted.c.number_id)).label("counted")
-    return sa.select(opened.c.purpose, opened.c.number_id, opened.c.none_left, was_counted, _live(dialect)).add_cte(
-        spent
-    )
+    of_it = opened.c.purpose, opened.c.number_id, opened.c.none_left
+    return sa.select(*of_it, was_counted, _live(dialect)).add_cte(spent)
 
 
 _exhausts = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
