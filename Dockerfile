@@ -26,7 +26,7 @@ RUN set -eu; set --; \
     /opt/tools/bin/pip wheel "$@" --require-hashes --no-deps -r requirements/runtime.txt -w /wheels; \
     /opt/tools/bin/pip --python /opt/otp/bin/python install --no-index --no-deps /wheels/*.whl
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
 COPY otp_service otp_service
 RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheels/own . \

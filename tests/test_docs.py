@@ -1,24 +1,30 @@
-"""README.md and docs/ name everything that an operator or an integrator can set, call or meet."""
+"""The documents name everything that an operator or integrator can set or call, with its real default."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
 
 from otp_service import metrics
 from otp_service.api.problems import STATUS
 from otp_service.api.routes import CALLBACKS, OPERATIONS
+from otp_service.argon2_cost import Argon2Cost
 from otp_service.cli import main
 from otp_service.config.environment import variable
-from otp_service.config.policy import Failures, Limits, Policy, Purpose, Retention
+from otp_service.config.policy import Policy, load_policy
 from otp_service.config.settings import ServiceSettings, variables_of
 
 ROOT = Path(__file__).parent.parent
-FILES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in FILES)
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
 def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
@@ -43,14 +49,45 @@ def names(thing: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(thing)}(?![\w-])", TEXT) is not None
 
 
-@pytest.mark.parametrize("name", [variable(field) for field in variables_of(ServiceSettings)])
-def test_every_setting_is_documented(name: str) -> None:
-    assert names(name)
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = dict(re.findall(r"^\| `(OTP_[A-Z0-9_]+)` \| (.*?) \|", CONFIGURATION, re.MULTILINE))
+    assert documented == {variable(field): default_of(field) for field in variables_of(ServiceSettings)}
 
 
-@pytest.mark.parametrize("model", [Policy, Purpose, Limits, Failures, Retention])
-def test_every_key_of_the_config_file_is_documented(model: type[Policy]) -> None:
-    assert [key for key in model.model_fields if key != "name" and not names(key)] == []
+def default_of(field: str) -> str:
+    default = ServiceSettings.model_fields[field].default
+    if default is PydanticUndefined:
+        return "required"
+    if default is None or default == ():
+        return "none"
+    if isinstance(default, Argon2Cost):
+        return f"`m={default.memory_kib},t={default.iterations},p={default.lanes}`"
+    assert not isinstance(default, SecretStr)
+    return f"`{default:g}`" if type(default) is float else f"`{str(default).lower()}`"
+
+
+def test_every_key_of_the_policy_file_is_documented_with_its_default(tmp_path: Path) -> None:
+    text = "".join(re.findall(r"^```toml\n(.*?)^```$", CONFIGURATION, re.MULTILINE | re.DOTALL))
+    path = tmp_path / "policy.toml"
+    path.write_text(text, "utf-8")
+    assert load_policy(path) == Policy()
+    shipped = Policy().model_dump()
+    documented = tomllib.loads(text)
+    assert keys_of(documented, "purposes") == keys_of(shipped, "purposes")
+    signup = shipped["purposes"]["signup"]
+    assert documented["purposes"].keys() == shipped["purposes"].keys()
+    assert keys_of(documented["purposes"]["signup"]) == keys_of(signup) - {"name"}
+
+
+def keys_of(table: dict[str, Any], *but: str) -> set[str]:
+    """The keys of the table and of its tables, without those inside the tables named in `but`."""
+    inner = {
+        f"{name}.{key}"
+        for name, value in table.items()
+        if isinstance(value, dict) and name not in but
+        for key in keys_of(value)
+    }
+    return {*table, *inner}
 
 
 @pytest.mark.parametrize("command", [*commands(main)])
@@ -71,3 +108,19 @@ def test_every_metric_is_documented(metric: str) -> None:
 @pytest.mark.parametrize("call", [f"{each.method} {each.path}" for each in OPERATIONS + CALLBACKS])
 def test_every_route_is_documented(call: str) -> None:
     assert names(call)
+
+
+@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors_of(target), link
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of the page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -24,4 +24,4 @@ COMMANDS = {
 @click.group(cls=Friendly, commands_at=COMMANDS)
 @click.version_option(__version__, prog_name="otp-service")
 def main() -> None:
-    """PIN verification of phone numbers. Settings are OTP_... variables; README.md lists them."""
+    """PIN verification of phone numbers. Settings are OTP_... variables, listed in docs/configuration.md."""
