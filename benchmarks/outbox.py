@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 import click
 
+from otp_service.database import migrate
 from otp_service.simulator import create_simulator
-from otp_service.storage import migrate
 from tests.support import postgres
 from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, delivered, post_all, statuses, text_to

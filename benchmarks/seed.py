@@ -8,16 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.admission import Rank, Ticket
-from otp_service.argon2_cost import parse_argon2_cost
 from otp_service.clock import Clock
 from otp_service.config.secret_keys import parse_secret_keys
-from otp_service.hashing import PinHash, PinHasher
-from otp_service.services import clients
-from otp_service.services.view import NUMBER
+from otp_service.database.connections import make_engine
+from otp_service.database.engine import Database
+from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.argon2_cost import parse_argon2_cost
+from otp_service.hashing.hasher import PinHash, PinHasher
+from otp_service.services.clients import clients
+from otp_service.services.verifications.representation import NUMBER
 from otp_service.storage import numbers
-from otp_service.storage.connections import make_engine
-from otp_service.storage.engine import Database
 from otp_service.storage.tables import sends, verifications
 from otp_service.vault import Vault
 from tests.support import old_rows

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from otp_service.storage import migrate
+from otp_service.database import migrate
 from tests.support import postgres, processes
 from tests.support.processes import Running
 from tests.support.servers import free_port

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `otp_service.storage.migrate` opened; the caller commits."""
+"""Runs migrations on the connection that `otp_service.database.migrate` opened; the caller commits."""
 
 from alembic import context
 

@@ -7,23 +7,28 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from otp_service.api.middleware import Observed
-from otp_service.api.problems import HANDLERS
+from otp_service.api.kit.middleware import Observed
+from otp_service.api.kit.problems import HANDLERS
 from otp_service.api.routes import OPERATIONS, routes
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
+from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.gateways.base import Gateway
+from otp_service.gateways.health import GatewayHealth
 from otp_service.gateways.ogangi.callbacks import read_callback
 from otp_service.gateways.ogangi.caller import Account, Descriptor
 from otp_service.gateways.ogangi.client import OgangiGateway
-from otp_service.hashing import PinHasher
-from otp_service.services import background, campaign, inbound, outbox, receipts, retention, rotation
-from otp_service.services.background import Loop, Wakes
-from otp_service.services.clients import Directory
+from otp_service.hashing.hasher import PinHasher
+from otp_service.services import loops
+from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.context import Context
-from otp_service.services.health import GatewayHealth
-from otp_service.storage.engine import Database
+from otp_service.services.delivery import receipts
+from otp_service.services.inbound import reader
+from otp_service.services.loops import Loop, Wakes
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention, rotation
+from otp_service.services.opt_outs import campaign
 from otp_service.vault import Vault
 
 
@@ -76,7 +81,7 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, bac
     )
     app.router.redirect_slashes = False
     app.state.context = ctx
-    app.state.clients = Directory(ctx.database, ctx.clock)
+    app.state.clients = ApiKeyCache(ctx.database, ctx.clock)
     app.state.loops = _loops(ctx) if background_work else []
     app.state.operations = OPERATIONS
     app.state.metrics_token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
@@ -93,7 +98,7 @@ def _loops(ctx: Context) -> list[Loop]:
         Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
         Loop("outbox", partial(outbox.work, ctx), outbox.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
-        Loop("inbound", partial(inbound.poll, ctx), 1.0, ctx.wakes.inbound),
+        Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),
     ]
 
@@ -105,7 +110,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     with suppress(Unavailable):
         await ctx.database.anchor(ctx.clock)
         await rotation.record_index_key(ctx.database, ctx.vault)
-    async with background.running(app.state.loops):
+    async with loops.running(app.state.loops):
         yield
         ctx.wakes.stopping.set()
     await ctx.gateway.aclose()

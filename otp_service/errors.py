@@ -8,7 +8,19 @@ OtpError
 
 from dataclasses import dataclass, field
 
-from otp_service.quotas import Quota
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`size` requests in `window` seconds, None where the wait differs; `left` now, one more in `more_in` seconds.
+
+    `limit`: its name, of the table in docs/api.md.
+    """
+
+    limit: str
+    size: int
+    window: float | None
+    left: int
+    more_in: float
 
 
 class OtpError(Exception):

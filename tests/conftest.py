@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import logs
-from otp_service.storage import migrate
+from otp_service.database import migrate
+from otp_service.observability import logs
 from tests.support.fixtures import postgres_server
 from tests.support.postgres import Server
 from tests.support.service import Service, serving

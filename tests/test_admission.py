@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from otp_service import admission, recent
-from otp_service.admission import Admission, Rank, Ticket
 from otp_service.errors import Refusal
+from otp_service.hashing import admission, recent
+from otp_service.hashing.admission import Admission, Rank, Ticket
 
 FAST = 0.0001
 

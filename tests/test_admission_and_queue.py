@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from otp_service import admission, recent, work_queue
-from otp_service.admission import Admission, Rank, Ticket
 from otp_service.errors import Refusal
-from otp_service.work_queue import WorkQueue
+from otp_service.hashing import admission, recent, work_queue
+from otp_service.hashing.admission import Admission, Rank, Ticket
+from otp_service.hashing.work_queue import WorkQueue
 
 HASH_SECONDS = 0.02
 THREADS = 2

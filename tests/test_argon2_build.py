@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import argon2_build
+from otp_service.hashing import argon2_build
 
 
 @pytest.mark.parametrize(

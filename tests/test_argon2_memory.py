@@ -13,8 +13,8 @@ from argon2 import low_level
 from argon2.exceptions import HashingError
 from argon2.low_level import ffi
 
-from otp_service import argon2_memory
-from otp_service.argon2_memory import hash_secret
+from otp_service.hashing import argon2_memory
+from otp_service.hashing.argon2_memory import hash_secret
 
 COSTS = [(1, 8), (3, 100), (2, 19456), (1, 47104)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service.cores import usable_cores
+from otp_service.hashing.cores import usable_cores
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from otp_service import argon2_memory, hashing
-from otp_service.admission import Rank, Ticket
+from otp_service.hashing import argon2_memory
+from otp_service.hashing import hasher as hashing
+from otp_service.hashing.admission import Rank, Ticket
 from tests.support.overload import full
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor

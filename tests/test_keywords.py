@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from otp_service.keywords import help_locale, kind_of
+from otp_service.services.inbound.keywords import help_locale, kind_of
 
 STOP = "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT PARE SAIR DESCADASTRAR"
 STOP += " ALTO PARAR BAJA CANCELAR SALIR DETENER"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from otp_service import logs, texts
-from otp_service.admission import Rank, Ticket
+from otp_service import texts
+from otp_service.hashing.admission import Rank, Ticket
+from otp_service.observability import logs
 from otp_service.storage import tables
 from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
 from tests.support.vendor import PRIVATE_KEY, Vendor

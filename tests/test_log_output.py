@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from otp_service import log_output
-from otp_service.log_output import LogOutput
+from otp_service.observability import log_output
+from otp_service.observability.log_output import LogOutput
 
 
 def test_lines_leave_in_order_and_the_rest_at_the_end() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from otp_service import logs
+from otp_service.observability import logs
 
 SECRET = "482913"
 

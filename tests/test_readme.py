@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from otp_service.api.answers import CheckAnswer
-from otp_service.api.problems import STATUS
+from otp_service.api.kit.problems import STATUS
 from otp_service.app import create_app
 from otp_service.clock import Clock
-from otp_service.services import clients
-from otp_service.storage.engine import Database
+from otp_service.database.engine import Database
+from otp_service.services.clients import clients
 from tests.support.servers import running
 from tests.support.service import make_settings, new_number, wrong
 from tests.support.vendor import Vendor

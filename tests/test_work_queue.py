@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from otp_service import work_queue
-from otp_service.admission import Admission, Rank, Ticket
-from otp_service.work_queue import WorkQueue
+from otp_service.hashing import work_queue
+from otp_service.hashing.admission import Admission, Rank, Ticket
+from otp_service.hashing.work_queue import WorkQueue
 
 
 async def finished(queue: WorkQueue, asked: list[Ticket]) -> list[Ticket]:

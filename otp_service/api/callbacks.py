@@ -6,8 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from otp_service.api import bodies
-from otp_service.services import callbacks
+from otp_service.api.kit import bodies
+from otp_service.services.inbound import callbacks
 
 MOST_BYTES = 64 * 1024
 

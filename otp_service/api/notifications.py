@@ -3,13 +3,13 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api import bodies
 from otp_service.api.answers import NotificationAnswer, answered
-from otp_service.api.calls import authenticated, once
+from otp_service.api.kit import bodies
+from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.models import NotifyBody
-from otp_service.services import notifications
-from otp_service.services.idempotency import Claim
-from otp_service.services.notifications import NotificationRequest
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.notifications import notifications
+from otp_service.services.notifications.notifications import NotificationRequest
 
 
 async def create(request: Request) -> Response:

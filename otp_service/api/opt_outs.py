@@ -3,12 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api import bodies
 from otp_service.api.answers import LookedUpAnswer, OptOutAnswer, answered
-from otp_service.api.calls import authenticated, once
+from otp_service.api.kit import bodies
+from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.models import NumberBody
-from otp_service.services import opt_outs
-from otp_service.services.idempotency import Claim
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.opt_outs import opt_outs
 
 
 async def add(request: Request) -> Response:

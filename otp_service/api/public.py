@@ -6,13 +6,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from otp_service import metrics
-from otp_service.api import openapi
-from otp_service.api.calls import bearer_token
+from otp_service.api.kit import openapi
+from otp_service.api.kit.calls import bearer_token
 from otp_service.config.addresses import is_loopback
 from otp_service.errors import Refusal
+from otp_service.gateways.health import GatewayHealth
+from otp_service.observability import metrics
 from otp_service.pages import docs
-from otp_service.services import health
+from otp_service.services.operations import health
 
 _FORWARDING = frozenset(
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip"]
@@ -35,7 +36,7 @@ async def readyz(request: Request) -> Response:
     )
 
 
-def _gateway(found: health.GatewayHealth, now: float) -> dict[str, Any]:
+def _gateway(found: GatewayHealth, now: float) -> dict[str, Any]:
     return {
         "status": "trouble" if found.trouble(now) else "ok",
         "last": found.last,

@@ -23,8 +23,8 @@ from otp_service.api.answers import (
     ReadyAnswer,
     VerificationAnswer,
 )
+from otp_service.api.kit.operation import Operation
 from otp_service.api.models import CheckBody, NotifyBody, NumberBody, StartBody
-from otp_service.api.operation import Operation
 
 _SENDING = ("opted_out", "rate_limited", "gateway_failed", "overloaded")
 

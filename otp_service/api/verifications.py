@@ -3,12 +3,12 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api import bodies, rate_limits
 from otp_service.api.answers import CheckAnswer, EventsAnswer, VerificationAnswer, answered
-from otp_service.api.calls import authenticated, once
+from otp_service.api.kit import bodies, rate_limits
+from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.models import CheckBody, StartBody
-from otp_service.services import checks, inbound_starts, resends, starts, verifications
-from otp_service.services.idempotency import Claim
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
 
 
 async def create(request: Request) -> Response:
@@ -64,7 +64,7 @@ async def cancel(request: Request) -> Response:
     await bodies.read_empty(request)
 
     async def run(claim: Claim | None) -> Response:
-        verification = await verifications.cancel(call.ctx, call.client.id, call.verification_id, claim)
+        verification = await lifecycle.cancel(call.ctx, call.client.id, call.verification_id, claim)
         return answered(VerificationAnswer, verification)
 
     return await once(call, None, 200, run)
@@ -73,12 +73,12 @@ async def cancel(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """A verification as it is now."""
     call = await authenticated(request)
-    verification = await verifications.read(call.ctx, call.client.id, call.verification_id)
+    verification = await lifecycle.read(call.ctx, call.client.id, call.verification_id)
     return answered(VerificationAnswer, verification)
 
 
 async def events(request: Request) -> Response:
     """Everything that happened to a verification, oldest first, never a PIN."""
     call = await authenticated(request)
-    story = await verifications.story(call.ctx, call.client.id, call.verification_id)
+    story = await lifecycle.list_events(call.ctx, call.client.id, call.verification_id)
     return answered(EventsAnswer, {"events": story})

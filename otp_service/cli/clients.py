@@ -8,8 +8,8 @@ import click
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import DatabaseSettings, load
-from otp_service.services import clients as service
-from otp_service.services.clients import NewKey
+from otp_service.services.clients import clients as service
+from otp_service.services.clients.clients import NewKey
 
 _GRACE = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,7 +31,7 @@ def create(name: str, as_json: bool) -> None:
 @clients.command("list")
 def show() -> None:
     """Show all clients."""
-    rows = with_database(_url(), service.everyone)
+    rows = with_database(_url(), service.list_all)
     for row in rows:
         state = f"revoked {rfc3339(row.revoked_at)}" if row.revoked_at else f"{row.keys} valid key(s)"
         click.echo(f"{row.name}\t{row.id}\tcreated {rfc3339(row.created_at)}\t{state}")

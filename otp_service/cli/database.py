@@ -4,8 +4,8 @@ import click
 
 from otp_service.cli.running import with_database
 from otp_service.config.settings import DatabaseSettings, load
-from otp_service.services import retention
-from otp_service.storage import migrate as migrations
+from otp_service.database import migrate as migrations
+from otp_service.services.operations import retention
 from otp_service.storage import schema
 
 

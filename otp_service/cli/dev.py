@@ -14,19 +14,19 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from otp_service import logs
 from otp_service.app import create_app
 from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
 from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
-from otp_service.services import clients as service
-from otp_service.services import retention
-from otp_service.services.clients import ClientError
+from otp_service.database import migrate
+from otp_service.database.engine import Database
+from otp_service.observability import logs
+from otp_service.services.clients import clients as service
+from otp_service.services.clients.clients import ClientError
+from otp_service.services.operations import retention
 from otp_service.simulator.app import create_simulator
-from otp_service.storage import migrate
-from otp_service.storage.engine import Database
 from otp_service.vault import generate_key_entry
 
 LOOPBACK = "127.0.0.1"
@@ -129,7 +129,7 @@ def _api_key(path: Path, url: str) -> str:
     async def ready(database: Database, clock: Clock) -> str:
         # The simulator has forgotten the messages of last time: nobody could read their PINs any more.
         await retention.cancel_pending(database, clock, "restarted")
-        if await service.Directory(database, clock).client_of(known):
+        if await service.ApiKeyCache(database, clock).client_of(known):
             return known
         try:
             return (await service.create(database, clock, CLIENT)).api_key

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import click
 
-from otp_service import argon2_build, texts
-from otp_service.admission import Rank, Ticket
+from otp_service import texts
 from otp_service.app import make_context
 from otp_service.cli.running import missing_file, schema_problem, unavailable
 from otp_service.config.settings import ServiceSettings, load
 from otp_service.errors import SettingsError, Unavailable
-from otp_service.hashing import PinHasher
-from otp_service.services import health, rotation
+from otp_service.hashing import argon2_build
+from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.hasher import PinHasher
 from otp_service.services.context import Context
-from otp_service.services.sending import CARRIER_ROUTES
+from otp_service.services.delivery.sending import CARRIER_ROUTES
+from otp_service.services.operations import health, rotation
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25

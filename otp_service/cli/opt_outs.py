@@ -6,7 +6,7 @@ from otp_service import phone
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings, load
-from otp_service.services import opt_outs as service
+from otp_service.services.opt_outs import opt_outs as service
 from otp_service.vault import Vault
 
 

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import click
 
 from otp_service.clock import Clock
+from otp_service.database.engine import Database
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
-from otp_service.services.clients import ClientError
+from otp_service.services.clients.clients import ClientError
 from otp_service.storage import schema
-from otp_service.storage.engine import Database
 
 T = TypeVar("T")
 

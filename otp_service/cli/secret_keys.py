@@ -6,7 +6,7 @@ import click
 
 from otp_service.cli.running import with_database
 from otp_service.config.settings import StorageSettings, load
-from otp_service.services import rotation
+from otp_service.services.operations import rotation
 from otp_service.vault import Vault, generate_key_entry
 
 

@@ -18,9 +18,7 @@ from starlette.applications import Starlette
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from otp_service import logs
 from otp_service.app import create_app
-from otp_service.cli.connection import Connection
 from otp_service.cli.running import (
     BACKLOG,
     dump_no_core,
@@ -32,9 +30,11 @@ from otp_service.cli.running import (
     unavailable,
 )
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
+from otp_service.database.engine import Database
 from otp_service.errors import SettingsError, Unavailable
-from otp_service.services import health
-from otp_service.storage.engine import Database
+from otp_service.observability import logs
+from otp_service.server.protocol import Connection
+from otp_service.services.operations import health
 
 GRACEFUL_SECONDS = 15
 """Longer than a start may take: what is in flight ends."""

@@ -5,8 +5,8 @@ import os
 import click
 import uvicorn
 
-from otp_service import logs
 from otp_service.cli.running import end_cleanly_when_stopped, listening
+from otp_service.observability import logs
 from otp_service.simulator.app import create_simulator
 
 LOOPBACK = "127.0.0.1"

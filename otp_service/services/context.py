@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from otp_service.clock import Clock
 from otp_service.config.policy import Policy
+from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
-from otp_service.hashing import PinHasher
-from otp_service.services.background import Wakes
-from otp_service.services.early import EarlyReceipts
-from otp_service.services.health import GatewayHealth
-from otp_service.storage.engine import Database
+from otp_service.gateways.health import GatewayHealth
+from otp_service.hashing.hasher import PinHasher
+from otp_service.services.delivery.early import EarlyReceipts
+from otp_service.services.loops import Wakes
 from otp_service.vault import Vault
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import AnyRow
+from otp_service.database.statements import AnyRow
 from otp_service.storage.tables import api_keys, clients
 
 c, k = clients.c, api_keys.c
@@ -21,7 +21,7 @@ def by_name(tx: Connection, name: str) -> AnyRow | None:
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.name == name)).first()
 
 
-def everyone(tx: Connection, now: float) -> Sequence[AnyRow]:
+def list_all(tx: Connection, now: float) -> Sequence[AnyRow]:
     """All clients by name, each with the number of keys that work."""
     valid = sa.and_(k.client_id == c.id, c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
     keys = sa.select(sa.func.count()).select_from(api_keys).where(valid).scalar_subquery()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import insert_into
+from otp_service.database.statements import insert_into
 from otp_service.storage.tables import inbound_cursor
 
 HURRIED_SECONDS = 1.0

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import AnyRow, counts_by_key
+from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.storage.tables import QUEUED, SENDING, notifications, numbers, opt_outs
 
 n = notifications.c

@@ -7,14 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.prepared import Prepared
-from otp_service.storage.statements import counts_by_key, insert_by, insert_into
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import counts_by_key, insert_by, insert_into
 from otp_service.storage.tables import keyring, numbers
 
 
 @cache
-def _remembering(key_ids: tuple[str, ...]) -> Prepared:
-    return Prepared(lambda dialect: _remember(insert_by(dialect), key_ids))
+def _remembering(key_ids: tuple[str, ...]) -> Compiled:
+    return Compiled(lambda dialect: _remember(insert_by(dialect), key_ids))
 
 
 def _remember(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import AnyRow, insert_into
+from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.tables import numbers, opt_outs
 
 USER, CLIENT = "user", "client"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import AnyRow, counts_by_key, insert_into
+from otp_service.database.statements import AnyRow, counts_by_key, insert_into
 from otp_service.storage.tables import requests
 
 r = requests.c

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage.statements import insert_into
+from otp_service.database.statements import insert_into
 from otp_service.storage.tables import (
     PENDING,
     buckets,

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message
 
-from otp_service import logs
-from otp_service.admission import Rank
 from otp_service.api.routes import OPERATIONS
-from otp_service.services import health
+from otp_service.hashing.admission import Rank
+from otp_service.observability import logs
+from otp_service.services.operations import health
 from tests.api.support import JSON, nothing_counted, post, problem, wrong_fields
 from tests.support.overload import full
 from tests.support.service import Api, Service, new_number, serving

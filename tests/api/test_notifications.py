@@ -10,10 +10,10 @@ import jsonschema_rs
 import pytest
 
 from otp_service import texts
-from otp_service.api import openapi
+from otp_service.api.kit import openapi
 from otp_service.api.routes import OPERATIONS
 from otp_service.gateways.base import Message
-from otp_service.services import outbox
+from otp_service.services.notifications import outbox
 from tests.api.support import nothing_counted, problem, wrong_fields
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor

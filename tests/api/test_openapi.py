@@ -15,7 +15,7 @@ import pytest
 import schemathesis
 
 import otp_service
-from otp_service.api import openapi, problems
+from otp_service.api.kit import openapi, problems
 from otp_service.api.routes import CALLBACKS, OPERATIONS, routes
 from tests.support.service import Service
 

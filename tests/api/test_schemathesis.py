@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
 
-from otp_service.api import openapi
-from otp_service.api.operation import Operation
+from otp_service.api.kit import openapi
+from otp_service.api.kit.operation import Operation
 from otp_service.api.routes import OPERATIONS
 from otp_service.app import create_app
 from otp_service.clock import Clock
-from otp_service.services import clients
-from otp_service.storage.engine import Database
+from otp_service.database.engine import Database
+from otp_service.services.clients import clients
 from tests.support.servers import running
 from tests.support.service import AT_ONCE, NO_LIMITS, make_settings, new_number
 from tests.support.vendor import Vendor

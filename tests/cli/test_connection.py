@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from otp_service.cli import connection
+from otp_service.server import protocol
 from tests.support.servers import running
 
 SMALL = 4096
@@ -40,7 +40,7 @@ class Answering:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Answering:
-    monkeypatch.setattr(connection, "TAKE_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.5)
     answering = Answering()
     answering.may.set()
     return answering
@@ -52,7 +52,7 @@ def connected(app: Answering) -> Iterator[socket.socket]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
     with (
-        running(app, listener, http=connection.Connection, loop="uvloop", timeout_keep_alive=1),
+        running(app, listener, http=protocol.Connection, loop="uvloop", timeout_keep_alive=1),
         socket.socket() as caller,
     ):
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
@@ -98,7 +98,7 @@ def test_who_does_not_take_an_answer_is_cut_off(app: Answering, size: int, more:
 
 
 def test_who_takes_an_answer_slowly_gets_all_of_it(app: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "TAKE_SECONDS", MOST_SECONDS)  # a busy machine takes slowly enough
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", MOST_SECONDS)  # a busy machine takes slowly enough
     with connected(app) as caller:
         ask(caller, "/200000", more="Connection: close\r\n")
         got = 0
@@ -124,7 +124,7 @@ def test_the_rest_of_a_body_after_its_answer_is_no_request(app: Answering) -> No
 
 
 def test_requests_ahead_are_answered_in_order_up_to_the_bound(app: Answering) -> None:
-    sizes = range(1, connection.MOST_AHEAD + 2)
+    sizes = range(1, protocol.MOST_AHEAD + 2)
     with connected(app) as caller:
         ask(caller, *(f"/{size}" for size in sizes))
         answer(caller, "x" * sizes[-1])
@@ -141,7 +141,7 @@ def test_who_asks_far_ahead_is_cut_off(app: Answering) -> None:
 
 
 def test_a_body_behind_another_request_has_its_own_time(app: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
     app.may.clear()
     with connected(app) as caller:
         ask(caller, "/1")
@@ -154,7 +154,7 @@ def test_a_body_behind_another_request_has_its_own_time(app: Answering, monkeypa
 
 
 def test_a_refusal_is_no_answer_to_the_request_before(app: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     app.may.clear()
     with connected(app) as caller:
         ask(caller, "/1")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import argon2_build
+from otp_service.hashing import argon2_build
 from otp_service.vault import generate_key_entry
 from tests.support.processes import Done, here, run, service_settings, together
 from tests.support.servers import free_port

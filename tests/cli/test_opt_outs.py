@@ -3,7 +3,7 @@
 import pytest
 
 from otp_service import phone
-from otp_service.services import campaign
+from otp_service.services.opt_outs import campaign
 from tests.support.people import begin, source_of, texts
 from tests.support.processes import here, ok, storage_settings
 from tests.support.service import new_number, serving

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from otp_service.cli import COMMANDS, main
 from otp_service.cli.running import Friendly
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
-from otp_service.services import clients
+from otp_service.services.clients import clients
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_place_of_an_unforeseen_error_is_named() -> None:
     def broken() -> None:
         clients._digest(5)  # type: ignore[arg-type]
 
-    assert "AttributeError in otp_service.services.clients._digest." in CliRunner().invoke(broken).stderr
+    assert "AttributeError in otp_service.services.clients.clients._digest." in CliRunner().invoke(broken).stderr
 
 
 def test_every_command_can_be_asked_for_help() -> None:

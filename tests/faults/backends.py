@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from otp_service.storage import migrate
+from otp_service.database import migrate
 from tests.faults.disks import Disk
 from tests.faults.proxy import Proxy, proxy
 from tests.support import postgres

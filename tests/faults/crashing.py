@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_service import app
 from otp_service.cli import serve
+from otp_service.database.engine import Database
 from otp_service.gateways import base
 from otp_service.gateways.ogangi.client import OgangiGateway
-from otp_service.hashing import PinHash, PinHasher
-from otp_service.services.background import Loop
+from otp_service.hashing.hasher import PinHash, PinHasher
 from otp_service.services.context import Context
-from otp_service.storage.engine import Database
+from otp_service.services.loops import Loop
 
 T = TypeVar("T")
 HEADER = b"crash-at"

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services.view import open_number
-from otp_service.storage.engine import Database
+from otp_service.database.engine import Database
+from otp_service.services.verifications.representation import open_number
 from otp_service.storage.tables import events, failures, notifications, numbers, sends, verifications
 from otp_service.vault import Vault
 

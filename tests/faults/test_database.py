@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otp_service.storage import migrate
+from otp_service.database import migrate
 from tests.faults.backends import (
     Backend,
     Fault,

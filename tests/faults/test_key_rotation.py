@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from otp_service.clock import elapsed
+from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
-from otp_service.services import rotation
-from otp_service.storage.engine import Database
+from otp_service.services.operations import rotation
 from otp_service.vault import Vault, generate_key_entry
 from tests.faults.honest import honest_load
 from tests.faults.people import Recorder

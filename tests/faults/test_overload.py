@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from otp_service.admission import BURST_SECONDS, Rank
-from otp_service.cores import usable_cores
+from otp_service.hashing.admission import BURST_SECONDS, Rank
+from otp_service.hashing.cores import usable_cores
 from tests.faults.flood import Flood, Tally, percentile
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client, id_of

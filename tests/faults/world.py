@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from otp_service.services import idempotency, outbox, retention
+from otp_service.services.clients import idempotency
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention
 from otp_service.vault import Vault
 from tests.faults.history import History, messages_of, read_rows
 from tests.faults.people import Recorder

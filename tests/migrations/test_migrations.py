@@ -19,9 +19,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ProgrammingError
 
+from otp_service.database import migrate
+from otp_service.database.connections import make_engine
 from otp_service.errors import Unavailable
-from otp_service.storage import migrate, schema
-from otp_service.storage.connections import make_engine
+from otp_service.storage import schema
 from otp_service.storage.tables import metadata
 from tests.support.postgres import Server
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from otp_service.cli import connection
+from otp_service.server import protocol
 from tests.support.processes import Running, service_settings, serving, together
 from tests.support.vendor import Vendor
 
@@ -72,7 +72,7 @@ def endless(server: Running) -> None:
 def test_who_sends_half_a_request_is_cut_off_and_slows_nobody_down(server: Running) -> None:
     begun = time.monotonic()
     together(*(partial(each, server) for each in (half_sent, dripping, endless)))
-    assert time.monotonic() - begun < max(connection.HEAD_SECONDS, connection.BODY_SECONDS) + 5
+    assert time.monotonic() - begun < max(protocol.HEAD_SECONDS, protocol.BODY_SECONDS) + 5
 
 
 @pytest.mark.parametrize("head", [b"X-%d: y\r\n", b"X-%d: " + b"y" * 900 + b"\r\n"], ids=["many", "long"])

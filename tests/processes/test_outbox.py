@@ -5,7 +5,7 @@ import secrets
 from collections import Counter
 from contextlib import ExitStack
 
-from otp_service.services.outbox import IN_FLIGHT
+from otp_service.services.notifications.outbox import IN_FLIGHT
 from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, delivered, post_all, statuses, text_to
 from tests.support.processes import service_settings

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otp_service.storage import migrate
+from otp_service.database import migrate
 from otp_service.vault import generate_key_entry
 from tests.support import postgres
 from tests.support.api_keys import new_key

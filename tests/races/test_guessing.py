@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.services import retention
+from otp_service.services.operations import retention
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, serving, wrong
 from tests.support.vendor import Vendor
 

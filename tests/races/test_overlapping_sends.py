@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from otp_service.services import limits, retention
-from otp_service.services.breaker import FIRST_PAUSE_SECONDS
+from otp_service.gateways.breaker import FIRST_PAUSE_SECONDS
+from otp_service.services.limits import limits
+from otp_service.services.operations import retention
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from otp_service.errors import Unavailable
-from otp_service.services import background
-from otp_service.services.background import Loop
+from otp_service.services import loops
+from otp_service.services.loops import Loop
 
 LONG = 3600.0
 
@@ -22,7 +22,7 @@ async def test_a_step_is_repeated_at_once_while_there_is_more() -> None:
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with background.running([loop]), asyncio.timeout(10):
+    async with loops.running([loop]), asyncio.timeout(10):
         await done.wait()
     assert left == [0]
 
@@ -39,7 +39,7 @@ async def test_a_step_that_breaks_is_tried_again() -> None:
         done.set()
         return False
 
-    async with background.running([Loop("test", step, 0.001)]), asyncio.timeout(10):
+    async with loops.running([Loop("test", step, 0.001)]), asyncio.timeout(10):
         await done.wait()
 
 
@@ -55,13 +55,13 @@ async def test_a_stop_lets_the_step_under_way_finish_and_begins_none() -> None:
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with background.running([loop]), asyncio.timeout(10):
+    async with loops.running([loop]), asyncio.timeout(10):
         await begun.wait()
     assert finished.is_set()
 
 
 async def test_a_step_that_takes_too_long_to_stop_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "STOP_SECONDS", 0.05)
+    monkeypatch.setattr(loops, "STOP_SECONDS", 0.05)
     begun = asyncio.Event()
 
     async def step() -> bool:
@@ -71,5 +71,5 @@ async def test_a_step_that_takes_too_long_to_stop_is_cut(monkeypatch: pytest.Mon
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with asyncio.timeout(10), background.running([loop]):
+    async with asyncio.timeout(10), loops.running([loop]):
         await begun.wait()

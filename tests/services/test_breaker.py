@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from otp_service import metrics
+from otp_service.gateways import breaker
 from otp_service.gateways.base import Outcome, Sent
-from otp_service.services import breaker
-from otp_service.services.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PROBE_SECONDS, Breaker
+from otp_service.gateways.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PROBE_SECONDS, Breaker
+from otp_service.observability import metrics
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 

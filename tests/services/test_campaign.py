@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from otp_service.services import campaign, inbound
+from otp_service.services.inbound import reader
+from otp_service.services.opt_outs import campaign
 from otp_service.storage.tables import fires, numbers
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import Service, new_number, serving
@@ -235,7 +236,7 @@ async def test_without_polling_the_callback_is_what_counts_of_the_echo_too(datab
         assert await source_of(service, to) == "user"
         await hears(service, to, "START")
         assert await source_of(service, to) is None
-        assert not await inbound.poll(service.ctx)
+        assert not await reader.poll(service.ctx)
 
 
 async def test_the_platform_is_told_which_of_our_codes_it_is_about(service: Service) -> None:

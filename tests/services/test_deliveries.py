@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from otp_service.database import sqlite_lock
 from otp_service.gateways.base import Inbound
-from otp_service.services import deliveries, inbound
-from otp_service.storage import tables, turns
+from otp_service.services.inbound import reader
+from otp_service.services.verifications import pin_messages
+from otp_service.storage import tables
 from tests.support.servers import running
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
@@ -207,7 +209,7 @@ def slowly_refusing(seconds: float, calls: list[str]) -> Starlette:
 async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, refused_after: float, status: int
 ) -> None:
-    monkeypatch.setattr(deliveries, "TOTAL_SECONDS", 2.0)
+    monkeypatch.setattr(pin_messages, "TOTAL_SECONDS", 2.0)
     calls: list[str] = []
     with running(slowly_refusing(refused_after, calls)) as url:
         async with serving(database_url, vendor, ogangi_base_url=f"{url}/mmc", ogangi_timeout=9.0) as service:
@@ -221,7 +223,7 @@ async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried
 async def test_the_first_route_too_is_not_tried_with_too_little_time_left(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "TOTAL_SECONDS", 0.9)
+    monkeypatch.setattr(pin_messages, "TOTAL_SECONDS", 0.9)
     to = new_number()
     refused = await service.api.try_start(to)
     assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
@@ -247,7 +249,7 @@ async def test_no_further_route_goes_out_after_the_person_said_stop(database_url
         vendor.fail("pin", "slow_refuse", seconds=0.5)
         starting = asyncio.create_task(service.api.try_start(to))
         await vendor.fault_taken()
-        await inbound.heard(service.ctx, Inbound(to, service.ctx.sender, "STOP"))
+        await reader.on_text(service.ctx, Inbound(to, service.ctx.sender, "STOP"))
         refused = await starting
         assert (refused.status_code, refused.json()["code"]) == (403, "opted_out")
         assert vendor.messages(to) == []
@@ -263,7 +265,7 @@ async def test_the_pin_of_a_message_that_is_out_outlasts_a_moment_without_the_da
         await vendor.delivered(to)
         with closing(sqlite3.connect(migrated.removeprefix("sqlite:///"), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            await asyncio.wait({start}, timeout=0.3 + 2 * turns.WAIT_SECONDS)
+            await asyncio.wait({start}, timeout=0.3 + 2 * sqlite_lock.WAIT_SECONDS)
             assert not start.done()
         started = await start
         assert started["delivery"]["status"] == "sent"

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services import health
-from otp_service.storage.engine import Database
+from otp_service.database.engine import Database
+from otp_service.services.operations import health
 from tests.support.processes import wait_for
 
 READY = {"database": "ok", "schema": "ok"}

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from otp_service.services import checks, deliveries, idempotency
-from otp_service.services.clients import Directory
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.clients import ApiKeyCache
+from otp_service.services.verifications import checks, pin_messages
 from otp_service.storage.tables import requests
 from tests.support.service import Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
@@ -90,7 +91,7 @@ async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: S
     to = new_number()
     body = {"to": to, "purpose": "signup"}
     fingerprint_of = json.dumps(["POST", "/v1/verifications", body], sort_keys=True).encode()
-    client = await Directory(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
+    client = await ApiKeyCache(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
     assert client is not None
     assert isinstance(await idempotency.claim(service.ctx, client.id, "k", fingerprint_of), idempotency.Claim)
     assert (await keyed(service.api, "k", to))[0] == 409
@@ -104,17 +105,17 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
     async with serving(database_url, vendor) as service:
         to = new_number()
         drafting, go_on = asyncio.Event(), asyncio.Event()
-        draft = deliveries.draft
+        draft = pin_messages.draft
 
-        async def waiting(*args: Any) -> deliveries.Draft:
+        async def waiting(*args: Any) -> pin_messages.RouteAttempt:
             drafting.set()
             await go_on.wait()
             return await draft(*args)
 
-        monkeypatch.setattr(deliveries, "draft", waiting)
+        monkeypatch.setattr(pin_messages, "draft", waiting)
         slow = asyncio.create_task(keyed(service.api, "k", to))
         await drafting.wait()
-        monkeypatch.setattr(deliveries, "draft", draft)
+        monkeypatch.setattr(pin_messages, "draft", draft)
         service.shift(12.1)
         assert (await keyed(service.api, "k", to))[0] == 201
         go_on.set()

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from otp_service.gateways.base import Inbound, NoReply
-from otp_service.services import inbound, outbox, rotation
+from otp_service.services.inbound import reader
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import rotation
 from otp_service.storage.tables import buckets, inbound_cursor, notifications, numbers, opt_outs
 from otp_service.vault import generate_key_entry
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, texts, try_opt_out
@@ -27,25 +29,25 @@ async def test_texts_act_in_the_order_in_which_they_were_sent(service: Service) 
     service.vendor.mos([(to, "STOP"), (other, "START"), (to, "START"), (other, "STOP")], callback=False)
     await look(service)
     assert (await source_of(service, to), await source_of(service, other)) == (None, "user")
-    assert not await inbound.poll(service.ctx)
+    assert not await reader.poll(service.ctx)
 
 
 async def test_the_list_is_read_only_when_it_is_time_or_a_callback_came(service: Service) -> None:
     await begin(service)
     to = new_number()
     service.vendor.mo(to, "STOP", callback=False)
-    await inbound.poll(service.ctx)
+    await reader.poll(service.ctx)
     service.shift(EVERY - 2)
-    await inbound.poll(service.ctx)
+    await reader.poll(service.ctx)
     assert await source_of(service, to) is None
     await hears(service, new_number(), "whatever")
     assert service.ctx.wakes.inbound.is_set()
-    await inbound.poll(service.ctx)
+    await reader.poll(service.ctx)
     assert await source_of(service, to) == "user"
     due_at = (await cursor(service))["due_at"]
     for _ in range(5):
         await hears(service, new_number(), "whatever")
-        await inbound.poll(service.ctx)
+        await reader.poll(service.ctx)
     assert due_at - EVERY + 1 <= (await cursor(service))["due_at"] <= due_at - EVERY + 1.5
 
 
@@ -88,7 +90,7 @@ async def test_a_process_that_dies_between_two_batches_leaves_the_rest_to_the_ne
         await begin(one)
         people = [new_number() for _ in range(230)]
         vendor.mos([(to, "HELP") for to in people], callback=False)
-        real, batches = inbound._apply_batch, 0
+        real, batches = reader._apply_batch, 0
 
         async def dies(*arguments: Any) -> bool:
             nonlocal batches
@@ -98,7 +100,7 @@ async def test_a_process_that_dies_between_two_batches_leaves_the_rest_to_the_ne
             return await real(*arguments)
 
         with monkeypatch.context() as patched:
-            patched.setattr(inbound, "_apply_batch", dies)
+            patched.setattr(reader, "_apply_batch", dies)
             with pytest.raises(asyncio.CancelledError):
                 await look(one)
         assert len(await rows(one, notifications)) == 100
@@ -120,7 +122,7 @@ async def test_what_a_batch_did_is_undone_with_its_cursor(
             raise RuntimeError
 
         with monkeypatch.context() as patched:
-            patched.setattr("otp_service.services.words.replies.queue_reply", breaks)
+            patched.setattr("otp_service.services.inbound.effects.replies.queue_reply", breaks)
             with pytest.raises(RuntimeError):
                 await look(service)
         assert await source_of(service, to) is None
@@ -136,7 +138,7 @@ async def test_two_replicas_that_read_at_once_do_nothing_twice(
         await begin(one)
         people = [new_number() for _ in range(160)]
         vendor.mos([(to, "HELP") for to in people], callback=False)
-        real = inbound._apply
+        real = reader._apply
         has_read, both = asyncio.Event(), asyncio.Barrier(2)
 
         async def together(*arguments: Any) -> None:
@@ -144,7 +146,7 @@ async def test_two_replicas_that_read_at_once_do_nothing_twice(
             await both.wait()
             await real(*arguments)
 
-        monkeypatch.setattr(inbound, "_apply", together)
+        monkeypatch.setattr(reader, "_apply", together)
         # The second one's clock is ahead: it begins although the first is under way.
         two.shift(20 * EVERY)
         async with asyncio.timeout(20):
@@ -165,7 +167,7 @@ async def test_of_many_replicas_one_reads(database_url: str, vendor: Vendor, mon
                 return await real(page, *rest)
 
             monkeypatch.setattr(service.ctx.gateway, "inbound", counted)
-        await asyncio.gather(*(inbound.poll(each.ctx) for each in (one, two) * 5))
+        await asyncio.gather(*(reader.poll(each.ctx) for each in (one, two) * 5))
         assert calls == [1]
 
 
@@ -231,7 +233,7 @@ async def test_after_a_long_look_the_next_one_comes_as_soon_as_ever(service: Ser
     to = new_number()
     service.vendor.mo(to, "STOP", callback=False)
     service.shift(EVERY)
-    await inbound.poll(service.ctx)
+    await reader.poll(service.ctx)
     assert await source_of(service, to) == "user"
 
 
@@ -335,14 +337,14 @@ async def test_a_first_look_that_was_cut_short_leaves_the_rest_as_history(
 ) -> None:
     async with serving(database_url, vendor) as service:
         vendor.mos([(new_number(), "HELP") for _ in range(120)], callback=False)
-        real = inbound._apply_batch
+        real = reader._apply_batch
 
         async def dies(*arguments: Any) -> bool:
             await real(*arguments)
             raise asyncio.CancelledError
 
         with monkeypatch.context() as patched:
-            patched.setattr(inbound, "_apply_batch", dies)
+            patched.setattr(reader, "_apply_batch", dies)
             with pytest.raises(asyncio.CancelledError):
                 await look(service)
         service.shift(60)

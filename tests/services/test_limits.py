@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from otp_service.config.policy import Failures
-from otp_service.services import limits
+from otp_service.services.limits import limits
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services import idempotency, notifications, outbox
-from otp_service.services.clients import Directory
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.clients import ApiKeyCache
+from otp_service.services.notifications import notifications, outbox
 from otp_service.storage import notifications as queue
 from otp_service.storage import numbers, tables
 from tests.support.notifications import get, opt_out, post, row
@@ -184,7 +185,7 @@ async def test_a_request_that_was_taken_over_queues_nothing(service: Service, mo
 async def test_a_request_that_died_before_its_commit_runs_anew(service: Service) -> None:
     to = new_number()
     fingerprint_of = json.dumps(["POST", "/v1/notifications", {"to": to, "text": "Hello"}], sort_keys=True).encode()
-    client = await Directory(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
+    client = await ApiKeyCache(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
     assert client is not None
     assert isinstance(await idempotency.claim(service.ctx, client.id, "k", fingerprint_of), idempotency.Claim)
     service.shift(12.1)

@@ -5,7 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services import outbox, retention, rotation
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention, rotation
 from otp_service.storage import numbers, tables
 from otp_service.vault import generate_key_entry
 from tests.support.notifications import get, opt_out, post, row

@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from otp_service import logs
-from otp_service.metrics import NOTIFICATIONS
-from otp_service.services import backoff, outbox, retention
+from otp_service.observability import logs
+from otp_service.observability.metrics import NOTIFICATIONS
+from otp_service.services.delivery import backoff
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention
 from otp_service.storage import notifications as queue
 from otp_service.storage import tables
 from tests.support.notifications import get, opt_out, post, row

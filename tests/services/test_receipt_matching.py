@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from otp_service.gateways.base import Receipt
-from otp_service.services import receipts
+from otp_service.services.delivery import receipts
 from otp_service.storage import tables
 from tests.support.receipts import config, receipt_of
 from tests.support.service import Service, new_number, serving

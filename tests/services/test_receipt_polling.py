@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from otp_service.gateways.base import Message
-from otp_service.services import outbox, receipts
-from otp_service.storage import receipts as stored
+from otp_service.services.delivery import receipts
+from otp_service.services.notifications import outbox
 from otp_service.storage import tables
+from otp_service.storage.verifications import receipts as stored
 from tests.support.receipts import BY_SMS, config
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor

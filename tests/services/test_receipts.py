@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from otp_service.gateways.base import Receipt
-from otp_service.services import message_ids, outbox, receipts
-from otp_service.services.early import MOST, EarlyReceipts
+from otp_service.services.delivery import message_ids, receipts
+from otp_service.services.delivery.early import MOST, EarlyReceipts
+from otp_service.services.notifications import outbox
 from otp_service.storage import tables
 from otp_service.vault import generate_key_entry
 from tests.support.receipts import BY_SMS, config, receipt_of, tell

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from otp_service.services import retention
+from otp_service.services.operations import retention
 from otp_service.storage import tables
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor

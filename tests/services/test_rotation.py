@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from otp_service.services import retention, rotation
+from otp_service.services.operations import retention, rotation
 from otp_service.vault import generate_key_entry
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from otp_service.gateways.base import Message, Outcome, Sent
-from otp_service.services import sending
+from otp_service.services.delivery import sending
 from tests.support.servers import bare_server, free_port
 from tests.support.service import CARRIER, new_number, serving
 from tests.support.vendor import Vendor

@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services import outbox, retention
-from otp_service.storage import sends, sweeps, tables, verifications
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention
+from otp_service.storage import sweeps, tables
+from otp_service.storage.verifications import sends, verifications
 from tests.services.test_retention import DAY, count
 from tests.support import old_rows
 from tests.support.notifications import post

@@ -4,11 +4,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services import limits
 from otp_service.services.context import session_digest
-from otp_service.storage import attempts
-from otp_service.storage.attempts import Matching, Spent
+from otp_service.services.limits import limits
 from otp_service.storage.tables import verifications
+from otp_service.storage.verifications import attempts
+from otp_service.storage.verifications.attempts import Matching, Spent
 from tests.support.service import NO_LIMITS, serving
 from tests.support.vendor import Vendor
 

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services import campaign, outbox, receipts, retention
+from otp_service.services.delivery import receipts
+from otp_service.services.notifications import outbox
+from otp_service.services.operations import retention
+from otp_service.services.opt_outs import campaign
 from otp_service.storage.tables import clients
 from tests.support import old_rows
 from tests.support.notifications import get, post

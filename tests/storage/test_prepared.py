@@ -5,22 +5,22 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from otp_service.database.compiled import Compiled
+from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
-from otp_service.storage.engine import Database
-from otp_service.storage.prepared import Prepared
 from otp_service.storage.tables import clients
 from tests.storage.test_engine import hang_up
 
-_ADD = Prepared(
+_ADD = Compiled(
     lambda _: (
         sa.insert(clients)
         .values(id=sa.bindparam("this", type_=sa.Text), name="name", created_at=sa.bindparam("now", type_=sa.Double))
         .returning(clients.c.id, clients.c.name, clients.c.created_at, clients.c.revoked_at.label("revoked"))
     )
 )
-_FORGET = Prepared(lambda _: sa.delete(clients).where(clients.c.id == sa.bindparam("this", type_=sa.Text)))
+_FORGET = Compiled(lambda _: sa.delete(clients).where(clients.c.id == sa.bindparam("this", type_=sa.Text)))
 
-_EVERY = Prepared(lambda _: sa.select(clients.c.id, clients.c.name))
+_EVERY = Compiled(lambda _: sa.select(clients.c.id, clients.c.name))
 
 
 async def test_a_row_has_the_names_of_the_statement(database_url: str) -> None:

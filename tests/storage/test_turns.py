@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database import sqlite_lock
+from otp_service.database.engine import Database
+from otp_service.database.sqlite_lock import WriteLock
 from otp_service.errors import Unavailable
-from otp_service.storage import turns
-from otp_service.storage.engine import Database
 from otp_service.storage.tables import clients
-from otp_service.storage.turns import Turns
 
 NOISE_SECONDS = 2.0
 
@@ -54,7 +54,7 @@ async def test_a_lock_that_somebody_holds_is_unavailable_for_all_who_wait(migrat
             begun = time.monotonic()
             done = await asyncio.gather(*(database.write(touch) for _ in range(30)), return_exceptions=True)
             assert [str(each) for each in done if isinstance(each, Unavailable)] == ["SQLITE_BUSY"] * 30
-            assert time.monotonic() - begun < 2 * turns.WAIT_SECONDS + NOISE_SECONDS
+            assert time.monotonic() - begun < 2 * sqlite_lock.WAIT_SECONDS + NOISE_SECONDS
         await database.write(touch)
     finally:
         database.close()
@@ -62,17 +62,17 @@ async def test_a_lock_that_somebody_holds_is_unavailable_for_all_who_wait(migrat
 
 def test_a_turn_belongs_to_one_and_comes_back(migrated: str) -> None:
     path = migrated.removeprefix("sqlite:///")
-    mine, theirs = Turns(path), Turns(path)
-    with mine.mine(), pytest.raises(Unavailable), theirs.mine():
+    mine, theirs = WriteLock(path), WriteLock(path)
+    with mine.held(), pytest.raises(Unavailable), theirs.held():
         pass
-    with theirs.mine():
+    with theirs.held():
         pass
     mine.close()
     theirs.close()
 
 
 def test_a_folder_that_is_not_there_is_unavailable() -> None:
-    with pytest.raises(Unavailable), Turns("/no/such/folder/otp.db").mine():
+    with pytest.raises(Unavailable), WriteLock("/no/such/folder/otp.db").held():
         pass
 
 
@@ -82,8 +82,8 @@ def test_the_file_belongs_to_whom_the_database_does(tmp_path: Path) -> None:
     database.chmod(0o660)
     if os.geteuid() == 0:
         os.chown(database, 12345, 12345)
-    taken = Turns(str(database))
-    with taken.mine():
+    taken = WriteLock(str(database))
+    with taken.held():
         made, its = Path(f"{database}-turn").stat(), database.stat()
     taken.close()
     assert (made.st_mode & 0o777, made.st_uid, made.st_gid) == (0o660, its.st_uid, its.st_gid)
@@ -97,7 +97,7 @@ async def test_two_processes_wait_for_a_foreign_lock_no_longer_than_one(migrated
             begun = time.monotonic()
             done = await asyncio.gather(*(each.write(touch) for each in databases), return_exceptions=True)
             assert [type(each) for each in done] == [Unavailable] * 3
-            assert time.monotonic() - begun < turns.WAIT_SECONDS * 1.4 + NOISE_SECONDS / 4
+            assert time.monotonic() - begun < sqlite_lock.WAIT_SECONDS * 1.4 + NOISE_SECONDS / 4
         for each in databases:
             await each.write(touch)
     finally:

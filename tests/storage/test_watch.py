@@ -14,12 +14,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database import connections, watchdog
+from otp_service.database.engine import Database
+from otp_service.database.postgres import STATEMENT_SECONDS
+from otp_service.database.watchdog import Watch
 from otp_service.errors import Unavailable
-from otp_service.jobs import Job
-from otp_service.storage import connections, watch
-from otp_service.storage.engine import Database
-from otp_service.storage.postgres import STATEMENT_SECONDS
-from otp_service.storage.watch import Watch
+from otp_service.threads import Job
 from tests.support import postgres
 
 NOISE_SECONDS = 1.0
@@ -57,12 +57,12 @@ async def test_a_frozen_server_is_given_up_within_a_second_and_heals(cluster: po
             asked = [database.read(ask), database.write(ask), database.write(ask, one_statement=True)] * 10
             answers = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(answer) for answer in answers] == [Unavailable] * 30
-            usual = watch.USUAL_SECONDS + watch.ANSWER_WITHIN_SECONDS
+            usual = watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS
             assert time.monotonic() - begun < usual + NOISE_SECONDS
             begun = time.monotonic()
             with pytest.raises(Unavailable):
                 await database.read(ask)
-            assert time.monotonic() - begun < watch.USUAL_SECONDS + NOISE_SECONDS / 2, "that is known now"
+            assert time.monotonic() - begun < watchdog.USUAL_SECONDS + NOISE_SECONDS / 2, "that is known now"
         finally:
             signal_all(cluster, signal.SIGCONT)
         async with asyncio.timeout(30):
@@ -91,7 +91,7 @@ async def test_connections_that_are_dead_are_replaced_although_the_server_answer
         try:
             begun = time.monotonic()
             asked = await asyncio.gather(*(database.read(ask) for _ in range(30)), return_exceptions=True)
-            assert time.monotonic() - begun < watch.LONGEST_SECONDS + 2 * NOISE_SECONDS
+            assert time.monotonic() - begun < watchdog.LONGEST_SECONDS + 2 * NOISE_SECONDS
             assert {type(answer) for answer in asked} <= {Unavailable, int}
             assert await asyncio.gather(*(database.read(ask) for _ in range(20))) == [7] * 20
         finally:
@@ -108,7 +108,7 @@ async def test_a_call_that_waits_for_a_lock_is_not_given_up(database_url: str) -
         with psycopg.connect(database_url) as other:
             other.execute("LOCK TABLE clients")
             waiting = asyncio.create_task(database.read(lambda tx: tx.scalar(sa.text("SELECT count(*) FROM clients"))))
-            await asyncio.wait({waiting}, timeout=2 * (watch.USUAL_SECONDS + watch.ANSWER_WITHIN_SECONDS))
+            await asyncio.wait({waiting}, timeout=2 * (watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS))
             assert not waiting.done()
         assert await waiting == 0
     finally:
@@ -162,7 +162,7 @@ async def test_where_others_are_answered_nobody_is_given_up() -> None:
     looks = Watch(hang, lambda: given_up.append(1))
     slow = Job.of(lambda: 2)
     looks.over(slow)
-    until = time.monotonic() + 3 * (watch.USUAL_SECONDS + watch.ANSWER_WITHIN_SECONDS)
+    until = time.monotonic() + 3 * (watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS)
     while time.monotonic() < until:
         other = Job.of(lambda: 1)
         looks.over(other)

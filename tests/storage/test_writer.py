@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database import sqlite_writer
+from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
-from otp_service.storage import writer
-from otp_service.storage.engine import Database
 from otp_service.storage.tables import clients
 
 
@@ -42,7 +42,7 @@ async def test_what_waits_together_shares_a_commit(migrated: str) -> None:
     with database_of(migrated) as database, commits_of(database) as commits:
         await asyncio.gather(*(database.write(lambda tx, n=n: tx.execute(adding(f"c{n}"))) for n in range(200)))  # type: ignore[misc]
         assert len(await database.read(names)) == 200
-        assert 200 / writer.MOST_TOGETHER <= len(commits) < 100
+        assert 200 / sqlite_writer.MOST_TOGETHER <= len(commits) < 100
 
 
 async def test_an_exception_undoes_its_own_work_alone(migrated: str) -> None:

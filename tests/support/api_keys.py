@@ -1,8 +1,8 @@
 """API keys of clients, made in the database as the command does."""
 
 from otp_service.clock import Clock
-from otp_service.services.clients import create
-from otp_service.storage.engine import Database
+from otp_service.database.engine import Database
+from otp_service.services.clients.clients import create
 
 
 async def new_key(database_url: str, name: str) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx
 import sqlalchemy as sa
 
+from otp_service.database.engine import Database
 from otp_service.storage import tables
-from otp_service.storage.engine import Database
 from tests.support.processes import Running, launched
 from tests.support.servers import free_port
 from tests.support.service import Api

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from otp_service.admission import Admission, Rank, Ticket
+from otp_service.hashing.admission import Admission, Rank, Ticket
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from otp_service.gateways.base import Inbound
-from otp_service.services import campaign, inbound
+from otp_service.services.inbound import reader
+from otp_service.services.opt_outs import campaign
 from tests.support.service import Api, Service
 
 HISTORY = "a text from before"
@@ -20,7 +21,7 @@ async def begin(service: Service) -> None:
 async def look(service: Service) -> None:
     """The next look at the list, whose time has come."""
     service.shift(service.ctx.policy.inbound.poll_every + 1)
-    await inbound.poll(service.ctx)
+    await reader.poll(service.ctx)
 
 
 async def texts(service: Service, to: str, *all_texts: str) -> None:
@@ -31,7 +32,7 @@ async def texts(service: Service, to: str, *all_texts: str) -> None:
 
 async def hears(service: Service, to: str, text: str) -> None:
     """A callback brings a text that the list does not show."""
-    await inbound.heard(service.ctx, Inbound(to, service.ctx.sender, text))
+    await reader.on_text(service.ctx, Inbound(to, service.ctx.sender, text))
 
 
 async def tells(service: Service) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from otp_service.gateways.base import Receipt
 from otp_service.gateways.ogangi.callbacks import read_callback
-from otp_service.services import callbacks
+from otp_service.services.inbound import callbacks
 from tests.support.service import AT_ONCE, NO_LIMITS, Service
 from tests.support.vendor import Vendor
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from otp_service.app import create_app
 from otp_service.config.policy import Policy
 from otp_service.config.settings import ServiceSettings
-from otp_service.services import clients
+from otp_service.services.clients import clients
 from otp_service.services.context import Context
 from otp_service.vault import generate_key_entry
 from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, SENDER, Vendor

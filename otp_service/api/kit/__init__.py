@@ -1,0 +1,1 @@
+"""What every handler shares: bodies, problems, OpenAPI, middleware."""

@@ -1,0 +1,75 @@
+"""Around every request: an id, one log line, metrics, and an answer also where something broke."""
+
+import itertools
+import secrets
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from otp_service.api.kit.problems import internal
+from otp_service.observability.metrics import REQUEST_SECONDS, REQUESTS
+
+log = structlog.get_logger("otp_service.api")
+
+_NOT_STORED = ("/v1/", "/v2/")
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class Observed:
+    """Pure ASGI. No path with values is logged or counted, but the template of the route that took the request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        # No secret, only unique: asking the system for random bytes each time would let other threads in between.
+        self._process = f"{secrets.token_hex(8)}-"
+        self._requests = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{self._process}{next(self._requests):x}"
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(scope, send, request_id)
+        begun = time.perf_counter()
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            log.error("request_broke", exc_info=True)
+            if not answer.status:
+                await internal()(scope, receive, answer.send)
+        self._note(scope, answer.status, time.perf_counter() - begun)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")  # Starlette's, once one has matched
+        template = route.path if route is not None else None
+        # Anything can stand in a method: only those that we serve become a label.
+        method = scope["method"] if template and status != 405 else "other"
+        REQUESTS.labels(template or "other", method, str(status)).inc()
+        REQUEST_SECONDS.labels(template or "other").observe(seconds)
+        level = "debug" if template in _QUIET else "info"
+        peer = scope["client"][0] if scope.get("client") else None
+        getattr(log, level)(
+            "request", method=method, route=template, status=status, ms=round(seconds * 1000, 1), peer=peer
+        )
+
+
+class _Answer:
+    """Adds the headers that every answer has, and remembers the status."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._send = send
+        self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        if scope["path"].startswith(_NOT_STORED):
+            self._headers.append((b"cache-control", b"no-store"))
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Passes a message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], *self._headers]}
+        await self._send(message)

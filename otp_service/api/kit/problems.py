@@ -1,0 +1,106 @@
+"""Errors as `application/problem+json` (RFC 9457): one table of codes, and the handlers that use it."""
+
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from otp_service.api.kit import rate_limits
+from otp_service.errors import Refusal, Unavailable
+
+STATUS = {
+    "malformed": 400,
+    "unauthorized": 401,
+    "country_not_allowed": 403,
+    "opted_out": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "mismatch": 409,
+    "not_pending": 409,
+    "no_sends_left": 409,
+    "user_opted_out": 409,
+    "idempotency_in_progress": 409,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid": 422,
+    "invalid_number": 422,
+    "idempotency_mismatch": 422,
+    "rate_limited": 429,
+    "internal": 500,
+    "gateway_failed": 502,
+    "overloaded": 503,
+    "unavailable": 503,
+}
+"""The HTTP status of every code."""
+
+MEDIA_TYPE = "application/problem+json"
+_OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
+
+
+def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
+    """The answer to a refused request, whose line in the log says why."""
+    structlog.contextvars.bind_contextvars(code=refusal.code)
+    if refusal.quota is not None:
+        structlog.contextvars.bind_contextvars(limit=refusal.quota.limit)
+    status = STATUS[refusal.code]
+    body: dict[str, Any] = {
+        "type": f"urn:otp-service:problem:{refusal.code}",
+        "title": refusal.code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": refusal.code,
+        "detail": refusal.detail,
+    }
+    headers = {**(headers or {}), **rate_limits.headers(refusal.quota)}
+    if refusal.errors:
+        body["errors"] = [{"field": wrong.field, "detail": wrong.detail} for wrong in refusal.errors]
+    if refusal.quota is not None:
+        body["limit"] = refusal.quota.limit
+    if refusal.verification_id is not None:
+        body["verification_id"] = refusal.verification_id
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(rate_limits.whole_seconds(refusal.retry_after))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def internal() -> Response:
+    """The answer where something broke that nobody foresaw."""
+    return problem(Refusal("internal", "Something broke in the service; the request id finds it in its log."))
+
+
+async def on_refusal(_: Request, error: Exception) -> Response:
+    """A refusal that a service raised."""
+    return problem(error) if isinstance(error, Refusal) else internal()
+
+
+async def on_unavailable(_: Request, __: Exception) -> Response:
+    """The database is away."""
+    return problem(Refusal("unavailable", "The service cannot reach its database; try again.", retry_after=1))
+
+
+async def on_http_exception(_: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself: an unknown path, a wrong method."""
+    if not isinstance(error, HTTPException) or error.status_code not in _OF_STARLETTE:
+        return internal()
+    headers = dict(error.headers or {})
+    detail = "There is no such path; /docs shows those that there are."
+    if error.status_code == 405:
+        detail = f"This path takes {headers.get('Allow', 'other methods')} alone."
+    return problem(Refusal(_OF_STARLETTE[error.status_code], detail), headers)
+
+
+async def on_disconnect(_: Request, __: Exception) -> Response:
+    """The caller hung up in the middle of the body: for the log and the metrics, nobody reads it."""
+    return problem(Refusal("malformed", "The body ended too early."))
+
+
+HANDLERS = {
+    Refusal: on_refusal,
+    Unavailable: on_unavailable,
+    HTTPException: on_http_exception,
+    ClientDisconnect: on_disconnect,
+}
+"""What Starlette calls for each kind of exception."""

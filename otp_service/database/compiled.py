@@ -1,0 +1,80 @@
+"""Statements of every request: compiled once, and run past SQLAlchemy, whose execution costs more than they do."""
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+
+
+class Compiled:
+    """A statement whose values are `bindparam`s of types that need no conversion: text, numbers.
+
+    `make`: the statement, in the words of a dialect. The columns of a row are its attributes.
+    """
+
+    def __init__(self, make: Callable[[Dialect], sa.ClauseElement]) -> None:
+        self._make = make
+        self._compiled: dict[str, _Compiled] = {}
+
+    def run(self, tx: Connection, given: Mapping[str, Any]) -> None:
+        """Of what returns nothing."""
+        self._rows(tx, given, most=0)
+
+    def first(self, tx: Connection, given: Mapping[str, Any]) -> Any:
+        """The first row; None where there is none."""
+        return next(iter(self._rows(tx, given, most=1)), None)
+
+    def all(self, tx: Connection, given: Mapping[str, Any]) -> list[Any]:
+        """Every row."""
+        return self._rows(tx, given, most=None)
+
+    def _rows(self, tx: Connection, given: Mapping[str, Any], *, most: int | None) -> list[Any]:
+        dialect = tx.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _Compiled(self._make(dialect), dialect)
+        cursor = tx.connection.cursor()
+        try:
+            cursor.execute(compiled.sql, compiled.values(given))
+            rows = [] if most == 0 else cursor.fetchall()
+        except dialect.loaded_dbapi.Error as error:
+            raise _translated(tx, cursor, error) from error
+        finally:
+            cursor.close()
+        return [compiled.row(*row) for row in rows[:most]]
+
+
+class _Compiled:
+    """`row`: makes a row of what the database returns."""
+
+    def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        self.sql: str = compiled.string
+        # A value that the statement needs and nobody gives is an error, and no NULL.
+        needed = {name for name, bound in compiled.binds.items() if bound.required}
+        self._fixed = {name: each for name, each in compiled.params.items() if name not in needed}
+        self._order: list[str] | None = compiled.positiontup
+        self.row = _row_of([str(column.name) for column in getattr(statement, "exported_columns", ())])
+
+    def values(self, given: Mapping[str, Any]) -> Any:
+        """The parameters as the driver takes them."""
+        values = {**self._fixed, **given}
+        return values if self._order is None else [values[name] for name in self._order]
+
+
+def _row_of(names: list[str]) -> Callable[..., Any]:
+    return namedtuple("Row", names)
+
+
+def _translated(tx: Connection, cursor: Any, error: Any) -> Exception:
+    """The driver's error as SQLAlchemy raises it; a connection that is lost leaves the pool."""
+    dialect = tx.dialect
+    lost = dialect.is_disconnect(error, tx.connection.dbapi_connection, cursor)
+    if lost:
+        tx.invalidate(error)
+    base = dialect.loaded_dbapi.Error
+    made: Exception = DBAPIError.instance(None, None, error, base, True, connection_invalidated=lost, dialect=dialect)
+    return made

@@ -1,0 +1,1 @@
+"""Argon2id hashes of PINs, computed in threads behind a bounded queue."""

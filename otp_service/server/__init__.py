@@ -1,0 +1,1 @@
+"""The web server's protocol with our bounds."""

@@ -1,0 +1,1 @@
+"""Client applications, their API keys and idempotency keys."""

@@ -1,0 +1,117 @@
+"""`Idempotency-Key`: one request, one effect, one answer, for 24 hours and per client."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Refusal
+from otp_service.services.context import Context
+from otp_service.storage import notifications, requests
+from otp_service.storage.verifications import sends
+
+KEPT_SECONDS = 86400.0
+DEAD_AFTER_SECONDS = 12.0
+ANSWER = "answer"
+"""What sealed answers are bound to."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """This request runs under the key, as long as nobody took it over."""
+
+    id: int
+    claimed_at: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The request was answered before."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The request died after its effect was committed: it is not repeated, what it left tells what is known."""
+
+    kind: Literal["verification", "notification"]
+    id: str
+
+
+async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -> Claim | Saved | Lost:
+    """Claims the key for this request. Refusals: `idempotency_mismatch`, `idempotency_in_progress`.
+
+    `fingerprint_of`: the request in one canonical form, without the PIN.
+    """
+    key_digest = hashlib.sha256(key.encode()).hexdigest()
+    fingerprint = ctx.vault.fingerprint(fingerprint_of)
+
+    def step(tx: Connection) -> Claim | Saved | Lost:
+        now = ctx.clock.now()
+        request_id = requests.claim(tx, client_id=client_id, key_digest=key_digest, fingerprint=fingerprint, now=now)
+        if request_id is not None:
+            return Claim(request_id, now)
+        row = requests.read(tx, client_id, key_digest)
+        if row is None:  # released in between
+            raise _in_progress(1.0)
+        if not ctx.vault.fingerprint_matches(row.fingerprint, fingerprint_of):
+            raise Refusal("idempotency_mismatch", "This Idempotency-Key was used for another request; use a new one.")
+        return _known(tx, ctx, row, now)
+
+    return await ctx.database.write(step)
+
+
+def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Saved | Lost:
+    if row.status is not None:
+        body = ctx.vault.open(ANSWER, row.sealed)
+        if body is None:
+            raise Refusal("idempotency_mismatch", "The saved answer cannot be read any more; use a new key.")
+        return Saved(row.status, body)
+    alive_for = row.claimed_at + DEAD_AFTER_SECONDS - now
+    if alive_for > 0:
+        raise _in_progress(alive_for)
+    lost = _left_by(tx, row.id)
+    if lost is not None:
+        return lost
+    if not requests.take_over(tx, row.id, claimed_at=row.claimed_at, now=now):
+        raise _in_progress(DEAD_AFTER_SECONDS)
+    # Once more, now that the first one cannot commit anything any more: it may have, in between.
+    return _left_by(tx, row.id) or Claim(row.id, now)
+
+
+def _left_by(tx: Connection, request_id: int) -> Lost | None:
+    verification_id = sends.verification_of_request(tx, request_id)
+    if verification_id is not None:
+        return Lost("verification", verification_id)
+    notification_id = notifications.of_request(tx, request_id)
+    return Lost("notification", notification_id) if notification_id is not None else None
+
+
+def _in_progress(wait: float) -> Refusal:
+    detail = "A request with this Idempotency-Key is still running; repeat it later."
+    return Refusal("idempotency_in_progress", detail, retry_after=wait)
+
+
+def hold(tx: Connection, claim: Claim | None) -> None:
+    """Before anything counts: a request that was taken over because it was too slow stops here."""
+    if claim is not None and not requests.hold(tx, claim.id, claim.claimed_at):
+        raise _in_progress(DEAD_AFTER_SECONDS)
+
+
+async def keep(ctx: Context, claim: Claim, status: int, body: bytes) -> None:
+    """Saves a 2xx answer, encrypted."""
+    sealed = ctx.vault.seal(ANSWER, body)
+
+    def step(tx: Connection) -> None:
+        requests.keep(tx, claim.id, claimed_at=claim.claimed_at, status=status, sealed=sealed)
+
+    await ctx.database.write(step)
+
+
+async def release(ctx: Context, claim: Claim) -> None:
+    """A refusal is not kept: the key is free again."""
+    await ctx.database.write(lambda tx: requests.release(tx, claim.id, claim.claimed_at))

@@ -1,0 +1,1 @@
+"""Sends of single messages and their receipts."""

@@ -1,0 +1,44 @@
+"""One message over one route: the only way out, behind the circuit breaker."""
+
+import time
+
+from otp_service.gateways.base import Message, Outcome, Sent
+from otp_service.observability.metrics import GATEWAY_SECONDS, SENDS
+from otp_service.services.context import Context
+
+CARRIER_ROUTES = frozenset({"pin", "sms"})
+LEAST_SECONDS = 1.0
+"""A call that has less time left is not made."""
+
+
+async def send(ctx: Context, route: str, message: Message, timeout: float, pin_length: int = 0) -> Sent:
+    """Sends over `pin`, `sms` or `mt` within `timeout` seconds. `pin_length`: of the PIN that the route `pin` makes.
+
+    An open breaker refuses without a call: `breaker_open`.
+    """
+    if not ctx.gateway_health.admits(route, ctx.clock.now()):
+        sent = Sent(Outcome.REFUSED, "breaker_open", passing=True)
+    else:
+        with GATEWAY_SECONDS.labels(route).time():
+            sent = await _connected(ctx, route, message, timeout, pin_length)
+        ctx.gateway_health.note(route, sent, ctx.clock.now())
+    SENDS.labels(route, sent.outcome.value).inc()
+    return sent
+
+
+async def _connected(ctx: Context, route: str, message: Message, timeout: float, pin_length: int) -> Sent:
+    """Once more where no connection was made, the one case in which surely nothing left."""
+    deadline = time.monotonic() + timeout
+    sent = await _call(ctx, route, message, timeout, pin_length)
+    left = deadline - time.monotonic()
+    if sent.reason != "not_connected" or left < LEAST_SECONDS:
+        return sent
+    return await _call(ctx, route, message, left, pin_length)
+
+
+async def _call(ctx: Context, route: str, message: Message, timeout: float, pin_length: int) -> Sent:
+    if route == "pin":
+        return await ctx.gateway.send_pin(message, pin_length, timeout)
+    if route == "sms":
+        return await ctx.gateway.send_sms(message, timeout)
+    return await ctx.gateway.send_mt(message, timeout)

@@ -1,0 +1,67 @@
+"""What a number has used up, and how an operator lifts it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from otp_service.clock import Clock
+from otp_service.config.policy import Failures
+from otp_service.database.engine import Database
+from otp_service.database.statements import AnyRow
+from otp_service.services.limits.limits import FAILURES, PAUSE, PER_NOTIFIED, PER_NUMBER
+from otp_service.storage import numbers
+from otp_service.storage.limits import buckets, failures
+from otp_service.vault import Vault
+
+OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One limit or wait of a number. `left`: sends or checks that are free now; `free_at`: when the next one is."""
+
+    limit: str
+    scope: str
+    left: int
+    free_at: float
+    checks: int | None = None
+
+
+async def show(database: Database, vault: Vault, clock: Clock, policy: Failures, e164: str) -> list[Budget]:
+    """Everything that is counted at a number."""
+
+    def step(tx: Connection) -> list[Budget]:
+        number_id = numbers.find(tx, vault.digests(e164))
+        return [] if number_id is None else _budgets(tx, number_id, policy, clock.now())
+
+    return await database.read(step)
+
+
+def _budgets(tx: Connection, number_id: int, policy: Failures, now: float) -> list[Budget]:
+    shown = []
+    for bucket in buckets.of_number(tx, number_id, OF_NUMBER):
+        limit, _, scope = bucket["key"].split(":", 2)
+        used = max(0.0, bucket["arrival"] - now)
+        left = int((bucket["tolerance"] - used + 1e-6) // bucket["interval"])
+        shown.append(Budget(limit, scope, left, max(now, bucket["arrival"] + bucket["interval"] - bucket["tolerance"])))
+    for row in failures.of_number(tx, number_id):
+        scope = f"{row.client_id}:{row.purpose}"
+        shown.append(Budget(FAILURES, scope, _checks_left(row, policy, now), max(now, row.waits_until), row.checks))
+    return shown
+
+
+def _checks_left(row: AnyRow, policy: Failures, now: float) -> int:
+    """Before the first wait what is free of it; after a wait one at a time."""
+    return max(policy.free - int(row.checks), int(row.waits_until <= now))
+
+
+async def clear(database: Database, vault: Vault, e164: str) -> int:
+    """Lifts every limit and wait of a number; how many there were."""
+
+    def step(tx: Connection) -> int:
+        number_id = numbers.find(tx, vault.digests(e164))
+        if number_id is None:
+            return 0
+        return buckets.clear_number(tx, number_id, OF_NUMBER) + failures.clear_number(tx, number_id)
+
+    return await database.write(step)

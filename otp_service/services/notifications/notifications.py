@@ -1,0 +1,205 @@
+"""Messages that are no PIN: checked, filled in and queued in one transaction; the outbox sends them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from otp_service import phone, texts
+from otp_service.database.statements import AnyRow
+from otp_service.errors import FieldError, Refusal
+from otp_service.observability.metrics import NOTIFICATIONS
+from otp_service.phone import PhoneNumber
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.context import Context
+from otp_service.services.limits import limits
+from otp_service.services.opt_outs.opt_outs import opted_out
+from otp_service.services.verifications.representation import NUMBER, open_number
+from otp_service.storage import notifications, numbers, opt_outs
+
+TEXT = "notification"
+"""What sealed texts are bound to."""
+MOST_SEGMENTS = 10
+_SHOWN_STATUS = {"sending": "queued"}
+"""Nobody outside needs to know that a process has it in hand."""
+
+
+@dataclass(frozen=True)
+class NotificationRequest:
+    """What a client asks for: either `text`, or `template` with its `values`. `to`: as it was written."""
+
+    client_id: str
+    to: str = field(repr=False)
+    text: str | None = field(default=None, repr=False)
+    template: str | None = None
+    values: Mapping[str, str] | None = field(default=None, repr=False)
+    locale: str | None = None
+    carrier: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Shapes and words: docs/api.md. Times are seconds since the epoch."""
+
+    id: str
+    status: str
+    reason: str | None
+    to: str | None = field(repr=False)
+    segments: int
+    template: str | None
+    reference: str | None
+    created_at: float
+    sent_at: float | None
+    route: str | None
+
+
+async def create(ctx: Context, request: NotificationRequest, claim: Claim | None = None) -> Notification:
+    """Queues a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
+    text = _text(ctx, request)
+    number = phone.parse(request.to)
+    phone.check_country(number, ctx.countries)
+    row = _new_row(ctx, number.e164, text, request.carrier) | {
+        "client_id": request.client_id,
+        "request_id": claim.id if claim else None,
+        "template": request.template,
+        "reference": request.reference,
+    }
+
+    def step(tx: Connection) -> float:
+        idempotency.hold(tx, claim)
+        now = ctx.clock.now()
+        number_id = _remembered(tx, ctx, number, now)
+        limits.take(tx, limits.of_notification(ctx, number_id), now)
+        _insert(tx, row, number_id, now)
+        return now
+
+    created_at = await ctx.database.write(step)
+    NOTIFICATIONS.labels("queued").inc()
+    ctx.wakes.outbox.set()
+    return _queued(row, number.e164, created_at)
+
+
+def queue_reply(tx: Connection, ctx: Context, *, number_id: int, e164: str, text: str, now: float) -> None:
+    """Queues an answer of our own to what a person texted, which no client sees, in the caller's transaction.
+
+    The caller holds the number's row, knows that it has not opted out, and wakes the outbox after the commit.
+    """
+    _insert(tx, _new_row(ctx, e164, text), number_id, now)
+
+
+async def read(ctx: Context, client_id: str, notification_id: str) -> Notification:
+    """A notification as it is now. Refusal: `not_found`."""
+    row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
+    if row is None:
+        raise not_found()
+    return _shown(ctx, row)
+
+
+def not_found() -> Refusal:
+    """The refusal of an id that is nobody's, or another client's."""
+    return Refusal("not_found", "There is no such notification.")
+
+
+def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
+    """The number's id; its row is held, so that an opt-out comes either before or after."""
+    number_id = numbers.remember(
+        tx,
+        digests=ctx.vault.digests(number.e164),
+        sealed=ctx.vault.seal(NUMBER, number.e164.encode()),
+        seen_until=now + ctx.policy.notifications.keep_trying,
+    )
+    if opt_outs.is_out(tx, number_id):
+        raise opted_out()
+    return number_id
+
+
+def _new_row(ctx: Context, e164: str, text: str, carrier: str | None = None) -> dict[str, Any]:
+    return {
+        "id": f"ntf_{secrets.token_urlsafe(16)}",
+        "number_masked": phone.mask(e164),
+        "status": "queued",
+        "segments": texts.segments(text),
+        "carrier": carrier or ctx.policy.carrier_for(e164) or ctx.default_carrier,
+        "text_sealed": ctx.vault.seal(TEXT, text.encode()),
+        "tries": 0,
+    }
+
+
+def _insert(tx: Connection, row: Mapping[str, Any], number_id: int, now: float) -> None:
+    notifications.insert(tx, {**row, "number_id": number_id, "created_at": now, "due_at": now})
+
+
+def _queued(row: Mapping[str, Any], e164: str, created_at: float) -> Notification:
+    return Notification(
+        id=row["id"],
+        status=row["status"],
+        reason=None,
+        to=e164,
+        segments=row["segments"],
+        template=row["template"],
+        reference=row["reference"],
+        created_at=created_at,
+        sent_at=None,
+        route=None,
+    )
+
+
+def _shown(ctx: Context, row: AnyRow) -> Notification:
+    return Notification(
+        id=row.id,
+        status=_SHOWN_STATUS.get(row.status, row.status),
+        reason=row.reason,
+        to=open_number(ctx.vault, row.sealed),
+        segments=row.segments,
+        template=row.template,
+        reference=row.reference,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        route=row.route,
+    )
+
+
+def _text(ctx: Context, request: NotificationRequest) -> str:
+    """The finished text. Refusal: `invalid`, naming the field that keeps it from being sent."""
+    if request.text is not None and request.template is not None:
+        raise _invalid("template", "Give either a text or a template.")
+    if request.text is None:
+        return _checked("values", _filled_in(ctx, request))
+    if request.values is not None:
+        raise _invalid("values", "They go with a template; a text is sent as it is.")
+    return _checked("text", request.text)
+
+
+def _filled_in(ctx: Context, request: NotificationRequest) -> str:
+    if request.template is None:
+        raise _invalid("text", "Give a text or a template.")
+    templates, default_locale = ctx.policy.notifications.templates, ctx.policy.notifications.default_locale
+    by_locale = templates.get(request.template)
+    if by_locale is None:
+        known = f"one of {', '.join(templates)}" if templates else "a template of the service, which has none"
+        raise _invalid("template", f"It should be {known}.")
+    found = texts.find(by_locale, request.locale) if request.locale else None
+    template = found or texts.find(by_locale, default_locale) or ""
+    values = request.values or {}
+    wanted = sorted(set(texts.fields(template)))
+    if sorted(values) != wanted:
+        raise _invalid("values", f"They should be exactly {', '.join(wanted)}." if wanted else "It takes none.")
+    return texts.fill_in(template, values)
+
+
+def _checked(name: str, text: str) -> str:
+    problem = texts.problem_with_message(text)
+    if problem is not None:
+        raise _invalid(name, f"The text {problem}.")
+    segments = texts.segments(text)
+    if segments > MOST_SEGMENTS:
+        raise _invalid(name, f"The text takes {segments} SMS; at most {MOST_SEGMENTS} are sent.")
+    return text
+
+
+def _invalid(name: str, detail: str) -> Refusal:
+    return Refusal("invalid", "A field is wrong; `errors` names it.", errors=[FieldError(name, detail)])

@@ -1,0 +1,125 @@
+"""What time does: stuck sends become unknown, late verifications expire, what is due is wiped.
+
+Any process sweeps whose turn it is, in small batches with pauses, so that requests hardly notice.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service.clock import Clock, elapsed
+from otp_service.database.engine import Database
+from otp_service.errors import Unavailable
+from otp_service.services.clients.idempotency import KEPT_SECONDS
+from otp_service.services.context import Context
+from otp_service.storage import clock as stored_clock
+from otp_service.storage import notifications, sweeps
+from otp_service.storage.verifications import sends, verifications
+
+log = structlog.get_logger("otp_service.retention")
+
+PERIOD_SECONDS = 5.0
+STUCK_AFTER_SECONDS = 15.0
+"""Longer than any request lives: 10 s of gateway and a full hash queue. Nothing younger is purged."""
+
+MOST_BATCHES = 20
+"""Of one sweep in one round: a year that is due at once must not keep the others waiting."""
+PAUSE = 1.0
+"""After a batch, as a share of what it took: the database is left alone half of the time."""
+
+Sweep = Callable[[Connection, float], int]
+
+
+async def sweep(ctx: Context) -> dict[str, int]:
+    """One round: how many rows each sweep touched, without those that had nothing to do."""
+    counts: dict[str, int] = {}
+    for name, work in _sweeps(ctx).items():
+        try:
+            counts[name] = await _batches(ctx, work)
+        except Unavailable:
+            raise
+        except Exception:  # one odd row must not keep everything else from being wiped
+            log.error("sweep_failed", sweep=name, exc_info=True)
+    return {name: count for name, count in counts.items() if count}
+
+
+def _sweeps(ctx: Context) -> dict[str, Sweep]:
+    keep = ctx.policy.retention
+    return {
+        "stuck": _abandon_stuck,
+        "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
+        "expired": sweeps.expire,
+        "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
+        "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),
+        "notifications_without_number": lambda tx, now: sweeps.forget_notified(tx, now - keep.number),
+        "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now - keep.number),
+        "limits": sweeps.purge_buckets,
+        "failures": lambda tx, now: sweeps.purge_failures(tx, now, now - keep.counters),
+        "campaign": lambda tx, now: sweeps.purge_fires(tx, now, now - keep.counters),
+        "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
+        "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
+        "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
+        "notifications": lambda tx, now: sweeps.purge_notifications(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
+    }
+
+
+async def _batches(ctx: Context, work: Sweep) -> int:
+    """Batch after batch, each in a transaction of its own, until nothing is left or others should have their turn."""
+    total = 0
+    for _ in range(MOST_BATCHES):
+        begun = elapsed()
+        count = await ctx.database.write(lambda tx: work(tx, ctx.clock.now()))
+        total += count
+        if count < sweeps.BATCH:
+            break
+        await asyncio.sleep((elapsed() - begun) * PAUSE)
+    return total
+
+
+def _abandon_stuck(tx: Connection, now: float) -> int:
+    """Their process died between the row and the answer: nobody knows, nothing is repeated."""
+    stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
+    for send in stuck:
+        if not sends.abandon(tx, send.id, now):
+            continue
+        verifications.delivered(
+            tx,
+            send.verification_id,
+            send.id,
+            status="unknown",
+            route=send.route,
+            at=now,
+            # The gateway's PIN died with the process: the person may ask for another at once.
+            resend_at=now if send.route == "pin" else None,
+        )
+    return len(stuck)
+
+
+async def round_of(ctx: Context) -> bool:
+    """Takes the database's time and sweeps; True: something is left to do at once."""
+    if not await ctx.database.anchor(ctx.clock):
+        return False  # nothing ends because of a time in doubt
+    if not await ctx.database.write(lambda tx: sweeps.take_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
+        return False
+    touched = await sweep(ctx)
+    if touched:
+        log.info("swept", **touched)
+    more = any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
+    if more:
+        await ctx.database.write(lambda tx: sweeps.pass_turn(tx, ctx.clock.now()))
+    return more
+
+
+async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
+    """Cancels whatever is pending, as after a restore from a backup; how many. Takes SQLite's time anew."""
+    await database.write(stored_clock.forget)  # it may be that of another machine
+    await database.anchor(clock)
+
+    def step(tx: Connection) -> int:
+        now = clock.now()
+        stored_clock.repair(tx, now)
+        return verifications.cancel_all_pending(tx, now, reason)
+
+    return await database.write(step)

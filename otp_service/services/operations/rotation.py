@@ -1,0 +1,131 @@
+"""Rotation of OTP_SECRET_KEYS: what is written under which key, and moving it to the first."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.engine import Database
+from otp_service.services.clients.idempotency import ANSWER
+from otp_service.services.notifications.notifications import TEXT
+from otp_service.services.verifications.representation import NUMBER
+from otp_service.storage import inbound_cursor, notifications, numbers, requests
+from otp_service.storage.verifications import sends, verifications
+from otp_service.vault import Vault
+
+BATCH = 200
+
+_Batch = Callable[..., tuple[Any, int]]
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """What still needs a key. `configured`: it is in OTP_SECRET_KEYS."""
+
+    key_id: str
+    configured: bool
+    indexes: bool
+    numbers: int
+    live_pins: int
+    answers: int
+    messages: int
+
+    @property
+    def needed(self) -> bool:
+        """Whether taking the key away loses something."""
+        return self.indexes or bool(self.numbers or self.live_pins or self.answers or self.messages)
+
+
+async def record_index_key(database: Database, vault: Vault) -> str:
+    """The key of the number index, written down at the first start."""
+
+    def step(tx: Connection) -> str:
+        numbers.record_index_key(tx, vault.writing_key_id)
+        return numbers.index_key(tx) or vault.writing_key_id
+
+    return await database.write(step)
+
+
+async def status(database: Database, vault: Vault) -> list[KeyUse]:
+    """Every key that is configured or still needed."""
+
+    def step(tx: Connection) -> list[KeyUse]:
+        index_key = numbers.index_key(tx)
+        counts = numbers.count_by_key(tx), sends.count_by_key(tx), requests.count_by_key(tx), _messages_by_key(tx)
+        known = dict.fromkeys([*vault.key_ids, *([index_key] if index_key else []), *chain(*counts)])
+        return [
+            KeyUse(key_id, key_id in vault.key_ids, key_id == index_key, *(count.get(key_id, 0) for count in counts))
+            for key_id in known
+        ]
+
+    return await database.read(step)
+
+
+def _messages_by_key(tx: Connection) -> dict[str, int]:
+    """Texts that wait, phrases, and the vendor's ids of messages, which are gone in a day or so; and the texts from
+    people that are known, which the next look at the list writes anew."""
+    counters = (
+        notifications.count_by_key,
+        sends.count_messages_by_key,
+        verifications.count_phrases_by_key,
+        inbound_cursor.count_by_key,
+    )
+    return dict(sum((Counter(counter(tx)) for counter in counters), Counter()))
+
+
+async def rewrap(database: Database, vault: Vault, progress: Callable[[int], None]) -> int:
+    """Re-indexes and re-encrypts under the first key what others wrote; how many values. `progress`: the number so far.
+
+    A number that retention has wiped keeps its index until its counters end: `status` shows it.
+    """
+    await database.write(lambda tx: _move_index(tx, vault))
+    done = 0
+    batches: tuple[_Batch, ...] = (_rewrap_numbers, _rewrap_answers, _rewrap_texts)
+    for batch in batches:
+        after, more = None, True
+        while more:
+            after, count = await database.write(partial(batch, vault=vault, after=after))
+            done, more = done + count, after is not None
+            progress(done)
+    return done
+
+
+def _move_index(tx: Connection, vault: Vault) -> None:
+    numbers.record_index_key(tx, vault.writing_key_id)
+    numbers.move_index_key(tx, vault.writing_key_id)
+
+
+def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None) -> tuple[int | None, int]:
+    """The last id of the batch (None: there is no more) and how many were moved."""
+    rows = numbers.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
+    moved = 0
+    for number_id, _, sealed in rows:
+        plain = vault.open(NUMBER, sealed)
+        if plain is not None:
+            digest = vault.digests(plain.decode())[vault.writing_key_id]
+            moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(NUMBER, plain))
+    return (rows[-1][0] if rows else None), moved
+
+
+def _rewrap_answers(tx: Connection, vault: Vault, after: int | None) -> tuple[int | None, int]:
+    rows = requests.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
+    moved = 0
+    for request_id, sealed in rows:
+        plain = vault.open(ANSWER, sealed)
+        if plain is not None:
+            moved += requests.rewrite(tx, request_id, sealed, vault.seal(ANSWER, plain))
+    return (rows[-1][0] if rows else None), moved
+
+
+def _rewrap_texts(tx: Connection, vault: Vault, after: str | None) -> tuple[str | None, int]:
+    rows = notifications.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
+    moved = 0
+    for notification_id, sealed in rows:
+        plain = vault.open(TEXT, sealed)
+        if plain is not None:
+            moved += notifications.rewrite(tx, notification_id, sealed, vault.seal(TEXT, plain))
+    return (rows[-1][0] if rows else None), moved

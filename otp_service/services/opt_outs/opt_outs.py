@@ -1,0 +1,152 @@
+"""Numbers that want nothing from us: an application says so, or takes it back; the person by SMS has the last word."""
+
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service import phone
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Refusal
+from otp_service.gateways.base import NoReply
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.context import Context
+from otp_service.services.verifications.representation import NUMBER
+from otp_service.storage import campaign_messages, notifications, numbers, opt_outs
+from otp_service.vault import Vault
+
+log = structlog.get_logger("otp_service.opt_outs")
+
+LOOKUP_SECONDS = 3.0
+"""What somebody who looks a number up waits for the gateway, at the most."""
+
+
+@dataclass(frozen=True)
+class OptOut:
+    """`source`: `user` or `client`, `since`: seconds since the epoch; both None while it takes messages."""
+
+    to: str = field(repr=False)
+    opted_out: bool
+    source: str | None
+    since: float | None
+
+
+@dataclass(frozen=True)
+class LookedUp(OptOut):
+    """`gateway_blacklisted`: whether the gateway itself blocks the number; None where it could not tell."""
+
+    gateway_blacklisted: bool | None
+
+
+async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
+    """Nothing goes to the number any more, of any client. Refusal: `invalid_number`."""
+    e164 = phone.parse(to).e164
+
+    def step(tx: Connection) -> AnyRow | None:
+        idempotency.hold(tx, claim)
+        now = ctx.clock.now()
+        number_id = remembered(tx, ctx.vault, e164, now)
+        if opt_outs.add(tx, number_id, client_id=client_id, now=now):
+            notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
+            _tell(tx, number_id, ctx.policy.campaign.stop, now)
+        return opt_outs.read(tx, number_id)
+
+    row = await ctx.database.write(step)
+    ctx.wakes.campaign.set()
+    log.info("opted_out", to=phone.mask(e164), source=row.source if row else None)
+    return _shown(e164, row)
+
+
+async def remove(ctx: Context, to: str, claim: Claim | None = None) -> OptOut:
+    """The number takes messages again. Refusals: `invalid_number`; `user_opted_out` after a STOP by SMS."""
+    e164 = phone.parse(to).e164
+
+    def step(tx: Connection) -> AnyRow | None:
+        idempotency.hold(tx, claim)
+        now = ctx.clock.now()
+        if numbers.find(tx, ctx.vault.digests(e164)) is None:
+            return None
+        number_id = remembered(tx, ctx.vault, e164, now)
+        if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
+            _tell(tx, number_id, ctx.policy.campaign.start, now)
+        elif opt_outs.is_out(tx, number_id):
+            raise Refusal("user_opted_out", "The person texted STOP; START by SMS lifts it, or an operator.")
+        return opt_outs.read(tx, number_id)
+
+    row = await ctx.database.write(step)
+    ctx.wakes.campaign.set()
+    log.info("opt_out_lifted", to=phone.mask(e164), source="client")
+    return _shown(e164, row)
+
+
+async def look_up(ctx: Context, to: str) -> LookedUp:
+    """What is known of a number, and what the gateway says. Refusal: `invalid_number`."""
+    e164 = phone.parse(to).e164
+    said = await ctx.gateway.is_blacklisted(e164, min(ctx.gateway_timeout, LOOKUP_SECONDS))
+    blocked = None if isinstance(said, NoReply) else said
+    ctx.gateway_health.note_read("isUserInBlackList", said.reason if isinstance(said, NoReply) else "ok")
+    found = await show(ctx.database, ctx.vault, e164)
+    return LookedUp(found.to, found.opted_out, found.source, found.since, blocked)
+
+
+async def show(database: Database, vault: Vault, e164: str) -> OptOut:
+    """What is known of a number here."""
+    return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, vault.digests(e164))))
+
+
+async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e164: str) -> bool:
+    """An operator lifts an opt-out, whoever said so; False where there is none. `keyword`: told to the platform."""
+
+    def step(tx: Connection) -> bool:
+        number_id = numbers.find(tx, vault.digests(e164))
+        if number_id is None or not opt_outs.is_out(tx, number_id):
+            return False
+        now = clock.now()
+        number_id = remembered(tx, vault, e164, now)
+        lifted = opt_outs.lift(tx, number_id, now=now)
+        if lifted:
+            _tell(tx, number_id, keyword, now)
+        return lifted
+
+    return await database.write(step)
+
+
+def opted_out(verification_id: str | None = None) -> Refusal:
+    """The refusal to send to a number that wants nothing. `verification_id`: of what was begun before it said so."""
+    detail = "This number wants no messages; nothing is sent to it."
+    return Refusal("opted_out", detail, verification_id=verification_id)
+
+
+def stop(tx: Connection, number_id: int, now: float) -> None:
+    """The person said STOP, which the platform knows. The caller holds the number's row."""
+    opt_outs.add_by_user(tx, number_id, now)
+    notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
+    campaign_messages.drop_waiting(tx, number_id)
+
+
+def start(tx: Connection, number_id: int, now: float, *, source: str | None = None) -> None:
+    """The person said START. `source`: lifts only an opt-out of theirs. The caller holds the number's row."""
+    opt_outs.lift(tx, number_id, now=now, source=source)
+    campaign_messages.drop_waiting(tx, number_id)
+    # A STOP that comes now must count, even if an earlier one of ours never came back.
+    campaign_messages.await_no_echo(tx, number_id, now)
+
+
+def remembered(tx: Connection, vault: Vault, e164: str, now: float) -> int:
+    """The number's id; its row is held until the commit, so that what is said of it comes in one order."""
+    sealed = vault.seal(NUMBER, e164.encode())
+    return numbers.remember(tx, digests=vault.digests(e164), sealed=sealed, seen_until=now)
+
+
+def _tell(tx: Connection, number_id: int, keyword: str, now: float) -> None:
+    if keyword:
+        campaign_messages.add(tx, number_id, keyword, now)
+
+
+def _shown(e164: str, row: AnyRow | None) -> OptOut:
+    if row is None or not row.opted_out:
+        return OptOut(e164, opted_out=False, source=None, since=None)
+    return OptOut(e164, opted_out=True, source=row.source, since=row.since)

@@ -1,0 +1,1 @@
+"""Start, resend, check, cancel and read verifications."""

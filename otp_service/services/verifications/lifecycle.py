@@ -1,0 +1,91 @@
+"""Verifications: canceled, read, and the whole story of one."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Refusal
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.idempotency import Claim
+from otp_service.services.context import Context
+from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage.verifications import events, sends, verifications
+
+
+@dataclass(frozen=True)
+class Event:
+    """`type`: created, send, receipt, check, inbound, or a final status.
+
+    `route`: of a send or a receipt; `result`: of these or a check; `detail`: of its cause.
+    """
+
+    at: float
+    type: str
+    route: str | None = None
+    result: str | None = None
+    detail: str | None = None
+    finished_at: float | None = None
+
+
+async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
+    """A client's verification. Refusal: `not_found`."""
+    row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
+    return represent(ctx, found(row))
+
+
+async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
+    """Ends a pending verification; also the second time. Refusals: `not_found`, `not_pending`."""
+
+    def step(tx: Connection) -> AnyRow:
+        idempotency.hold(tx, claim)
+        now = ctx.clock.now()
+        row = found(verifications.read(tx, client_id, verification_id))
+        ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now)
+        # The row was read before the update: only a second read tells how a race ended.
+        row = ended or found(verifications.read(tx, client_id, verification_id))
+        if row.status != "canceled":
+            raise Refusal("not_pending", "The verification is over; there is nothing to cancel.")
+        return row
+
+    row = await ctx.database.write(step)
+    return represent(ctx, row)
+
+
+async def list_events(ctx: Context, client_id: str, verification_id: str) -> list[Event]:
+    """Everything that happened, oldest first. Refusal: `not_found`."""
+
+    def step(tx: Connection) -> list[Event]:
+        row = found(verifications.read(tx, client_id, verification_id))
+        happened = [Event(row.created_at, "created", detail=row.purpose)]
+        happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
+        noted = events.of_verification(tx, verification_id)
+        happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in noted]
+        # Stable: the check that approved stands before the approval of the same moment.
+        return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
+
+    return await ctx.database.read(step)
+
+
+def _send(row: AnyRow) -> Event:
+    return Event(
+        row.started_at, "send", route=row.route, result=row.outcome, detail=row.reason, finished_at=row.finished_at
+    )
+
+
+def _final(row: AnyRow, now: float) -> list[Event]:
+    if row.status != "pending":
+        return [Event(row.ended_at, row.status, detail=row.reason)]
+    return [Event(row.expires_at, "expired")] if row.expires_at <= now else []
+
+
+def found(row: AnyRow | None) -> AnyRow:
+    """The row, or Refusal `not_found`."""
+    if row is None:
+        raise not_found()
+    return row
+
+
+def not_found() -> Refusal:
+    """Another client's id answers as one that never was."""
+    return Refusal("not_found", "There is no such verification.")

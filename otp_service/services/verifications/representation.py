@@ -1,0 +1,98 @@
+"""A verification as its own client sees it."""
+
+from dataclasses import dataclass, field
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Quota
+from otp_service.services.context import Context
+from otp_service.vault import Vault
+
+NUMBER = "number"
+"""What sealed numbers are bound to."""
+PHRASE = "phrase"
+"""What sealed phrases are bound to."""
+NOTHING_SENT = "none"
+"""The `delivery_status` of a verification that sends nothing."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How the newest message went. `status`: None where none is ever sent."""
+
+    status: str | None
+    route: str | None
+    sent_at: float | None
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """What the person should text us, and to which code."""
+
+    send_to: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Shapes and words: docs/api.md. Times are seconds since the epoch.
+
+    `quota`: what the call that sent its newest message left of the client's own limit, for that call's answer alone.
+    """
+
+    id: str
+    status: str
+    reason: str | None
+    purpose: str
+    to: str | None = field(repr=False)
+    pin_length: int
+    attempts_left: int
+    sends_left: int
+    created_at: float
+    expires_at: float
+    resend_at: float | None
+    delivery: Delivery
+    subject: str | None
+    reference: str | None
+    inbound: Inbound | None
+    quota: Quota | None = None
+
+
+def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
+    """The verification of a row with the columns `verifications.SHOWN`, as it is now: a late one is expired."""
+    late = row.status == "pending" and row.expires_at <= ctx.clock.now()
+    status = "expired" if late else row.status
+    sends_left = row.sends - row.sends_spent
+    return Verification(
+        id=row.id,
+        status=status,
+        reason=row.reason,
+        purpose=row.purpose,
+        to=open_number(ctx.vault, row.sealed),
+        pin_length=row.pin_length,
+        attempts_left=row.attempts - row.attempts_spent,
+        sends_left=sends_left,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        resend_at=row.resend_at if status == "pending" and sends_left > 0 else None,
+        delivery=_delivery(row),
+        subject=row.subject,
+        reference=row.reference,
+        inbound=_inbound(ctx, row) if status == "pending" else None,
+        quota=quota,
+    )
+
+
+def _delivery(row: AnyRow) -> Delivery:
+    status = row.delivery_status if row.delivery_status != NOTHING_SENT else None
+    return Delivery(status, row.delivery_route, row.delivery_at)
+
+
+def _inbound(ctx: Context, row: AnyRow) -> Inbound | None:
+    phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+    return Inbound(ctx.sender, phrase.decode()) if phrase is not None else None
+
+
+def open_number(vault: Vault, sealed: str | None) -> str | None:
+    """The number in E.164; None where retention wiped it or its key is gone."""
+    number = vault.open(NUMBER, sealed)
+    return number.decode() if number is not None else None

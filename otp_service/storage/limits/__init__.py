@@ -1,0 +1,1 @@
+"""Tables of rate limits and failure budgets."""

@@ -1,0 +1,99 @@
+"""The table `buckets`: GCRA limits (ITU-T I.371), taken all or none in one statement."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import insert_by
+from otp_service.storage.tables import buckets
+
+b = buckets.c
+
+
+@dataclass(frozen=True)
+class Take:
+    """One unit of one bucket: `burst` at once, then one every `interval` seconds."""
+
+    limit: str
+    key: str
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A unit that was taken. `arrival`: when the bucket, left alone, is full again."""
+
+    key: str
+    interval: float
+    arrival: float
+
+
+@cache
+def _taking(count: int) -> Compiled:
+    return Compiled(lambda dialect: _take(insert_by(dialect), count))
+
+
+def _take(insert: Callable[[sa.Table], Any], count: int) -> Any:
+    """Of so many buckets. Row 0 is bound as `key_0` and so on."""
+    now = sa.bindparam("now", type_=sa.Double)
+    columns = (b.key, b.arrival, b.interval, b.tolerance)
+    rows = [sa.select(*(sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns)) for row in range(count)]
+    new = insert(buckets).from_select(columns, sa.union_all(*rows))
+    start = sa.case((b.arrival > now, b.arrival), else_=now)
+    arrival = start + new.excluded.interval
+    return new.on_conflict_do_update(
+        index_elements=[b.key],
+        set_={"arrival": arrival, "interval": new.excluded.interval, "tolerance": new.excluded.tolerance},
+        # A microsecond of slack: sums of doubles do not come out even.
+        where=arrival <= now + new.excluded.tolerance + 1e-6,
+    ).returning(b.key, b.interval, b.arrival)
+
+
+def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
+    """Takes one unit of each bucket that has one. Fewer than asked: the caller rolls back.
+
+    `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
+    """
+    given: dict[str, Any] = {"now": now}
+    for row, t in enumerate(sorted(takes, key=lambda t: t.key)):  # one order for all: no deadlock
+        given |= {f"key_{row}": t.key, f"arrival_{row}": now + t.interval}
+        given |= {f"interval_{row}": t.interval, f"tolerance_{row}": t.interval * t.burst}
+    return [Taken(row.key, row.interval, row.arrival) for row in _taking(len(takes)).all(tx, given)]
+
+
+def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
+    """When each bucket has its next unit, in seconds since the epoch."""
+    statement = sa.select(b.key, b.arrival + b.interval - b.tolerance).where(b.key.in_(keys))
+    return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def give_back(tx: Connection, taken: Sequence[Taken], now: float) -> None:
+    """Returns what was taken and has not been refilled since."""
+    owed = {unit.key: min(unit.interval, unit.arrival - now) for unit in taken if unit.arrival > now}
+    if not owed:
+        return
+    # Locked in the order of `take`: one UPDATE alone would lock them in any order.
+    tx.execute(sa.select(b.key).where(b.key.in_(owed)).order_by(b.key).with_for_update())
+    tx.execute(sa.update(buckets).where(b.key.in_(owed)).values(arrival=b.arrival - sa.case(owed, value=b.key)))
+
+
+def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dict[str, Any]]:
+    """Every bucket of a number: key, arrival, interval, tolerance."""
+    return [dict(row) for row in tx.execute(sa.select(buckets).where(_of_number(number_id, limits))).mappings()]
+
+
+def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
+    """Forgets every bucket of a number; how many there were."""
+    mine = _of_number(number_id, limits)
+    tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
+    return tx.execute(sa.delete(buckets).where(mine)).rowcount
+
+
+def _of_number(number_id: int, limits: Sequence[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(*(b.key.startswith(f"{limit}:{number_id}:", autoescape=True) for limit in limits))

@@ -1,0 +1,43 @@
+"""The table `failures`: wrong checks in a row of (client, number, purpose), over all its verifications."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.storage.tables import failures
+
+f = failures.c
+
+
+def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> float:
+    """Until when the next check waits; 0 where nothing is counted."""
+    return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
+
+
+CLEAR = sa.delete(failures).where(
+    f.number_id == sa.bindparam("number", type_=f.number_id.type),
+    f.client_id == sa.bindparam("client", type_=sa.Text),
+    f.purpose == sa.bindparam("for_purpose", type_=sa.Text),
+)
+"""Of one (number, client, purpose)."""
+
+
+def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
+    """An approval: the number begins anew, for that client and purpose alone."""
+    tx.execute(CLEAR, {"number": number_id, "client": client_id, "for_purpose": purpose})
+
+
+def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:
+    """All rows of a number."""
+    return tx.execute(sa.select(failures).where(f.number_id == number_id).order_by(f.client_id, f.purpose)).all()
+
+
+def clear_number(tx: Connection, number_id: int) -> int:
+    """An operator lifts every wait of a number; how many rows there were."""
+    return tx.execute(sa.delete(failures).where(f.number_id == number_id)).rowcount
+
+
+def _of(client_id: str, number_id: int, purpose: str) -> sa.ColumnElement[bool]:
+    return sa.and_(f.number_id == number_id, f.client_id == client_id, f.purpose == purpose)

@@ -1,0 +1,1 @@
+"""Tables of a verification: its row, attempts, sends, events and receipts."""

@@ -1,0 +1,115 @@
+"""The table `sends`: one route tried for one message, written before the message leaves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import AnyRow, counts_by_key
+from otp_service.hashing.hasher import PinHash
+from otp_service.storage.tables import sends, verifications
+
+s = sends.c
+
+
+def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
+    """The columns as they are given by the same names."""
+    return {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in columns}
+
+
+_HASH = (s.pepper_key, s.pin_hash)
+_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, *_HASH)
+_INSERT = Compiled(lambda _: sa.insert(sends).values(**_NEW).returning(s.id))
+_DONE = _given(s.outcome, s.reason, s.finished_at, *_HASH, s.message_digest, s.message_sealed, s.poll_at)
+_FINISH = Compiled(lambda _: sa.update(sends).where(s.id == sa.bindparam("this", type_=s.id.type)).values(**_DONE))
+
+
+def insert(
+    tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
+) -> int:
+    """The id of the new row. `pin_hash`: of a PIN of ours, which verifies from now on."""
+    row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
+    return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
+
+
+def finish(
+    tx: Connection,
+    send_id: int,
+    *,
+    outcome: str,
+    reason: str,
+    now: float,
+    pin_hash: PinHash | None,
+    awaited: Mapping[str, Any],
+) -> None:
+    """The outcome is known, and with it which PIN counts: the gateway's, ours, or none.
+
+    `awaited`: the columns by which its receipt is found and asked for.
+    """
+    changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash)}
+    changes |= {"message_digest": None, "message_sealed": None, "poll_at": None, **awaited}
+    _FINISH.run(tx, {"this": send_id, **_named(changes)})
+
+
+def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
+    """Wipes the hashes that are older than the newest `live_pins` accepted sends."""
+    oldest_live = (
+        sa.select(s.id)
+        .where(s.verification_id == verification_id, s.outcome == "accepted")
+        .order_by(s.id.desc())
+        .limit(1)
+        .offset(live_pins - 1)
+        .scalar_subquery()
+    )
+    statement = sa.update(sends).where(
+        s.verification_id == verification_id, s.pin_hash.is_not(None), s.id < oldest_live
+    )
+    tx.execute(statement.values(_hash_columns(None)))
+
+
+def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
+    """All sends of a verification, oldest first."""
+    statement = sa.select(s.route, s.started_at, s.finished_at, s.outcome, s.reason)
+    return tx.execute(statement.where(s.verification_id == verification_id).order_by(s.id)).all()
+
+
+def verification_of_request(tx: Connection, request_id: int) -> str | None:
+    """The verification that a request sent for, if it came so far."""
+    return tx.scalar(sa.select(s.verification_id).where(s.request_id == request_id).limit(1))
+
+
+def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
+    """Sends without an outcome that began before then: their process died. Holds their verifications."""
+    statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
+    # In the order of the index of open ones: by id, SQLite would read the whole table.
+    oldest = statement.join(verifications, verifications.c.id == s.verification_id).order_by(s.started_at).limit(limit)
+    return tx.execute(oldest.with_for_update(of=verifications, skip_locked=True, key_share=True)).all()
+
+
+def abandon(tx: Connection, send_id: int, now: float) -> bool:
+    """Nobody will know the outcome; the PIN's hash stays as it is. False where it is known since."""
+    statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
+    return tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now)).rowcount == 1
+
+
+def count_by_key(tx: Connection) -> dict[str, int]:
+    """How many live PINs are peppered with each key id."""
+    statement = sa.select(s.pepper_key, sa.func.count()).where(s.pin_hash.is_not(None)).group_by(s.pepper_key)
+    return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def count_messages_by_key(tx: Connection) -> dict[str, int]:
+    """How many of the vendor's ids of messages are kept under each key id."""
+    return counts_by_key(tx, s.message_sealed, s.message_digest)
+
+
+def _hash_columns(pin_hash: PinHash | None) -> dict[str, str | None]:
+    if pin_hash is None:
+        return {"pepper_key": None, "pin_hash": None}
+    return {"pepper_key": pin_hash.pepper_key, "pin_hash": pin_hash.phc}

@@ -1,0 +1,218 @@
+"""The table `verifications`: one atomic statement per decision."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import AnyRow, counts_by_key, insert_by
+from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
+
+v = verifications.c
+
+_THIS = sa.bindparam("this", type_=sa.Text)
+_NOW = sa.bindparam("now", type_=sa.Double)
+
+_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
+
+SHOWN = (
+    v.id,
+    v.status,
+    v.reason,
+    v.purpose,
+    v.pin_length,
+    v.attempts,
+    v.attempts_spent,
+    v.sends,
+    v.sends_spent,
+    v.created_at,
+    v.expires_at,
+    v.resend_at,
+    v.ended_at,
+    v.delivery_status,
+    v.delivery_route,
+    v.delivery_at,
+    v.subject,
+    v.reference,
+    v.channel,
+    v.phrase_sealed,
+    _sealed.label("sealed"),
+)
+"""What the outside sees of a verification."""
+
+
+def _in_the_way() -> Any:
+    client, purpose, slot = (sa.bindparam(name, type_=sa.Text) for name in ("client", "for_purpose", "in_slot"))
+    same_slot = sa.and_(v.client_id == client, v.purpose == purpose, v.slot == slot, v.status == PENDING)
+    number = sa.bindparam("number", type_=v.number_id.type)
+    out = sa.select(opt_outs.c.opted_out).where(opt_outs.c.number_id == number).scalar_subquery()
+    waits = sa.select(failures.c.waits_until).where(
+        failures.c.number_id == number, failures.c.client_id == client, failures.c.purpose == purpose
+    )
+    one = sa.select(sa.literal(1).label("one")).subquery()
+    beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
+    return sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))
+
+
+_IN_THE_WAY = Compiled(lambda _: _in_the_way())
+
+
+def find_pending(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
+    """One row: the slot's pending verification (columns None where there is none).
+
+    With the number's `waits_until`, and whether it is `opted_out` (None: it never was).
+    """
+    given = {"client": client_id, "for_purpose": purpose, "in_slot": slot, "number": number_id}
+    return cast("AnyRow", _IN_THE_WAY.first(tx, given))
+
+
+@cache
+def _inserting(columns: frozenset[str]) -> Compiled:
+    row = {name: sa.bindparam(f"new_{name}", type_=v[name].type) for name in columns}
+    return Compiled(
+        lambda dialect: insert_by(dialect)(verifications).values(**row).on_conflict_do_nothing().returning(v.id)
+    )
+
+
+def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
+    """Adds a verification; False where another took its slot in the same moment."""
+    row = {f"new_{name}": value for name, value in values.items()}
+    return _inserting(frozenset(values)).first(tx, row) is not None
+
+
+def _reading() -> Any:
+    digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
+    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
+    statement = sa.select(*SHOWN, *beside, digest.label("digest"))
+    return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
+
+
+_READ = Compiled(lambda _: _reading())
+
+
+def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
+    """A client's verification, with what checks and resends ask for beside what is shown."""
+    return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
+
+
+_END = (
+    sa.update(verifications)
+    .where(v.id == _THIS, v.status == "pending", v.expires_at > _NOW)
+    .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
+    .returning(*SHOWN)
+)
+
+
+def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
+    """Moves a pending verification to a final status; None where it is not pending (any more) or late."""
+    return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
+
+
+def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
+    """Ends the pending verification that holds a slot: expired where it is late, else superseded."""
+    late = v.expires_at <= now
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id, v.status == "pending")
+        .values(
+            status=sa.case((late, "expired"), else_="canceled"),
+            reason=sa.case((late, None), else_="superseded"),
+            ended_at=sa.case((late, v.expires_at), else_=now),
+            phrase_sealed=None,
+        )
+    )
+    tx.execute(statement)
+
+
+def claim_resend(
+    tx: Connection, client_id: str, verification_id: str, *, now: float, resend_after: Sequence[int]
+) -> bool:
+    """Takes one of the sends left; False where the verification does not allow one now.
+
+    `resend_after`: seconds before the second send, the third, ...; the last one goes on.
+    """
+    # No wait leaves the time as it is: another process's clock can be a moment behind.
+    next_at = [now + seconds if seconds else v.resend_at for seconds in resend_after]
+    after = {sent: at for sent, at in enumerate(next_at) if sent > 0}
+    resend_at = sa.case(after, value=v.sends_spent, else_=next_at[-1]) if after else next_at[-1]
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
+        .where(v.attempts_spent < v.attempts, v.sends_spent < v.sends, v.resend_at <= now)
+        .values(sends_spent=v.sends_spent + 1, resend_at=resend_at)
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+@cache
+def _delivered(*, resend_at_moves: bool) -> Compiled:
+    return Compiled(lambda _: _deliver(resend_at_moves))
+
+
+def _deliver(resend_at_moves: bool) -> Any:
+    newest = ~_other_sends(_THIS, sends.c.id > sa.bindparam("send", type_=sends.c.id.type))
+    columns = [v.delivery_status, v.delivery_route, v.delivery_at, *([v.resend_at] if resend_at_moves else [])]
+    shown = {c.name: sa.case((newest, sa.bindparam(f"new_{c.name}", type_=c.type)), else_=c) for c in columns}
+    return sa.update(verifications).where(v.id == _THIS).values(**shown).returning(*SHOWN)
+
+
+def delivered(
+    tx: Connection, verification_id: str, send_id: int, *, status: str, route: str, at: float, resend_at: float | None
+) -> AnyRow:
+    """Shows how a send went, unless a newer one tells more; `resend_at` moves where the next send need not wait."""
+    given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
+    given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
+    return cast("AnyRow", _delivered(resend_at_moves=resend_at is not None).first(tx, given))
+
+
+def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
+    """Every route of a message was refused for sure: it costs nothing, and the next one need not wait.
+
+    Where there is no other message, the verification has failed.
+    """
+    newest = ~_other_sends(verification_id, sends.c.id > send_id)
+    only = ~_other_sends(verification_id, sends.c.id != send_id)
+    failed = sa.and_(v.status == "pending", only)
+    statement = (
+        sa.update(verifications)
+        .where(v.id == verification_id)
+        .values(
+            sends_spent=v.sends_spent - 1,
+            resend_at=sa.case((newest, now), else_=v.resend_at),
+            status=sa.case((failed, "failed"), else_=v.status),
+            reason=sa.case((failed, "gateway_failed"), else_=v.reason),
+            ended_at=sa.case((failed, now), else_=v.ended_at),
+            delivery_status=sa.case((only, "failed"), else_=v.delivery_status),
+            delivery_route=sa.case((only, route), else_=v.delivery_route),
+        )
+    )
+    tx.execute(statement)
+
+
+def _other_sends(verification_id: str | sa.BindParameter[str], which: sa.ColumnElement[bool]) -> sa.Exists:
+    """Whether the verification has such sends that were not refused for sure."""
+    not_refused = sends.c.outcome.is_distinct_from("refused")
+    return sa.exists().where(sends.c.verification_id == verification_id, which, not_refused)
+
+
+def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
+    """Cancels whatever is pending; returns how many."""
+    statement = sa.update(verifications).where(v.status == PENDING)
+    ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
+    return tx.execute(statement.values(ended)).rowcount
+
+
+def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow]:
+    """The pending verifications that a text from the number would approve."""
+    statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
+    statement = statement.join(numbers, numbers.c.id == v.number_id)
+    statement = statement.where(numbers.c.digest.in_(list(digests.values())))
+    return tx.execute(statement.where(v.status == "pending", v.channel == "inbound")).all()
+
+
+def count_phrases_by_key(tx: Connection) -> dict[str, int]:
+    """How many phrases that people should text are sealed under each key id."""
+    return counts_by_key(tx, v.phrase_sealed)
