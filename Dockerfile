@@ -33,7 +33,9 @@ RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheel
     && /opt/tools/bin/pip --python /opt/otp/bin/python install --no-index --no-deps /wheels/own/*.whl
 
 FROM ${BASE}
-ENV PATH=/opt/otp/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# GLIBC_TUNABLES: large pages for Argon2, and memory that is kept from one hash to the next.
+ENV PATH=/opt/otp/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=134217728:glibc.malloc.trim_threshold=1342177280
 COPY --from=build /opt/otp /opt/otp
 RUN install -d -o 10001 -g 10001 -m 0700 /data
 # For SQLite, mount a volume here; nothing but /data and /tmp is written.

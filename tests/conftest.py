@@ -11,6 +11,7 @@ import pytest
 from otp_service.database import migrate
 from otp_service.observability import logs
 from tests.support.fixtures import postgres_server
+from tests.support.hangs import end_process_after
 from tests.support.postgres import Server
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
@@ -18,20 +19,36 @@ from tests.support.vendor import Vendor, running_vendor
 __all__ = ["postgres_server"]
 
 
+RUN_SECONDS = 1800.0
+RUN_SECONDS_OF_ALL = 5400.0
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of tests/faults: docs/faults.md."""
-    parser.addoption("--faults", action="store_true", help="tests/faults in their long form: minutes, not seconds")
-    parser.addoption("--fault-seed", type=int, help="what they choose at random; the same seed gives the same plan")
+    """Add the options for the long tests and for repeating a run."""
+    parser.addoption("--all", action="store_true", help="run the long tests too, and tests/faults in their long form")
+    parser.addoption("--fault-seed", type=int, help="seed of the random choices in tests/faults")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for all processes: the workers of xdist inherit the environment."""
+    """Choose one seed for all processes, and end a run that hangs."""
+    # The workers of xdist inherit the environment.
     if config.option.fault_seed is None:
         config.option.fault_seed = int(os.environ.setdefault("FAULT_SEED", str(secrets.randbelow(10**6))))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        end_process_after(RUN_SECONDS_OF_ALL if config.option.all else RUN_SECONDS)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out, unless all are asked for."""
+    if config.option.all:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """So that a failure can be repeated."""
+    """Show the seed with which a failure can be repeated."""
     return f"faults: --fault-seed {config.option.fault_seed}"
 
 

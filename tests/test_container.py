@@ -40,6 +40,16 @@ def test_the_image_runs_unprivileged() -> None:
     assert "apt-get" not in final
 
 
+def test_the_image_tunes_the_allocator_as_run_does() -> None:
+    tunables = re.findall(
+        r"(?:GLIBC_TUNABLES|tuned)=(glibc\S+)$",
+        (ROOT / "Dockerfile").read_text() + (ROOT / "run").read_text(),
+        re.MULTILINE,
+    )
+    assert len(tunables) == 2
+    assert tunables[0] == tunables[1]
+
+
 def test_every_package_of_the_image_is_locked() -> None:
     text = (ROOT / "Dockerfile").read_text()
     for line in text.splitlines():

@@ -12,15 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SERVICE = """
-import signal, sys
+import os, signal, sys
 
 def main():
     print(sys.argv[1:], flush=True)
+    if "tunables" in sys.argv:
+        print(os.environ["GLIBC_TUNABLES"])
     if "wait" in sys.argv:
         signal.pause()
     return 3 if "fail" in sys.argv else 0
 """
-TOOLS = ("sh", "cat", "chmod", "cksum", "dirname", "mkdir", "mktemp", "rm")
+LOCK = "nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n"
+TOOLS = ("sh", "cat", "chmod", "cksum", "dirname", "mkdir", "mktemp", "mv", "rm")
 
 
 def _hear_interrupts() -> None:
@@ -76,7 +79,7 @@ def bare(tmp_path: Path) -> Copy:
         folder.mkdir(parents=True)
     shutil.copy(ROOT / "run", root)
     for lock in ("runtime.txt", "dev.txt"):
-        (root / "requirements" / lock).write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
+        (root / "requirements" / lock).write_text(LOCK)
     (root / "otp_service" / "__init__.py").touch()
     (root / "otp_service" / "cli.py").write_text(SERVICE)
     for tool in TOOLS:
@@ -209,7 +212,7 @@ def test_it_installs_once(copy: Copy) -> None:
     assert copy.installed() == ["runtime.txt"]
 
 
-def test_a_changed_lock_is_installed_anew(copy: Copy) -> None:
+def test_a_changed_lock_replaces_the_environment(copy: Copy) -> None:
     copy.run("serve")
     left = copy.root / ".venv" / "bin" / "left"
     left.touch()
@@ -217,6 +220,31 @@ def test_a_changed_lock_is_installed_anew(copy: Copy) -> None:
     copy.run("serve")
     assert copy.installed() == ["runtime.txt", "runtime.txt"]
     assert not left.exists()
+
+
+def test_an_environment_in_use_stays_until_its_successor_is_complete(copy: Copy) -> None:
+    copy.run("serve")
+    (copy.root / "requirements" / "runtime.txt").write_text("other==1.0\n")
+    copy.tool("uv", f'[ "$1" = --version ] || "{copy.root}/.venv/bin/otp-service" while installing >"{copy.bin}/said"')
+    assert copy.run("serve")[:2] == (0, "['serve']\n")
+    assert (copy.bin / "said").read_text() == "['while', 'installing']\n"
+    assert [path.name for path in sorted(copy.root.glob(".venv*"))] == [".venv", ".venv.lock"]
+
+
+def test_an_environment_whose_successor_cannot_be_installed_stays(copy: Copy) -> None:
+    copy.run("serve")
+    (copy.root / "requirements" / "runtime.txt").write_text("other==1.0\n")
+    copy.tool("uv", "exit 1")
+    (copy.bin / "pip.py").write_text("import sys; sys.exit('install' in sys.argv)")
+    assert copy.run("serve", PYTHONPATH=str(copy.bin))[0] == 1
+    (copy.root / "requirements" / "runtime.txt").write_text(LOCK)
+    assert copy.run("serve")[:2] == (0, "['serve']\n")
+
+
+def test_installed_scripts_name_the_final_environment(copy: Copy) -> None:
+    copy.tool("uv", f'[ "$1" = --version ] || echo "#!{copy.root}/.venv.new/bin/python" >"{copy.root}/.venv.new/bin/x"')
+    copy.run("serve")
+    assert (copy.root / ".venv" / "bin" / "x").read_text() == f"#!{copy.root}/.venv/bin/python\n"
 
 
 def test_a_half_finished_environment_is_made_anew(copy: Copy) -> None:
@@ -246,13 +274,30 @@ def test_the_tools_for_tests_are_added_and_serve_for_both(copy: Copy) -> None:
     assert kept.exists()
 
 
-def test_what_follows_test_goes_to_pytest_and_long_tests_do_not_count_as_hung(copy: Copy) -> None:
+def test_what_follows_test_goes_to_pytest(copy: Copy) -> None:
     (copy.bin / "pytest.py").write_text("import sys; print(sys.argv[1:])")
-    elsewhere = {"PYTHONPATH": str(copy.bin)}
-    assert copy.run("test", "-q", **elsewhere)[1] == "['-q']\n"
-    assert (
-        copy.run("test", "--faults", "-q", **elsewhere)[1] == "['-o', 'faulthandler_timeout=900', '--faults', '-q']\n"
-    )
+    assert copy.run("test", "-q", PYTHONPATH=str(copy.bin))[1] == "['-q']\n"
+
+
+@pytest.mark.parametrize(("pytest_code", "report_code", "code"), [(0, 0, 0), (3, 0, 3), (0, 2, 1)])
+def test_all_measures_coverage_and_fails_if_tests_or_coverage_fail(
+    copy: Copy, pytest_code: int, report_code: int, code: int
+) -> None:
+    codes = {"run": pytest_code, "report": report_code}
+    (copy.bin / "coverage.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({codes}.get(sys.argv[1], 0))")
+    ended, out, _ = copy.run("test", "--all", "-q", PYTHONPATH=str(copy.bin))
+    assert ended == code
+    assert out.splitlines() == [
+        "erase",
+        "run -m pytest -o faulthandler_timeout=900 --all -q",
+        "combine --quiet",
+        "report",
+    ]
+
+
+def test_the_service_runs_with_the_allocator_tuned_unless_the_user_did(copy: Copy) -> None:
+    assert "glibc.malloc.hugetlb=1:" in copy.run("tunables")[1]
+    assert copy.run("tunables", GLIBC_TUNABLES="mine")[1].splitlines()[1] == "mine"
 
 
 def test_two_at_once_install_once(copy: Copy) -> None:
@@ -262,8 +307,7 @@ def test_two_at_once_install_once(copy: Copy) -> None:
 
 
 def test_the_lock_of_one_that_was_killed_is_free(copy: Copy) -> None:
-    (copy.root / ".venv").mkdir()
-    (copy.root / ".venv" / ".run-lock").touch()
+    (copy.root / ".venv.lock").touch()
     assert copy.run("serve")[0] == 0
 
 
@@ -274,6 +318,24 @@ def test_signals_reach_the_service(copy: Copy, signal_sent: signal.Signals) -> N
         assert process.stdout.readline() == "['wait']\n"
         process.send_signal(signal_sent)
     assert process.returncode == -signal_sent
+
+
+@pytest.mark.long
+def test_a_run_whose_worker_dies_fails_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "test_dies.py").write_text("import os\n\ndef test_dies(): os._exit(1)\n\ndef test_next(): pass\n")
+    (tmp_path / "test_lives.py").write_text("def test_lives(): pass\n")
+    pytest_here = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
+    done = subprocess.run([*pytest_here, str(tmp_path)], capture_output=True, text=True)
+    assert "test_dies.py::test_dies" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_run_that_hangs_ends_and_shows_where() -> None:
+    hanging = "import time\nfrom tests.support.hangs import end_process_after\nend_process_after(0.1)\ntime.sleep(3600)"
+    done = subprocess.run([sys.executable, "-c", hanging], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "has not ended within" in done.stderr
+    assert 'File "<string>", line 4' in done.stderr
 
 
 @pytest.mark.parametrize("script", ["run", ".ci/run"])

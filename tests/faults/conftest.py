@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """In the short form the dearest tests run on one database each, which the seed chooses."""
     options = metafunc.config.option
     dear = metafunc.module.__name__.rpartition(".")[2] in DEAR
-    if dear and not options.faults and "database_url" in metafunc.fixturenames:
+    if dear and not options.all and "database_url" in metafunc.fixturenames:
         chosen = random.Random(f"{options.fault_seed} {metafunc.function.__name__}").choice(["sqlite", "postgresql"])
         metafunc.definition.add_marker(pytest.mark.parametrize("database_url", [chosen], indirect=True))
 
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def long_form(request: pytest.FixtureRequest) -> bool:
     """Whether there are minutes, not seconds."""
-    return bool(request.config.option.faults)
+    return bool(request.config.option.all)
 
 
 @pytest.fixture
