@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOLD_TWO = "from otp_service import metrics; metrics.HASH_QUEUE.set(2); print('set', flush=True); input()"
 RENDER = "from otp_service import metrics; print(metrics.render().decode())"
 

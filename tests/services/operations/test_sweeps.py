@@ -13,7 +13,7 @@ from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.storage import sweeps, tables
 from otp_service.storage.verifications import sends, verifications
-from tests.services.test_retention import DAY, count
+from tests.services.operations.test_retention import DAY, count
 from tests.support import old_rows
 from tests.support.notifications import post
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong

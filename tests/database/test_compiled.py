@@ -9,7 +9,7 @@ from otp_service.database.compiled import Compiled
 from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.storage.tables import clients
-from tests.storage.test_engine import hang_up
+from tests.database.test_engine import hang_up
 
 _ADD = Compiled(
     lambda _: (
