@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOLD_TWO = "from otp_service import metrics; metrics.HASH_QUEUE.set(2); print('set', flush=True); input()"
-RENDER = "from otp_service import metrics; print(metrics.render().decode())"
+HOLD_TWO = "from otp_service.observability import metrics; metrics.HASH_QUEUE.set(2); print('set', flush=True); input()"
+RENDER = "from otp_service.observability import metrics; print(metrics.render().decode())"
 
 
 @pytest.fixture
