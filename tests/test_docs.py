@@ -120,6 +120,12 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
             assert not anchor or anchor in anchors_of(target), link
 
 
+@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_named_in_backticks_exists(page: Path) -> None:
+    named = re.findall(r"`((?:tests|otp_service|migrations|benchmarks)/[\w/.]+\.py)`", page.read_text())
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of the page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
