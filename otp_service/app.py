@@ -28,6 +28,7 @@ from otp_service.services.inbound import reader
 from otp_service.services.loops import Loop, Wakes
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention, rotation
+from otp_service.services.operations.clock import synchronize
 from otp_service.services.opt_outs import campaign
 from otp_service.vault import Vault
 
@@ -108,7 +109,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     ctx: Context = app.state.context
     # A process that comes up while the database is away serves 503 and heals, instead of ending the others with it.
     with suppress(Unavailable):
-        await ctx.database.anchor(ctx.clock)
+        await synchronize(ctx.database, ctx.clock)
         await rotation.record_index_key(ctx.database, ctx.vault)
     async with loops.running(app.state.loops):
         yield

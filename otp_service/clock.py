@@ -15,11 +15,12 @@ def elapsed() -> float:
 class Clock:
     """Seconds since the epoch.
 
-    The anchor is the machine's clock at start, or the database server's, measured again and again.
+    Until it is synchronized with the database, it is the machine's clock at start.
     """
 
     def __init__(self) -> None:
         self._anchor = time.time() - elapsed()
+        self._is_set = False
         self.offset = 0.0
         """Seconds added to every answer; tests shift it."""
 
@@ -28,8 +29,14 @@ class Clock:
         return elapsed() + self._anchor + self.offset
 
     def anchor_to(self, server_time: float, measured_at: float) -> None:
-        """The server said `server_time` when `elapsed()` was `measured_at`."""
+        """Set the clock: it was `server_time` when `elapsed()` was `measured_at`."""
         self._anchor = server_time - measured_at
+        self._is_set = True
+
+    @property
+    def anchor(self) -> float | None:
+        """What is added to `elapsed()`; None until the clock was set."""
+        return self._anchor if self._is_set else None
 
     def wall_difference(self) -> float:
         """Seconds by which the machine's wall clock is ahead of this one."""

@@ -54,7 +54,6 @@ def imports_of(module: str) -> Iterator[str]:
 
 IMPORTS = [(module, name) for module in FILES for name in imports_of(module) if name != module]
 OURS = [found for found in IMPORTS if found[1] in FILES]
-OURS.remove(("otp_service.database.engine", "otp_service.storage.clock"))  # until the clock of SQLite has moved
 
 
 def test_a_package_imports_only_lower_ones() -> None:

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from otp_service.clock import Clock, rfc3339
+from otp_service.services.operations.clock import synchronize
 from tests.support.service import Service
 
 
@@ -20,7 +21,7 @@ def test_a_jump_of_the_wall_clock_moves_nothing(monkeypatch: pytest.MonkeyPatch)
 async def test_the_time_is_the_databases(service: Service) -> None:
     clock = service.ctx.clock
     clock.anchor_to(0.0, 0.0)
-    await service.ctx.database.anchor(clock)
+    await synchronize(service.ctx.database, clock)
     assert clock.now() == pytest.approx(time.time(), abs=5)
 
 

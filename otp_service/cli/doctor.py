@@ -18,6 +18,7 @@ from otp_service.hashing.hasher import PinHasher
 from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
 from otp_service.services.operations import health, rotation
+from otp_service.services.operations.clock import synchronize
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25
@@ -131,7 +132,7 @@ async def _secret_keys(ctx: Context) -> Finding:
 
 
 async def _clock(ctx: Context) -> Finding:
-    await ctx.database.anchor(ctx.clock)
+    await synchronize(ctx.database, ctx.clock)
     ahead = ctx.clock.wall_difference()
     detail = f"{ahead:+.3f} s from the database's"
     if abs(ahead) <= MOST_SKEW_SECONDS:

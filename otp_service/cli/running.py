@@ -18,6 +18,7 @@ from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
 from otp_service.services.clients.clients import ClientError
+from otp_service.services.operations.clock import synchronize
 from otp_service.storage import schema
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
         try:
             if problem := schema_problem(await database.read(schema.revision)):
                 raise Problems([problem])
-            await database.anchor(clock)
+            await synchronize(database, clock)
             return await work(database, clock)
         finally:
             database.close()

@@ -4,32 +4,26 @@ SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, 
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from otp_service.clock import Clock, elapsed
 from otp_service.database import sqlite
 from otp_service.database.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
 from otp_service.database.sqlite_writer import Writer
 from otp_service.database.watchdog import PATIENT_SECONDS, Watch
 from otp_service.errors import Unavailable
-from otp_service.storage import clock
 from otp_service.threads import Job, Threads
 
 T = TypeVar("T")
 
 MOST_TRIES = 3
 _DEADLOCK = "40P01"
-MOST_ANCHOR_SECONDS = 0.5
-"""The server's time is half of this off at the most."""
 
 
 class Database:
@@ -45,7 +39,6 @@ class Database:
         self._one_statement_engine = self.engine.execution_options(otp_one_statement=True)
         self._writer = Writer(self.engine) if self.is_sqlite else None
         self._threads = self._new_threads()
-        self._anchor: float | None = None
         # SQLite is in this process: there is nothing that could not answer.
         self._watch = None if self.is_sqlite else self._bounded(patient)
 
@@ -92,29 +85,6 @@ class Database:
         self._threads = self._new_threads()
         self._threads.take_over(former)
         former.end(then=pool.dispose)
-
-    async def anchor(self, clock: Clock) -> bool:
-        """Takes the server's time on PostgreSQL, so that no replica's own clock matters; False: it took too long to
-        say when that was, and the clock stays as it is. On SQLite the time that the processes of the machine share."""
-        if self.is_sqlite:
-            self._anchor = await self.write(self._keep_time)
-            clock.anchor_to(self._anchor, 0.0)
-            return True
-
-        def ask(tx: Connection) -> tuple[float, float, float]:
-            tx.execute(sa.text("SELECT 1"))  # the connection is there, the transaction has begun
-            asked_at = elapsed()
-            server_time = tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())"))
-            return float(server_time), asked_at, elapsed()
-
-        server_time, asked_at, answered_at = await self.read(ask)
-        if answered_at - asked_at > MOST_ANCHOR_SECONDS:
-            return False
-        clock.anchor_to(server_time, (asked_at + answered_at) / 2)
-        return True
-
-    def _keep_time(self, tx: Connection) -> float:
-        return clock.keep(tx, of_boot=clock.boot(), wall=time.time(), elapsed=elapsed(), mine=self._anchor)
 
     def close(self) -> None:
         """Ends the threads when what they have is done, and closes the connections."""

@@ -1,7 +1,8 @@
-"""The table `timekeeping`: SQLite's time, the same for every process of the machine, and never before what it was.
+"""The database's time: PostgreSQL's own, and for SQLite the table `timekeeping`.
 
-The wall clock counts once after each boot; from then on elapsed time does, which all processes share. So a wall clock
-that is set back, or two processes that started either side of such a jump, let no PIN live longer.
+On SQLite all processes of the machine share one time, which never goes back. The wall clock is read once after each
+boot; after that elapsed time counts, which all processes share. So no PIN lives longer because the wall clock was set
+back, or because two processes started before and after such a jump.
 """
 
 from contextlib import suppress
@@ -18,17 +19,22 @@ _ONLY = 1
 
 
 def boot() -> str | None:
-    """What elapsed time is counted from: this boot of this machine; None where the system does not tell."""
+    """Return what elapsed time is counted from: this boot of this machine. None if the system does not say."""
     with suppress(OSError):
         namespace = Path("/proc/self/ns/time").readlink()  # a container can have an elapsed time of its own
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {namespace}"
     return None
 
 
-def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float, mine: float | None = None) -> float:
-    """The anchor: what to add to the elapsed seconds. Notes how late it is.
+def server_time(tx: Connection) -> float:
+    """Return PostgreSQL's time, in seconds since the epoch."""
+    return float(tx.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")) or 0.0)
 
-    `mine`: the process's own, which counts where the system does not tell the boot.
+
+def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float, mine: float | None = None) -> float:
+    """Return the anchor, which is what to add to the elapsed seconds, and record the present time.
+
+    `mine` is this process's anchor so far. It counts if the system does not identify the boot.
     """
     row = tx.execute(sa.select(t.boot, t.anchor, t.seen)).first()
     if row is not None and of_boot is not None and row.boot == of_boot:
@@ -44,16 +50,16 @@ def keep(tx: Connection, *, of_boot: str | None, wall: float, elapsed: float, mi
 
 
 def forget(tx: Connection) -> None:
-    """The next process takes the time anew, from the wall clock."""
+    """Forget the time: the next process reads the wall clock again."""
     tx.execute(sa.delete(timekeeping))
 
 
 def repair(tx: Connection, now: float) -> None:
-    """Mends what was noted while the time was ahead of `now`: turns that come too late, waits that last too long."""
+    """Repair what was recorded while the time was ahead of `now`: late turns, long waits."""
     for table in (sweep_turn, inbound_cursor):
         tx.execute(sa.update(table).where(table.c.due_at > now).values(due_at=now))
     f, b = failures.c, buckets.c
     shorter = {"waits_until": f.waits_until - (f.last_at - now), "last_at": now}
     tx.execute(sa.update(failures).where(f.last_at > now).values(shorter))
-    # No bucket that was filled in time is empty for longer.
+    # A bucket filled before `now` is full again by then.
     tx.execute(sa.delete(buckets).where(b.arrival > now + b.tolerance + b.interval))

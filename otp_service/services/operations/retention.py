@@ -14,6 +14,7 @@ from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS
 from otp_service.services.context import Context
+from otp_service.services.operations.clock import synchronize
 from otp_service.storage import clock as stored_clock
 from otp_service.storage import notifications, sweeps
 from otp_service.storage.verifications import sends, verifications
@@ -99,7 +100,7 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
 
 async def round_of(ctx: Context) -> bool:
     """Takes the database's time and sweeps; True: something is left to do at once."""
-    if not await ctx.database.anchor(ctx.clock):
+    if not await synchronize(ctx.database, ctx.clock):
         return False  # nothing ends because of a time in doubt
     if not await ctx.database.write(lambda tx: sweeps.take_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
         return False
@@ -115,7 +116,7 @@ async def round_of(ctx: Context) -> bool:
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
     """Cancels whatever is pending, as after a restore from a backup; how many. Takes SQLite's time anew."""
     await database.write(stored_clock.forget)  # it may be that of another machine
-    await database.anchor(clock)
+    await synchronize(database, clock)
 
     def step(tx: Connection) -> int:
         now = clock.now()
