@@ -1,4 +1,4 @@
-"""The circuit breaker of one route: a gateway that fails for long is left alone, and asked again one send at a time."""
+"""The circuit breaker of one route: it stops sends to a gateway that fails, then lets one through at a time."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,31 +7,33 @@ from otp_service.gateways.base import Outcome, Sent
 
 State = Literal["closed", "open", "probing"]
 
-OPENS_AT = 80
-FAILED, ODD = 4, 1
-"""What a failure weighs, in a row: twenty open it. An answer that cannot be used weighs less: it can be about the
-message."""
+OPENS_AT = 20
+"""Failures in a row."""
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 30.0
 PROBE_SECONDS = 15.0
-"""A probe that nobody has heard of by then was cut off; longer than any call."""
+"""A probe without an outcome by then was cut off: no call takes longer."""
 
-_FAILED = frozenset({"not_connected", "timeout", "connection_lost", "error", "bad_signature"})
-_NEVER_LEFT = frozenset({"bad_segment", "url_too_long", "no_carrier"})
-_ODD = frozenset({"unreadable", "no_pin", "no_message"})
+# Of ERROR, a failed message and most of HTTP 4xx the cause can be the carrier, number or text of one message. They open
+# nothing, or one client could close a route to all others by naming a carrier that the gateway rejects.
+_GATEWAY_FAILED = frozenset(
+    {"not_connected", "timeout", "connection_lost", "bad_signature", "unreadable", "http_401", "http_408", "http_429"}
+)
+_NOT_SENT = frozenset({"bad_segment", "url_too_long", "no_carrier"})
+"""Reasons of our own: there was no call, so they say nothing about the gateway."""
 
 
 @dataclass
 class Breaker:
-    """Kept by each process for itself: it saves calls, and no decision on what a message counts rests on it."""
+    """Each process has its own: it saves calls, and no limit or count depends on it."""
 
     state: State = "closed"
-    _weight: int = 0
+    _failures: int = 0
     _pause: float = FIRST_PAUSE_SECONDS
     _until: float = 0.0
 
-    def admits(self, now: float) -> bool:
-        """Whether a send may go out. After the pause one may, as the probe; the others wait for how it went."""
+    def allows(self, now: float) -> bool:
+        """Whether a send may go out. After the pause one may, as the probe; others wait for its outcome."""
         if self.state == "closed":
             return True
         if now < self._until:
@@ -39,23 +41,22 @@ class Breaker:
         self.state, self._until = "probing", now + PROBE_SECONDS
         return True
 
-    def shown(self, now: float) -> Literal["closed", "open", "half_open"]:
-        """For people and monitors. Half open: the next send is the probe, or one is under way."""
+    def describe(self, now: float) -> Literal["closed", "open", "half_open"]:
+        """The state for people and monitors. `half_open`: the next send is the probe, or a probe is under way."""
         if self.state == "closed":
             return "closed"
         return "open" if self.state == "open" and now < self._until else "half_open"
 
-    def note(self, sent: Sent, now: float) -> None:
-        """How a send went that was admitted."""
-        weight = _weight_of(sent)
-        if sent.reason in _NEVER_LEFT:
+    def record(self, sent: Sent, now: float) -> None:
+        """Records the outcome of a send that was allowed."""
+        if sent.reason in _NOT_SENT:
             if self.state == "probing":
-                self.state, self._until = "open", now  # the next one may be the probe
-        elif weight == 0:
-            self.state, self._weight, self._pause = "closed", 0, FIRST_PAUSE_SECONDS
+                self.state, self._until = "open", now  # the next send is the probe
+        elif not _gateway_failed(sent):
+            self.state, self._failures, self._pause = "closed", 0, FIRST_PAUSE_SECONDS
         elif self.state == "closed":
-            self._weight += weight
-            if self._weight >= OPENS_AT:
+            self._failures += 1
+            if self._failures >= OPENS_AT:
                 self._open(now)
         elif self.state == "probing":
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
@@ -65,10 +66,7 @@ class Breaker:
         self.state, self._until = "open", now + self._pause
 
 
-def _weight_of(sent: Sent) -> int:
-    """0: the gateway works, whatever it thought of this message."""
+def _gateway_failed(sent: Sent) -> bool:
     if sent.outcome is Outcome.ACCEPTED:
-        return 0
-    if sent.reason in _FAILED or sent.reason.startswith("http_"):
-        return FAILED
-    return ODD if sent.reason in _ODD else 0
+        return False
+    return sent.reason in _GATEWAY_FAILED or sent.reason.startswith("http_5")

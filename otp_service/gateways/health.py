@@ -1,4 +1,4 @@
-"""How this process finds the gateway: the newest send, the breaker of each route, the signature."""
+"""The state of the gateway as this process sees it: the newest send, a breaker for each route, the signature."""
 
 from dataclasses import dataclass, field
 
@@ -15,9 +15,9 @@ ROUTES = ("pin", "sms", "mt")
 
 @dataclass
 class GatewayHealth:
-    """How this process finds the gateway. `last`: the reason of the newest send; `breakers`: by route.
+    """What this process knows about the gateway. `last`: the reason of the newest send; `breakers`: by route.
 
-    `bad_signature`: it refused our signature and has not taken one since. No repetition mends that.
+    `bad_signature`: the gateway rejected our signature and has not accepted one since. No retry can mend that.
     """
 
     last: str = "nothing sent yet"
@@ -26,37 +26,37 @@ class GatewayHealth:
     _trouble: bool = False
 
     def trouble(self, now: float) -> bool:
-        """Whether a person should look: a send was not taken, a route is left out, the signature is refused."""
+        """Whether a person should look: the newest send failed, a route is open or the signature is rejected."""
         return self._trouble or "open" in self.routes(now).values() or self.bad_signature
 
     def routes(self, now: float) -> dict[str, str]:
-        """The state of each breaker, also as a metric."""
-        shown = {route: breaker.shown(now) for route, breaker in self.breakers.items()}
-        for route, state in shown.items():
+        """The state of each breaker; updates the metric too."""
+        states = {route: breaker.describe(now) for route, breaker in self.breakers.items()}
+        for route, state in states.items():
             BREAKER_OPEN.labels(route).set(state == "open")
-        return dict(shown)
+        return dict(states)
 
-    def admits(self, route: str, now: float) -> bool:
+    def allows(self, route: str, now: float) -> bool:
         """Whether a send may go out over the route."""
-        return self.breakers[route].admits(now)
+        return self.breakers[route].allows(now)
 
-    def note(self, route: str, sent: Sent, now: float) -> None:
-        """Remembers how a send went that was admitted."""
+    def record_send(self, route: str, sent: Sent, now: float) -> None:
+        """Records the outcome of a send that was allowed."""
         self.last, self._trouble = sent.reason, sent.outcome is not Outcome.ACCEPTED
         breaker = self.breakers[route]
         before = breaker.state
-        breaker.note(sent, now)
+        breaker.record(sent, now)
         if breaker.state != before:
             log.warning("breaker", route=route, state=breaker.state, reason=sent.reason)
         self.routes(now)
-        self._note_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
+        self._record_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
 
-    def note_read(self, method: str, reason: str) -> None:
-        """Remembers how a call went that only reads or tells; `reason`: `ok` or why not."""
+    def record_read(self, method: str, reason: str) -> None:
+        """Records the outcome of any other call; `reason`: `ok`, or why it failed."""
         GATEWAY_READS.labels(method, reason).inc()
-        self._note_signature(method, reason, accepted=reason == "ok")
+        self._record_signature(method, reason, accepted=reason == "ok")
 
-    def _note_signature(self, method: str, reason: str, *, accepted: bool) -> None:
+    def _record_signature(self, method: str, reason: str, *, accepted: bool) -> None:
         if reason == "bad_signature":
             BAD_SIGNATURES.labels(method).inc()
             if not self.bad_signature:

@@ -5,101 +5,105 @@ from typing import Any
 
 import pytest
 
-from otp_service.gateways import breaker
 from otp_service.gateways.base import Outcome, Sent
-from otp_service.gateways.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PROBE_SECONDS, Breaker
+from otp_service.gateways.breaker import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    OPENS_AT,
+    PROBE_SECONDS,
+    Breaker,
+)
 from otp_service.observability import metrics
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
 GOOD = Sent(Outcome.ACCEPTED, "ok")
 LOST = Sent(Outcome.UNKNOWN, "timeout")
-ODD = Sent(Outcome.UNKNOWN, "unreadable")
-ITS_OWN_FAULT = Sent(Outcome.REFUSED, "message_failed")
-FAILURES = breaker.OPENS_AT // breaker.FAILED
+FAILURES = OPENS_AT
+ABOUT_THE_MESSAGE = ["error", "message_failed", "some_messages_failed", "no_pin", "no_message", "http_400", "http_404"]
 PIN_ALONE = {"limits": NO_LIMITS, "purposes": {"signup": {"routes": ["pin"]}}}
 
 
 def opened(now: float = 0.0) -> Breaker:
     made = Breaker()
     for _ in range(FAILURES):
-        assert made.admits(now)
-        made.note(LOST, now)
+        assert made.allows(now)
+        made.record(LOST, now)
     return made
 
 
 @pytest.mark.parametrize(
-    "reason", ["not_connected", "timeout", "connection_lost", "error", "bad_signature", "http_404", "http_500"]
+    "reason",
+    ["not_connected", "timeout", "connection_lost", "bad_signature", "unreadable", "http_401", "http_429", "http_500"],
 )
 def test_twenty_failures_in_a_row_open_it_and_nineteen_do_not(reason: str) -> None:
     made = Breaker()
     for _ in range(FAILURES - 1):
-        made.note(Sent(Outcome.REFUSED, reason), 0.0)
-    assert made.admits(0.0)
-    made.note(Sent(Outcome.REFUSED, reason), 0.0)
-    assert (made.state, made.admits(0.0)) == ("open", False)
+        made.record(Sent(Outcome.REFUSED, reason), 0.0)
+    assert made.allows(0.0)
+    made.record(Sent(Outcome.REFUSED, reason), 0.0)
+    assert (made.state, made.allows(0.0)) == ("open", False)
 
 
-@pytest.mark.parametrize("good", [GOOD, ITS_OWN_FAULT], ids=["accepted", "refused-for-the-message-alone"])
-def test_a_working_gateway_in_between_begins_the_count_anew(good: Sent) -> None:
+@pytest.mark.parametrize("good", [GOOD, Sent(Outcome.REFUSED, "message_failed")], ids=["accepted", "message-rejected"])
+def test_a_working_gateway_in_between_starts_the_count_again(good: Sent) -> None:
     made = Breaker()
     for sent in [*[LOST] * (FAILURES - 1), good, *[LOST] * (FAILURES - 1)]:
-        made.note(sent, 0.0)
+        made.record(sent, 0.0)
     assert made.state == "closed"
 
 
-def test_answers_that_cannot_be_used_take_four_times_as_many() -> None:
+@pytest.mark.parametrize("reason", ABOUT_THE_MESSAGE)
+def test_an_answer_that_can_be_about_one_message_never_opens_it(reason: str) -> None:
     made = Breaker()
-    for _ in range(breaker.OPENS_AT - 1):
-        made.note(ODD, 0.0)
-    assert made.admits(0.0)
-    made.note(ODD, 0.0)
-    assert not made.admits(0.0)
+    for _ in range(10 * FAILURES):
+        made.record(Sent(Outcome.REFUSED, reason), 0.0)
+    assert made.allows(0.0)
 
 
 def test_after_the_pause_one_probe_goes_out_and_a_good_one_closes_it() -> None:
     made = opened()
-    assert not made.admits(FIRST_PAUSE_SECONDS - 0.1)
-    assert [made.admits(FIRST_PAUSE_SECONDS) for _ in range(5)] == [True, False, False, False, False]
-    made.note(GOOD, FIRST_PAUSE_SECONDS)
-    assert [made.admits(FIRST_PAUSE_SECONDS) for _ in range(5)] == [True] * 5
+    assert not made.allows(FIRST_PAUSE_SECONDS - 0.1)
+    assert [made.allows(FIRST_PAUSE_SECONDS) for _ in range(5)] == [True, False, False, False, False]
+    made.record(GOOD, FIRST_PAUSE_SECONDS)
+    assert [made.allows(FIRST_PAUSE_SECONDS) for _ in range(5)] == [True] * 5
 
 
 def test_a_bad_probe_doubles_the_pause_up_to_a_bound() -> None:
     made, now, pauses = opened(), 0.0, []
     for _ in range(5):
         begun = now
-        while not made.admits(now):
+        while not made.allows(now):
             now += 1
         pauses.append(now - begun)
-        made.note(LOST, now)
+        made.record(LOST, now)
     assert pauses == [5, 10, 20, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
 
 
 def test_a_probe_that_was_cut_off_does_not_leave_it_open_for_good() -> None:
     made = opened()
-    assert made.admits(FIRST_PAUSE_SECONDS)
-    assert not made.admits(FIRST_PAUSE_SECONDS + PROBE_SECONDS - 0.1)
-    assert made.admits(FIRST_PAUSE_SECONDS + PROBE_SECONDS)
+    assert made.allows(FIRST_PAUSE_SECONDS)
+    assert not made.allows(FIRST_PAUSE_SECONDS + PROBE_SECONDS - 0.1)
+    assert made.allows(FIRST_PAUSE_SECONDS + PROBE_SECONDS)
 
 
 @pytest.mark.parametrize("reason", ["bad_segment", "url_too_long", "no_carrier"])
 def test_a_message_that_never_left_says_nothing_of_the_gateway(reason: str) -> None:
     never_left = Sent(Outcome.REFUSED, reason)
     made = opened()
-    assert made.admits(FIRST_PAUSE_SECONDS)
-    made.note(never_left, FIRST_PAUSE_SECONDS)
+    assert made.allows(FIRST_PAUSE_SECONDS)
+    made.record(never_left, FIRST_PAUSE_SECONDS)
     assert made.state == "open"
-    assert made.admits(FIRST_PAUSE_SECONDS), "the next one is the probe"
+    assert made.allows(FIRST_PAUSE_SECONDS), "the next one is the probe"
     made = Breaker()
     for sent in [*[LOST] * (FAILURES - 1), never_left, LOST]:
-        made.note(sent, 0.0)
+        made.record(sent, 0.0)
     assert made.state == "open"
 
 
 def test_what_was_under_way_when_it_opened_changes_nothing() -> None:
     made = opened()
-    made.note(LOST, 1.0)
+    made.record(LOST, 1.0)
     assert made.state == "open"
 
 
@@ -121,7 +125,9 @@ async def ready(service: Service) -> dict[str, Any]:
     return gateway
 
 
-async def test_an_open_route_is_left_out_shown_and_tried_again_by_one_send(database_url: str, vendor: Vendor) -> None:
+async def test_an_open_route_is_left_out_shown_and_tried_again_by_one_send(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(database_url, vendor, PIN_ALONE) as service:
         started = await service.api.start()
         vendor.fail("pin", "http_503", times=100)
@@ -138,17 +144,46 @@ async def test_an_open_route_is_left_out_shown_and_tried_again_by_one_send(datab
         assert found["routes"]["pin"] == "half_open", "also where no message uses the route for long"
         assert 'otp_gateway_breaker_open{route="pin"} 0.0' in metrics.render().decode()
         vendor.recover()
-        vendor.fail("pin", "slow", seconds=0.3)
-        together = await asyncio.gather(*(service.api.try_start(new_number()) for _ in range(5)))
-        assert sorted(answer.status_code for answer in together) == [201, 502, 502, 502, 502]
+        at_gateway, go_on = hold(service, monkeypatch)
+        probe = asyncio.create_task(service.api.try_start(new_number()))
+        await at_gateway.wait()
+        assert await exhaust(service, 4) == [502] * 4, "the others wait for the outcome of the probe"
+        go_on.set()
+        assert (await probe).status_code == 201
         assert (await ready(service))["status"] == "ok"
         assert 'otp_gateway_breaker_open{route="pin"} 0.0' in metrics.render().decode()
         assert await exhaust(service, 2) == [201, 201]
 
 
+def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Holds every call of `pin` at the gateway: an event that says one is there, and one that lets them go on."""
+    real, at_gateway, go_on = service.ctx.gateway.send_pin, asyncio.Event(), asyncio.Event()
+
+    async def held(*args: Any) -> Sent:
+        at_gateway.set()
+        await go_on.wait()
+        return await real(*args)
+
+    monkeypatch.setattr(service.ctx.gateway, "send_pin", held)
+    return at_gateway, go_on
+
+
+async def test_a_carrier_that_the_gateway_rejects_closes_no_route_to_other_clients(
+    migrated: str, vendor: Vendor
+) -> None:
+    async with serving(migrated, vendor, {"limits": NO_LIMITS, "purposes": {"signup": {"routes": ["sms"]}}}) as service:
+        other = await service.client("other")
+        for fault in ("refuse", "message_failed"):
+            vendor.fail("sms", fault, times=2 * FAILURES)
+            rejected = [await other.try_start(new_number(), carrier="Nonesuch") for _ in range(2 * FAILURES)]
+            assert {answer.status_code for answer in rejected} == {502}
+            assert (await service.api.start())["delivery"]["route"] == "sms"
+        assert (await ready(service))["routes"]["sms"] == "closed"
+
+
 async def test_while_a_route_is_open_the_next_one_carries_the_messages(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
-        vendor.fail("pin", "refuse", times=None)
+        vendor.fail("pin", "http_503", times=None)
         for _ in range(FAILURES):
             assert (await service.api.start())["delivery"]["route"] == "sms"
         started = await service.api.start()

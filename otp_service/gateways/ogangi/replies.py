@@ -76,7 +76,7 @@ def _root(text: str) -> Element | None:
 
 
 def usable_pin(reply: Reply, length: int) -> str | None:
-    """The PIN of the PIN method (section 3): `result/PinSMSConfirmation/pin`, ASCII digits, the length asked for.
+    """The PIN of the PIN method (section 3): `result/PinSMSConfirmation/pin`, `length` ASCII digits, blanks trimmed.
 
     A second `pin` element anywhere makes none usable: nobody can tell which one is in the message.
     """
@@ -87,7 +87,7 @@ def usable_pin(reply: Reply, length: int) -> str | None:
         if len(children) != 1:
             return None
         at = children[0]
-    pin = at.text or ""
+    pin = (at.text or "").strip()
     usable = len(anywhere) == 1 and len(at) == 0 and re.fullmatch(rf"[0-9]{{{length}}}", pin)
     return pin if usable else None
 

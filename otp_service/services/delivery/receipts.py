@@ -137,7 +137,7 @@ async def _ask(ctx: Context, row: AnyRow, few: asyncio.Semaphore) -> None:
 
 async def _ask_for_message(ctx: Context, message_id: str) -> None:
     got = await ctx.gateway.receipt(message_id, ctx.gateway_timeout)
-    ctx.gateway_health.note_read("getMessage", got.reason if isinstance(got, NoReply) else "ok")
+    ctx.gateway_health.record_read("getMessage", got.reason if isinstance(got, NoReply) else "ok")
     if isinstance(got, Receipt):
         await note(ctx, got, "poll")
 
@@ -146,7 +146,7 @@ async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
     """The way to a message whose id the vendor never told: what it reports of the number since the send."""
     since, until = send.started_at - EARLIER_SECONDS, ctx.clock.now()
     got = await ctx.gateway.report(to, since, until, ctx.gateway_timeout)
-    ctx.gateway_health.note_read("messageReport", got.reason if isinstance(got, NoReply) else "ok")
+    ctx.gateway_health.record_read("messageReport", got.reason if isinstance(got, NoReply) else "ok")
     if isinstance(got, NoReply):
         return
     alike = [receipt for receipt in got if _is_text_of(ctx.policy, send, receipt.text)]

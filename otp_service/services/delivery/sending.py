@@ -16,12 +16,12 @@ async def send(ctx: Context, route: str, message: Message, timeout: float, pin_l
 
     An open breaker refuses without a call: `breaker_open`.
     """
-    if not ctx.gateway_health.admits(route, ctx.clock.now()):
+    if not ctx.gateway_health.allows(route, ctx.clock.now()):
         sent = Sent(Outcome.REFUSED, "breaker_open", passing=True)
     else:
         with GATEWAY_SECONDS.labels(route).time():
             sent = await _connected(ctx, route, message, timeout, pin_length)
-        ctx.gateway_health.note(route, sent, ctx.clock.now())
+        ctx.gateway_health.record_send(route, sent, ctx.clock.now())
     SENDS.labels(route, sent.outcome.value).inc()
     return sent
 

@@ -127,7 +127,7 @@ async def _page(ctx: Context, page: int) -> Sequence[Inbound] | None:
 async def _texts(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None:
     """A page; where it cannot be read, in smaller ones: one odd text must not hold back everybody's."""
     found = await ctx.gateway.inbound(page, size, ctx.gateway_timeout)
-    ctx.gateway_health.note_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
+    ctx.gateway_health.record_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
     if not isinstance(found, NoReply):
         return found
     if found.reason != "unreadable" or size == 1:

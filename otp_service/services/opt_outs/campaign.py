@@ -50,7 +50,7 @@ async def _tell(ctx: Context, row: AnyRow) -> None:
         sent = Sent(Outcome.REFUSED, "unreadable")
     else:
         sent = await ctx.gateway.tell(to, row.keyword, ctx.gateway_timeout)
-        ctx.gateway_health.note_read("fireMessage", sent.reason)
+        ctx.gateway_health.record_read("fireMessage", sent.reason)
     result = await ctx.database.write(lambda tx: _settle(tx, row, sent, ctx.clock.now()))
     log.info("campaign", fire=row.id, outcome=sent.outcome.value, reason=sent.reason, result=result)
 

@@ -22,6 +22,7 @@ def pin_of(body: str) -> str | None:
         f'\ufeff<?xml version="1.0"?>{OK}{PIN}',
         f"\n <response>{PIN}{OK}</response>",
         f"<response>{OK}<!-- a comment -->{PIN}</response>",
+        OK + PIN.replace("123456", " 123456\n"),
     ],
 )
 def test_every_documented_shape_gives_the_pin(body: str) -> None:
@@ -83,7 +84,7 @@ def test_what_is_no_reply_is_unreadable(body: bytes) -> None:
         PIN.replace("</pin>", "</pin><pin>654321</pin>"),
         PIN.replace("123456", "<b>123456</b>"),
         PIN.replace("123456", "123456<b/>"),
-        *(PIN.replace("123456", pin) for pin in ("", "12345", "1234567", " 123456", "123456\n", "12a456", "-12345")),
+        *(PIN.replace("123456", pin) for pin in ("", "12345", "1234567", "12a456", "-12345")),
         *(PIN.replace("123456", pin) for pin in ("１２３４５６", "١٢٣٤٥٦", "12345²", "123 456", "null", "+12345")),
     ],
 )
