@@ -9,9 +9,9 @@ from otp_service.database.statements import insert_into
 from otp_service.storage.tables import (
     PENDING,
     buckets,
+    campaign_messages,
     events,
     failures,
-    fires,
     notifications,
     numbers,
     opt_outs,
@@ -86,7 +86,7 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
 
     Not those that a message waits for, that opted out or whose opt-out is still to be told: they wait a while.
     """
-    c, o, f = numbers.c, opt_outs.c, fires.c
+    c, o, f = numbers.c, opt_outs.c, campaign_messages.c
     ids = _take(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
     needed = (
         sa.exists().where(n.number_id == c.id, n.ended_at.is_(None))
@@ -116,18 +116,18 @@ def purge_failures(tx: Connection, now: float, used_before: float) -> int:
     return _delete(tx, failures, sa.tuple_(*key), _take(tx, old, by=f.last_at, to_delete=True))
 
 
-def purge_fires(tx: Connection, now: float, created_before: float) -> int:
+def purge_campaign_messages(tx: Connection, now: float, created_before: float) -> int:
     """What the campaign platform was told by then."""
     created_before = min(created_before, now - ECHO_KEPT_SECONDS)
-    f = fires.c
+    f = campaign_messages.c
     old = sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None))
-    return _delete(tx, fires, f.id, _take(tx, old, by=f.created_at, to_delete=True))
+    return _delete(tx, campaign_messages, f.id, _take(tx, old, by=f.created_at, to_delete=True))
 
 
 def purge_numbers(tx: Connection, used_before: float) -> int:
     """Numbers that nothing refers to, with their opt-out that was lifted."""
     c = numbers.c
-    referring = [table.c.number_id for table in (failures, verifications, notifications, fires)]
+    referring = [table.c.number_id for table in (failures, verifications, notifications, campaign_messages)]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)
     unused = sa.select(c.id).where(c.sealed.is_(None), c.seen_until <= used_before, ~referred, ~out)

@@ -252,8 +252,8 @@ opt_outs = sa.Table(
     sa.Column("listed_at", Time),
 )
 
-fires = sa.Table(
-    "fires",
+campaign_messages = sa.Table(
+    "fires",  # the name of the first release, which must go on working beside this one
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("number_id", sa.ForeignKey("numbers.id"), nullable=False, index=True),
@@ -267,9 +267,9 @@ fires = sa.Table(
     sa.Column("echoed_at", Time),
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
-_due = fires.c.due_at.is_not(None)
-sa.Index("ix_fires_due_at", fires.c.due_at, sqlite_where=_due, postgresql_where=_due)
-sa.Index("ix_fires_created_at", fires.c.created_at)
+_due = campaign_messages.c.due_at.is_not(None)
+sa.Index("ix_fires_due_at", campaign_messages.c.due_at, sqlite_where=_due, postgresql_where=_due)
+sa.Index("ix_fires_created_at", campaign_messages.c.created_at)
 
 inbound_cursor = sa.Table(
     "inbound_cursor",

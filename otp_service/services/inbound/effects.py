@@ -96,8 +96,8 @@ def _listed_lately(tx: Connection, number_id: int, now: float) -> bool:
 def _told(tx: Connection, number_id: int, word: InboundText, looked_at: float) -> list[AnyRow]:
     """What the campaign platform was told of the number and would come back as this very text: as long after it as the
     list has been read."""
-    fired = campaign_messages.fired(tx, number_id, looked_at - ECHO_SECONDS)
-    return [row for row in fired if row.keyword.upper() == word.text.strip().upper()]
+    sent = campaign_messages.sent(tx, number_id, looked_at - ECHO_SECONDS)
+    return [row for row in sent if row.keyword.upper() == word.text.strip().upper()]
 
 
 def _stop_or_start(
@@ -113,7 +113,7 @@ def _stop_or_start(
     opt_outs.note_listed(tx, number_id, now)
     if echoed is None:
         return word.kind
-    campaign_messages.note_echo(tx, echoed.id, now)
+    campaign_messages.record_echo(tx, echoed.id, now)
     return "echo"
 
 

@@ -58,7 +58,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now - keep.number),
         "limits": sweeps.purge_buckets,
         "failures": lambda tx, now: sweeps.purge_failures(tx, now, now - keep.counters),
-        "campaign": lambda tx, now: sweeps.purge_fires(tx, now, now - keep.counters),
+        "campaign": lambda tx, now: sweeps.purge_campaign_messages(tx, now, now - keep.counters),
         "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
         "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),

@@ -132,7 +132,7 @@ def start(tx: Connection, number_id: int, now: float, *, source: str | None = No
     opt_outs.lift(tx, number_id, now=now, source=source)
     campaign_messages.drop_waiting(tx, number_id)
     # A STOP that comes now must count, even if an earlier one of ours never came back.
-    campaign_messages.await_no_echo(tx, number_id, now)
+    campaign_messages.expect_no_echo(tx, number_id, now)
 
 
 def remembered(tx: Connection, vault: Vault, e164: str, now: float) -> int:

@@ -66,7 +66,9 @@ async def test_a_number_stays_while_something_needs_it(service: Service) -> None
         assert None not in await sealed_numbers(service, to)
     assert await sealed_numbers(service, lifted) == [], "with its opt-out, which says nothing any more"
     await outbox.work(service.ctx)
-    await service.ctx.database.write(lambda tx: tx.execute(sa.update(tables.fires).values(outcome="accepted")))
+    await service.ctx.database.write(
+        lambda tx: tx.execute(sa.update(tables.campaign_messages).values(outcome="accepted"))
+    )
     for _ in range(3):
         service.shift(40 * DAY)
         await retention.sweep(service.ctx)
@@ -80,7 +82,7 @@ async def fire(service: Service, to: str) -> None:
     def step(tx: Connection) -> None:
         now, number_id = service.ctx.clock.now(), numbers.find(tx, service.ctx.vault.digests(to))
         values = {"number_id": number_id, "keyword": "START", "created_at": now, "due_at": now, "tries": 0}
-        tx.execute(sa.insert(tables.fires).values(**values))
+        tx.execute(sa.insert(tables.campaign_messages).values(**values))
 
     await service.ctx.database.write(step)
 

@@ -63,7 +63,7 @@ def a_batch_of_each(tx: Connection, now: float) -> list[int]:
         sweeps.wipe_numbers(tx, now, now),
         sweeps.purge_buckets(tx, now),
         sweeps.purge_failures(tx, now, now),
-        sweeps.purge_fires(tx, now, now),
+        sweeps.purge_campaign_messages(tx, now, now),
         sweeps.purge_requests(tx, now),
         sweeps.purge_audit(tx, now),
         sweeps.purge_notifications(tx, now),

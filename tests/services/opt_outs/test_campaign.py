@@ -6,7 +6,7 @@ import pytest
 
 from otp_service.services.inbound import reader
 from otp_service.services.opt_outs import campaign
-from otp_service.storage.tables import fires, numbers
+from otp_service.storage.tables import campaign_messages, numbers
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import SENDER, Vendor
@@ -59,17 +59,17 @@ async def test_a_refused_word_is_told_again_after_a_growing_pause_for_a_day(serv
     pauses = []
     for _ in range(5):
         await tells(service)
-        (row,) = await rows(service, fires)
+        (row,) = await rows(service, campaign_messages)
         assert (row["outcome"], row["fired_at"], row["reason"]) == (None, None, "error")
         pauses.append(round(row["due_at"] - service.ctx.clock.now()))
         service.shift(row["due_at"] - service.ctx.clock.now() - 1)
         await tells(service)
-        assert (await rows(service, fires))[0]["tries"] == len(pauses)
+        assert (await rows(service, campaign_messages))[0]["tries"] == len(pauses)
         service.shift(1.1)
     assert pauses == [5, 10, 20, 40, 80]
     service.shift(86400)
     await tells(service)
-    assert (await rows(service, fires))[0]["outcome"] == "refused"
+    assert (await rows(service, campaign_messages))[0]["outcome"] == "refused"
     service.vendor.recover()
     service.shift(1000)
     await tells(service)
@@ -100,7 +100,7 @@ async def test_a_word_of_unknown_outcome_is_never_told_again(migrated: str, vend
         await opt_out(service.api, "add", to)
         vendor.fail("fire", fault)
         await tells(service)
-        (row,) = await rows(service, fires)
+        (row,) = await rows(service, campaign_messages)
         assert (row["outcome"], row["due_at"]) == ("unknown", None)
         before = words(vendor, to)
         service.shift(1000)
@@ -122,7 +122,7 @@ async def test_a_process_that_dies_while_it_tells_leaves_it_untold_for_good(serv
     assert words(service.vendor, to) == []
     service.shift(60)
     await tells(service)
-    assert [row["outcome"] for row in await rows(service, fires)] == ["unknown", "accepted"]
+    assert [row["outcome"] for row in await rows(service, campaign_messages)] == ["unknown", "accepted"]
     assert words(service.vendor, to) == ["START"]
 
 
