@@ -30,6 +30,19 @@ _NON_GEOGRAPHIC = "001"
 
 
 @dataclass(frozen=True, slots=True)
+class _PlanChange:
+    """A country put `inserted` before every number; `present_length`: of the E.164 form since then, with its `+`."""
+
+    calling_code: str
+    inserted: str
+    present_length: int
+
+
+_PLAN_CHANGES = (_PlanChange("229", "01", 14),)
+"""Changes of numbering plans that a database may have seen: Benin on 30 November 2024."""
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneNumber:
     """A number that can take an SMS. `e164`: canonical; `region`: two letters, e.g. `CO`."""
 
@@ -55,6 +68,22 @@ def parse(text: str) -> PhoneNumber:
     if kind not in _TAKES_SMS:
         raise _invalid(f"This is {_KINDS.get(kind, 'a number of unknown kind')}; only mobile numbers are served.")
     return PhoneNumber(phonenumbers.format_number(number, PhoneNumberFormat.E164), region)
+
+
+def former_form(e164: str) -> str | None:
+    """Return how the number was written before its country's last change of plan, None if nothing changed."""
+    for change in _PLAN_CHANGES:
+        if e164.startswith(f"+{change.calling_code}{change.inserted}") and len(e164) == change.present_length:
+            return f"+{change.calling_code}{e164.removeprefix(f'+{change.calling_code}{change.inserted}')}"
+    return None
+
+
+def present_form(e164: str) -> str | None:
+    """Return how a number of a former plan is written now, None if it is of no former plan."""
+    for change in _PLAN_CHANGES:
+        if e164.startswith(f"+{change.calling_code}") and len(e164) == change.present_length - len(change.inserted):
+            return f"+{change.calling_code}{change.inserted}{e164.removeprefix(f'+{change.calling_code}')}"
+    return None
 
 
 def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None:

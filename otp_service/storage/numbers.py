@@ -13,11 +13,11 @@ from otp_service.storage.tables import keyring, numbers
 
 
 @cache
-def _remembering(key_ids: tuple[str, ...]) -> Compiled:
-    return Compiled(lambda dialect: _remember(insert_by(dialect), key_ids))
+def _upserting(key_ids: tuple[str, ...]) -> Compiled:
+    return Compiled(lambda dialect: _upsert(insert_by(dialect), key_ids))
 
 
-def _remember(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
+def _upsert(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
     """The first key's digest is bound as `digest_0`."""
     digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
     found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
@@ -42,14 +42,14 @@ def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnE
     return sa.case(dict(others), value=recorded, else_=first[1])
 
 
-def remember(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
+def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
     """The id of the number, inserted or found under any of its digests; holds its row until the commit.
 
     A new row is written under the key that the keyring records, so that replicas with other first keys agree.
     """
     given: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
     given |= {"sealed_number": sealed, "until": seen_until}
-    return int(_remembering(tuple(digests)).first(tx, given).id)
+    return int(_upserting(tuple(digests)).first(tx, given).id)
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
-from otp_service.services.verifications.representation import open_number
+from otp_service.services.numbers import open_number
 from otp_service.storage.tables import events, failures, notifications, numbers, sends, verifications
 from otp_service.vault import Vault
 

@@ -5,7 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.storage import numbers, tables
+from otp_service.services import numbers
+from otp_service.storage import tables
 from tests.support.service import Api, Service
 
 
@@ -36,8 +37,7 @@ async def opt_out(service: Service, to: str, *, opted_out: bool = True) -> None:
 
     def step(tx: Connection) -> None:
         now = service.ctx.clock.now()
-        sealed = service.ctx.vault.seal("number", to.encode())
-        number_id = numbers.remember(tx, digests=service.ctx.vault.digests(to), sealed=sealed, seen_until=now)
+        number_id = numbers.hold(tx, service.ctx.vault, to, seen_until=now)
         tx.execute(sa.delete(tables.opt_outs).where(tables.opt_outs.c.number_id == number_id))
         values = {"number_id": number_id, "opted_out": opted_out, "source": "user", "since": now}
         tx.execute(sa.insert(tables.opt_outs).values(**values))

@@ -15,9 +15,10 @@ from otp_service.config.policy import Policy
 from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Delivery, NoReply, Receipt
 from otp_service.observability.metrics import RECEIPTS
+from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import message_ids
-from otp_service.services.verifications.representation import open_number
+from otp_service.services.numbers import open_number
 from otp_service.storage.verifications import events, receipts
 
 RANKS: tuple[Delivery, ...] = ("sent", "unknown", "failed", "undelivered", "delivered")
@@ -84,7 +85,7 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
     """
     if receipt.to is None or receipt.text is None:
         return False
-    number, since = list(ctx.vault.digests(receipt.to).values()), ctx.clock.now() - MATCHED_SECONDS
+    number, since = list(numbers.digests(ctx.vault, receipt.to).values()), ctx.clock.now() - MATCHED_SECONDS
     sends = await ctx.database.read(lambda tx: receipts.without_id(tx, number, since))
     alike = [send for send in sends if _is_text_of(ctx.policy, send, receipt.text)]
     if len(alike) != 1 or alike[0].outcome is None:

@@ -11,12 +11,13 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Inbound
 from otp_service.phone import PhoneNumber
+from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.inbound import keywords, phrases
 from otp_service.services.notifications import notifications as replies
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.verifications.representation import PHRASE
-from otp_service.storage import campaign_messages, inbound_cursor, numbers, opt_outs
+from otp_service.storage import campaign_messages, inbound_cursor, opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.limits.buckets import Take
 from otp_service.storage.verifications import events, verifications
@@ -119,9 +120,9 @@ def _stop_or_start(
 
 def _number_id(tx: Connection, ctx: Context, kind: str, number: PhoneNumber, now: float) -> int | None:
     """The number's id, its row held; None where START comes from one that never opted out."""
-    if kind == "start" and numbers.find(tx, ctx.vault.digests(number.e164)) is None:
+    if kind == "start" and numbers.find(tx, ctx.vault, number.e164) is None:
         return None
-    return service.remembered(tx, ctx.vault, number.e164, now)
+    return numbers.hold(tx, ctx.vault, number.e164, seen_until=now)
 
 
 def _act(tx: Connection, number_id: int, kind: str, *, now: float, is_history: bool) -> None:
@@ -136,7 +137,7 @@ def _help(tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, 
     answer = texts.find(ctx.policy.inbound.help, keywords.help_locale(word.text) or "")
     if answer is None or not _is_served(ctx, number):
         return
-    number_id = service.remembered(tx, ctx.vault, number.e164, now)
+    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now)
     once_a_day = Take("inbound_help", f"inbound_help:{number_id}", HELP_SECONDS, 1)
     if not opt_outs.is_out(tx, number_id) and buckets.take(tx, [once_a_day], now):
         replies.queue_reply(tx, ctx, number_id=number_id, e164=number.e164, text=answer, now=now)
@@ -152,7 +153,11 @@ def _is_served(ctx: Context, number: PhoneNumber) -> bool:
 
 def _phrase(tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, now: float) -> str:
     """Approves the inbound verification whose phrase the claimed number has texted, while it is pending."""
-    waiting = verifications.awaiting_text(tx, ctx.vault.digests(number.e164)) if phrases.is_like_one(word.text) else []
+    waiting = (
+        verifications.awaiting_text(tx, numbers.digests(ctx.vault, number.e164))
+        if phrases.is_like_one(word.text)
+        else []
+    )
     for row in waiting:
         phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
         if phrase is not None and phrases.same(phrase.decode(), word.text):

@@ -8,8 +8,8 @@ from otp_service.clock import Clock
 from otp_service.config.policy import Failures
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
+from otp_service.services import numbers
 from otp_service.services.limits.limits import FAILURES, PAUSE, PER_NOTIFIED, PER_NUMBER
-from otp_service.storage import numbers
 from otp_service.storage.limits import buckets, failures
 from otp_service.vault import Vault
 
@@ -31,7 +31,7 @@ async def show(database: Database, vault: Vault, clock: Clock, policy: Failures,
     """Everything that is counted at a number."""
 
     def step(tx: Connection) -> list[Budget]:
-        number_id = numbers.find(tx, vault.digests(e164))
+        number_id = numbers.find(tx, vault, e164)
         return [] if number_id is None else _budgets(tx, number_id, policy, clock.now())
 
     return await database.read(step)
@@ -59,7 +59,7 @@ async def clear(database: Database, vault: Vault, e164: str) -> int:
     """Lifts every limit and wait of a number; how many there were."""
 
     def step(tx: Connection) -> int:
-        number_id = numbers.find(tx, vault.digests(e164))
+        number_id = numbers.find(tx, vault, e164)
         if number_id is None:
             return 0
         return buckets.clear_number(tx, number_id, OF_NUMBER) + failures.clear_number(tx, number_id)

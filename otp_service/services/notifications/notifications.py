@@ -12,13 +12,14 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.phone import PhoneNumber
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
+from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications.representation import NUMBER, open_number
-from otp_service.storage import notifications, numbers, opt_outs
+from otp_service.storage import notifications, opt_outs
 
 TEXT = "notification"
 """What sealed texts are bound to."""
@@ -106,12 +107,7 @@ def not_found() -> Refusal:
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
     """The number's id; its row is held, so that an opt-out comes either before or after."""
-    number_id = numbers.remember(
-        tx,
-        digests=ctx.vault.digests(number.e164),
-        sealed=ctx.vault.seal(NUMBER, number.e164.encode()),
-        seen_until=now + ctx.policy.notifications.keep_trying,
-    )
+    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
     if opt_outs.is_out(tx, number_id):
         raise opted_out()
     return number_id

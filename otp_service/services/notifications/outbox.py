@@ -18,7 +18,7 @@ from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services.context import Context
 from otp_service.services.delivery import backoff, message_ids, sending
 from otp_service.services.notifications.notifications import TEXT
-from otp_service.services.verifications.representation import open_number
+from otp_service.services.numbers import open_number
 from otp_service.storage import notifications
 
 log = structlog.get_logger("otp_service.outbox")

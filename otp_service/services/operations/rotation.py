@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.engine import Database
 from otp_service.services.clients.idempotency import ANSWER
 from otp_service.services.notifications.notifications import TEXT
-from otp_service.services.verifications.representation import NUMBER
+from otp_service.services.numbers import SEALED_NUMBER
 from otp_service.storage import inbound_cursor, notifications, numbers, requests
 from otp_service.storage.verifications import sends, verifications
 from otp_service.vault import Vault
@@ -104,10 +104,10 @@ def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None) -> tuple[in
     rows = numbers.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
     moved = 0
     for number_id, _, sealed in rows:
-        plain = vault.open(NUMBER, sealed)
+        plain = vault.open(SEALED_NUMBER, sealed)
         if plain is not None:
             digest = vault.digests(plain.decode())[vault.writing_key_id]
-            moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(NUMBER, plain))
+            moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(SEALED_NUMBER, plain))
     return (rows[-1][0] if rows else None), moved
 
 

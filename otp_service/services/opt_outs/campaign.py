@@ -13,7 +13,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.context import Context
 from otp_service.services.delivery import backoff
-from otp_service.services.verifications.representation import open_number
+from otp_service.services.numbers import open_number
 from otp_service.storage import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")

@@ -11,11 +11,11 @@ from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import NoReply
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
-from otp_service.services.verifications.representation import NUMBER
-from otp_service.storage import campaign_messages, notifications, numbers, opt_outs
+from otp_service.storage import campaign_messages, notifications, opt_outs
 from otp_service.vault import Vault
 
 log = structlog.get_logger("otp_service.opt_outs")
@@ -48,7 +48,7 @@ async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None)
     def step(tx: Connection) -> AnyRow | None:
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
-        number_id = remembered(tx, ctx.vault, e164, now)
+        number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.add(tx, number_id, client_id=client_id, now=now):
             notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
             _tell(tx, number_id, ctx.policy.campaign.stop, now)
@@ -67,9 +67,9 @@ async def remove(ctx: Context, to: str, claim: Claim | None = None) -> OptOut:
     def step(tx: Connection) -> AnyRow | None:
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
-        if numbers.find(tx, ctx.vault.digests(e164)) is None:
+        if numbers.find(tx, ctx.vault, e164) is None:
             return None
-        number_id = remembered(tx, ctx.vault, e164, now)
+        number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
             _tell(tx, number_id, ctx.policy.campaign.start, now)
         elif opt_outs.is_out(tx, number_id):
@@ -94,18 +94,18 @@ async def look_up(ctx: Context, to: str) -> LookedUp:
 
 async def show(database: Database, vault: Vault, e164: str) -> OptOut:
     """What is known of a number here."""
-    return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, vault.digests(e164))))
+    return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, numbers.digests(vault, e164))))
 
 
 async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e164: str) -> bool:
     """An operator lifts an opt-out, whoever said so; False where there is none. `keyword`: told to the platform."""
 
     def step(tx: Connection) -> bool:
-        number_id = numbers.find(tx, vault.digests(e164))
+        number_id = numbers.find(tx, vault, e164)
         if number_id is None or not opt_outs.is_out(tx, number_id):
             return False
         now = clock.now()
-        number_id = remembered(tx, vault, e164, now)
+        number_id = numbers.hold(tx, vault, e164, seen_until=now)
         lifted = opt_outs.lift(tx, number_id, now=now)
         if lifted:
             _tell(tx, number_id, keyword, now)
@@ -133,12 +133,6 @@ def start(tx: Connection, number_id: int, now: float, *, source: str | None = No
     campaign_messages.drop_waiting(tx, number_id)
     # A STOP that comes now must count, even if an earlier one of ours never came back.
     campaign_messages.expect_no_echo(tx, number_id, now)
-
-
-def remembered(tx: Connection, vault: Vault, e164: str, now: float) -> int:
-    """The number's id; its row is held until the commit, so that what is said of it comes in one order."""
-    sealed = vault.seal(NUMBER, e164.encode())
-    return numbers.remember(tx, digests=vault.digests(e164), sealed=sealed, seen_until=now)
 
 
 def _tell(tx: Connection, number_id: int, keyword: str, now: float) -> None:

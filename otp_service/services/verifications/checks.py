@@ -10,6 +10,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
 from otp_service.hashing.admission import Rank, Ticket
 from otp_service.observability.metrics import CHECKS
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context, session_digest
@@ -75,7 +76,7 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
         pin_length=len(pin),
         session_digest=session_digest(request.client_id, request.session),
         purpose=request.purpose,
-        digests=ctx.vault.digests(phone.parse(request.to).e164) if request.to is not None else None,
+        digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
     )
     return _Asked(request, Ticket(Rank.CHECK, request.client_id), pin, matching, claim)
 

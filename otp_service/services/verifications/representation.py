@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota
 from otp_service.services.context import Context
-from otp_service.vault import Vault
+from otp_service.services.numbers import open_number
 
-NUMBER = "number"
-"""What sealed numbers are bound to."""
 PHRASE = "phrase"
 """What sealed phrases are bound to."""
 NOTHING_SENT = "none"
@@ -90,9 +88,3 @@ def _delivery(row: AnyRow) -> Delivery:
 def _inbound(ctx: Context, row: AnyRow) -> Inbound | None:
     phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
     return Inbound(ctx.sender, phrase.decode()) if phrase is not None else None
-
-
-def open_number(vault: Vault, sealed: str | None) -> str | None:
-    """The number in E.164; None where retention wiped it or its key is gone."""
-    number = vault.open(NUMBER, sealed)
-    return number.decode() if number is not None else None

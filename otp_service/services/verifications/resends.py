@@ -12,11 +12,12 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
+from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.pin_messages import PinMessage, RouteAttempt
-from otp_service.services.verifications.representation import Verification, open_number, represent
+from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications

@@ -15,6 +15,7 @@ from otp_service.errors import FieldError, Refusal
 from otp_service.hashing.admission import Rank, Ticket
 from otp_service.observability.metrics import STARTS
 from otp_service.phone import PhoneNumber
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context, session_digest
@@ -22,8 +23,7 @@ from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
 from otp_service.services.verifications.pin_messages import PinMessage, RouteAttempt
-from otp_service.services.verifications.representation import NUMBER, Verification, represent
-from otp_service.storage import numbers
+from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import verifications
 
 
@@ -198,12 +198,7 @@ def new_row(
     tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, number: PhoneNumber, now: float
 ) -> dict[str, Any]:
     """The columns of a new verification without its id and how it reaches the person; the number's row is held."""
-    number_id = numbers.remember(
-        tx,
-        digests=ctx.vault.digests(number.e164),
-        sealed=ctx.vault.seal(NUMBER, number.e164.encode()),
-        seen_until=now + purpose.lifetime,
-    )
+    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + purpose.lifetime)
     session = session_digest(request.client_id, request.session)
     return {
         "client_id": request.client_id,
