@@ -27,6 +27,7 @@ _KINDS = {
     PhoneNumberType.VOICEMAIL: "a voicemail number",
 }
 _NON_GEOGRAPHIC = "001"
+_WRITE_E164 = "Write the number in E.164: `+`, the country calling code and the number, digits only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class PhoneNumber:
 def parse(text: str) -> PhoneNumber:
     """The number that `text` writes in E.164. Raises `Refusal("invalid_number")`, without the number in its detail."""
     if not _E164.fullmatch(text):
-        raise _invalid("Write the number in E.164: `+`, the country calling code and the number, digits only.")
+        raise _invalid(_WRITE_E164)
     try:
         number = phonenumbers.parse(text, None)
     except NumberParseException:
@@ -84,6 +85,16 @@ def present_form(e164: str) -> str | None:
         if e164.startswith(f"+{change.calling_code}") and len(e164) == change.present_length - len(change.inserted):
             return f"+{change.calling_code}{change.inserted}{e164.removeprefix(f'+{change.calling_code}')}"
     return None
+
+
+def as_kept(text: str) -> str:
+    """Return the form under which a number is kept, for operators: also of one that its plan does not know any more.
+
+    Raises `Refusal("invalid_number")` unless it is written in E.164.
+    """
+    if not _E164.fullmatch(text):
+        raise _invalid(_WRITE_E164)
+    return present_form(text) or text
 
 
 def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None:

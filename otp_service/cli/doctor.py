@@ -17,7 +17,7 @@ from otp_service.hashing.admission import Rank, Ticket
 from otp_service.hashing.hasher import PinHasher
 from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
-from otp_service.services.operations import health, rotation
+from otp_service.services.operations import health, renumbering, rotation
 from otp_service.services.operations.clock import synchronize
 
 MOST_SKEW_SECONDS = 2.0
@@ -118,6 +118,7 @@ async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         answers,
         Finding("schema", True, f"current, revision {revision}"),
         await _secret_keys(ctx),
+        await _numbers(ctx),
         await _clock(ctx),
     ]
 
@@ -129,6 +130,13 @@ async def _secret_keys(ctx: Context) -> Finding:
         detail = f"{', '.join(gone)} is still needed but not in OTP_SECRET_KEYS: put it back, then `secrets rewrap`"
         return Finding("keys", False, detail)
     return Finding("keys", True, "every key that is needed is there")
+
+
+async def _numbers(ctx: Context) -> Finding:
+    former = await renumbering.renumber(ctx.database, ctx.vault, ctx.clock, lambda _: None, dry_run=True)
+    if former:
+        return Finding("numbers", None, f"{former} are in a form that their country has changed: `numbers renumber`")
+    return Finding("numbers", True, "all are in their present form")
 
 
 async def _clock(ctx: Context) -> Finding:

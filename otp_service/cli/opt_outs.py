@@ -20,7 +20,7 @@ def opt_outs() -> None:
 def show(number: str) -> None:
     """Show whether NUMBER (E.164) wants messages, and who said that it does not."""
     settings = load(StorageSettings)
-    e164 = phone.parse(number).e164
+    e164 = phone.as_kept(number)
     vault = Vault(settings.keys)
     found = with_database(settings.database_url, lambda database, _: service.show(database, vault, e164))
     if found.since is None:
@@ -34,7 +34,7 @@ def show(number: str) -> None:
 def lift(number: str) -> None:
     """Let NUMBER (E.164) have messages again, also after a STOP by SMS: only where the person asked for it."""
     settings = load(StorageSettings)
-    e164 = phone.parse(number).e164
+    e164 = phone.as_kept(number)
     vault, keyword = Vault(settings.keys), settings.policy.campaign.start
     lifted = with_database(
         settings.database_url, lambda database, clock: service.lift(database, vault, clock, keyword, e164)

@@ -31,7 +31,9 @@ def rewrap() -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{done} values rewritten", err=True, nl=False)
 
-    done = with_database(settings.database_url, lambda database, _: rotation.rewrap(database, vault, progress))
+    done = with_database(
+        settings.database_url, lambda database, clock: rotation.rewrap(database, vault, clock, progress)
+    )
     click.echo(f"{done} values are now under {vault.writing_key_id}; `otp-service secrets status` says what is left.")
 
 

@@ -103,3 +103,8 @@ def expect_no_echo(tx: Connection, number_id: int, now: float) -> None:
         c.number_id == number_id, c.fired_at.is_not(None), c.echoed_at.is_(None)
     )
     tx.execute(statement.values(echoed_at=now))
+
+
+def move_number(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give what the campaign platform is to be sent of one row of a number to another row of it."""
+    tx.execute(sa.update(fires).where(fires.c.number_id == drop).values(number_id=keep))

@@ -100,3 +100,8 @@ def rewrite(tx: Connection, notification_id: str, was: str, sealed: str) -> bool
     """Moves a text to another key; False where it has left the queue since it was read."""
     statement = sa.update(notifications).where(n.id == notification_id, n.text_sealed == was)
     return tx.execute(statement.values(text_sealed=sealed)).rowcount == 1
+
+
+def move_number(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give the notifications of one row of a number to another row of it."""
+    tx.execute(sa.update(notifications).where(notifications.c.number_id == drop).values(number_id=keep))

@@ -69,9 +69,8 @@ def index_key(tx: Connection) -> str | None:
 
 def move_index_key(tx: Connection, key_id: str) -> None:
     """From now on new numbers are indexed under this key."""
-    if tx.dialect.name == "postgresql":
-        # Waits for starts that still write under the old key: a number must not get two rows.
-        tx.execute(sa.text("LOCK TABLE numbers IN SHARE MODE"))
+    # Waits for starts that still write under the old key: a number must not get two rows.
+    lock_table(tx)
     tx.execute(sa.update(keyring).values(index_key=key_id))
 
 
@@ -80,11 +79,11 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, numbers.c.digest, numbers.c.sealed)
 
 
-def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
-    """(id, digest, sealed) of numbers that another key indexed or sealed and that can still be read, by id."""
+def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
+    """(id, sealed) of numbers that another key indexed or sealed and that can still be read, by id."""
     mine = f"{key_id}:"
     statement = (
-        sa.select(numbers.c.id, numbers.c.digest, numbers.c.sealed)
+        sa.select(numbers.c.id, numbers.c.sealed)
         .where(numbers.c.id > after, numbers.c.sealed.is_not(None))
         .where(
             ~(numbers.c.digest.startswith(mine, autoescape=True) & numbers.c.sealed.startswith(mine, autoescape=True))
@@ -92,10 +91,42 @@ def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> li
         .order_by(numbers.c.id)
         .limit(limit)
     )
-    return [(row.id, row.digest, row.sealed) for row in tx.execute(statement)]
+    return [(row.id, row.sealed) for row in tx.execute(statement)]
 
 
-def rewrite(tx: Connection, number_id: int, was: str, digest: str, sealed: str) -> bool:
-    """Moves a number to another key; False where it has changed since it was read."""
-    statement = sa.update(numbers).where(numbers.c.id == number_id, numbers.c.sealed == was)
-    return tx.execute(statement.values(digest=digest, sealed=sealed)).rowcount == 1
+def lock_table(tx: Connection) -> None:
+    """Keep other transactions from adding or changing numbers until the commit.
+
+    A start that waits for one row alone would not see its new digest and add a second row for the number.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def readable(tx: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
+    """Return (id, sealed) of the next numbers that retention has not wiped, by id."""
+    statement = sa.select(numbers.c.id, numbers.c.sealed).where(numbers.c.id > after, numbers.c.sealed.is_not(None))
+    return [(row.id, row.sealed) for row in tx.execute(statement.order_by(numbers.c.id).limit(limit))]
+
+
+def sealed(tx: Connection, number_id: int) -> str | None:
+    """Return the sealed number, None if it was wiped or its row is gone."""
+    return tx.scalar(sa.select(numbers.c.sealed).where(numbers.c.id == number_id))
+
+
+def others(tx: Connection, number_id: int, digests: Mapping[str, str]) -> list[int]:
+    """Return the ids of other rows with one of these digests."""
+    mine = numbers.c.digest.in_(list(digests.values()))
+    return list(tx.scalars(sa.select(numbers.c.id).where(mine, numbers.c.id != number_id)))
+
+
+def rewrite(tx: Connection, number_id: int, *, digest: str, sealed: str) -> None:
+    """Give a number another digest and another sealed form."""
+    tx.execute(sa.update(numbers).where(numbers.c.id == number_id).values(digest=digest, sealed=sealed))
+
+
+def merge(tx: Connection, *, keep: int, drop: int) -> None:
+    """Delete a row to which nothing refers any more; the other one is seen for as long as either was."""
+    until = sa.select(sa.func.max(numbers.c.seen_until)).where(numbers.c.id.in_((keep, drop))).scalar_subquery()
+    tx.execute(sa.update(numbers).where(numbers.c.id == keep).values(seen_until=until))
+    tx.execute(sa.delete(numbers).where(numbers.c.id == drop))

@@ -64,3 +64,13 @@ def lift(tx: Connection, number_id: int, *, now: float, source: str | None = Non
 def note_listed(tx: Connection, number_id: int, now: float) -> None:
     """The gateway's list showed a word of this number: what a callback says of it may be old."""
     tx.execute(sa.update(opt_outs).where(o.number_id == number_id).values(listed_at=now))
+
+
+def merge(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give what one row of a number says to another row of it: opted out counts more, by the person still more."""
+    rows = tx.execute(sa.select(opt_outs).where(o.number_id.in_((keep, drop)))).mappings().all()
+    if not any(row["number_id"] == drop for row in rows):
+        return
+    strictest = max(rows, key=lambda row: (row["opted_out"], row["source"] == USER, row["since"]))
+    tx.execute(sa.delete(opt_outs).where(o.number_id.in_((keep, drop))))
+    tx.execute(sa.insert(opt_outs).values({**strictest, "number_id": keep}))

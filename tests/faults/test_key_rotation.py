@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from otp_service.clock import elapsed
+from otp_service.clock import Clock, elapsed
 from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.services.operations import rotation
@@ -52,7 +52,7 @@ async def moved_to(vault: Vault, database_url: str) -> None:
 async def rewrapped(database: Database, vault: Vault) -> bool:
     """`secrets rewrap`; False where a busy database did not answer in time, and the operator repeats it."""
     try:
-        await rotation.rewrap(database, vault, lambda _: None)
+        await rotation.rewrap(database, vault, Clock(), lambda _: None)
     except Unavailable:
         return False
     return True

@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.services.clients.idempotency import ANSWER
 from otp_service.services.notifications.notifications import TEXT
-from otp_service.services.numbers import SEALED_NUMBER
+from otp_service.services.numbers import open_number
+from otp_service.services.operations import renumbering
 from otp_service.storage import inbound_cursor, notifications, numbers, requests
 from otp_service.storage.verifications import sends, verifications
 from otp_service.vault import Vault
@@ -77,14 +79,17 @@ def _messages_by_key(tx: Connection) -> dict[str, int]:
     return dict(sum((Counter(counter(tx)) for counter in counters), Counter()))
 
 
-async def rewrap(database: Database, vault: Vault, progress: Callable[[int], None]) -> int:
-    """Re-indexes and re-encrypts under the first key what others wrote; how many values. `progress`: the number so far.
+async def rewrap(database: Database, vault: Vault, clock: Clock, progress: Callable[[int], None]) -> int:
+    """Re-index and re-encrypt under the first key what others wrote; return how many values.
+
+    `progress` gets the number so far. Two rows of one number, written under different keys, become one.
 
     A number that retention has wiped keeps its index until its counters end: `status` shows it.
     """
     await database.write(lambda tx: _move_index(tx, vault))
     done = 0
-    batches: tuple[_Batch, ...] = (_rewrap_numbers, _rewrap_answers, _rewrap_texts)
+    numbers_batch = partial(_rewrap_numbers, now=clock.now())
+    batches: tuple[_Batch, ...] = (numbers_batch, _rewrap_answers, _rewrap_texts)
     for batch in batches:
         after, more = None, True
         while more:
@@ -99,15 +104,16 @@ def _move_index(tx: Connection, vault: Vault) -> None:
     numbers.move_index_key(tx, vault.writing_key_id)
 
 
-def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None) -> tuple[int | None, int]:
+def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None, now: float) -> tuple[int | None, int]:
     """The last id of the batch (None: there is no more) and how many were moved."""
+    numbers.lock_table(tx)
     rows = numbers.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
     moved = 0
-    for number_id, _, sealed in rows:
-        plain = vault.open(SEALED_NUMBER, sealed)
-        if plain is not None:
-            digest = vault.digests(plain.decode())[vault.writing_key_id]
-            moved += numbers.rewrite(tx, number_id, sealed, digest, vault.seal(SEALED_NUMBER, plain))
+    for number_id, _ in rows:
+        e164 = open_number(vault, numbers.sealed(tx, number_id))  # merging another row may have deleted this one
+        if e164 is not None:
+            renumbering.rewrite(tx, vault, number_id, e164, key_id=vault.writing_key_id, now=now)
+            moved += 1
     return (rows[-1][0] if rows else None), moved
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
-from otp_service.database.statements import insert_by
+from otp_service.database.statements import insert_by, insert_into
 from otp_service.storage.tables import buckets
 
 b = buckets.c
@@ -93,6 +93,16 @@ def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
     mine = _of_number(number_id, limits)
     tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
     return tx.execute(sa.delete(buckets).where(mine)).rowcount
+
+
+def merge(tx: Connection, limits: Sequence[str], *, keep: int, drop: int) -> None:
+    """Give the buckets of one row of a number to another row of it; of two of a kind the fuller one counts."""
+    for bucket in of_number(tx, drop, limits):
+        limit, _, rest = bucket["key"].split(":", 2)
+        new = insert_into(tx, buckets).values({**bucket, "key": f"{limit}:{keep}:{rest}"})
+        later = sa.case((b.arrival > new.excluded.arrival, b.arrival), else_=new.excluded.arrival)
+        tx.execute(new.on_conflict_do_update(index_elements=[b.key], set_={"arrival": later}))
+    clear_number(tx, drop, limits)
 
 
 def _of_number(number_id: int, limits: Sequence[str]) -> sa.ColumnElement[bool]:

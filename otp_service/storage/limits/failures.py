@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.database.statements import AnyRow
+from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.tables import failures
 
 f = failures.c
@@ -37,6 +37,16 @@ def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:
 def clear_number(tx: Connection, number_id: int) -> int:
     """An operator lifts every wait of a number; how many rows there were."""
     return tx.execute(sa.delete(failures).where(f.number_id == number_id)).rowcount
+
+
+def merge(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give the failures of one row of a number to another row of it: more checks and the later wait count."""
+    columns = [f.number_id, f.client_id, f.purpose, f.checks, f.waits_until, f.last_at]
+    moved = sa.select(sa.literal(keep), *columns[1:]).where(f.number_id == drop)
+    new = insert_into(tx, failures).from_select(columns, moved)
+    stricter = {c.name: sa.case((c > new.excluded[c.name], c), else_=new.excluded[c.name]) for c in columns[3:]}
+    tx.execute(new.on_conflict_do_update(index_elements=columns[:3], set_=stricter))
+    tx.execute(sa.delete(failures).where(f.number_id == drop))
 
 
 def _of(client_id: str, number_id: int, purpose: str) -> sa.ColumnElement[bool]:

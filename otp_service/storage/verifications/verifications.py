@@ -205,6 +205,19 @@ def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
     return tx.execute(statement.values(ended)).rowcount
 
 
+def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
+    """Give the verifications of one row of a number to another row of it; of two pending ones in a slot one stays."""
+    dropped, kept = f"number:{drop}", f"number:{keep}"
+    twin = verifications.alias()
+    has_twin = sa.exists().where(
+        twin.c.client_id == v.client_id, twin.c.purpose == v.purpose, twin.c.slot == kept, twin.c.status == PENDING
+    )
+    ended = {"status": "canceled", "reason": "superseded", "ended_at": now, "phrase_sealed": None}
+    mine = sa.update(verifications).where(v.number_id == drop)
+    tx.execute(mine.where(v.slot == dropped, v.status == PENDING, has_twin).values(ended))
+    tx.execute(mine.values(number_id=keep, slot=sa.case((v.slot == dropped, kept), else_=v.slot)))
+
+
 def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow]:
     """The pending verifications that a text from the number would approve."""
     statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)

@@ -400,7 +400,7 @@ async def test_after_a_rotation_one_look_frees_the_list_of_the_old_key(migrated:
         assert uses[SECRET_KEYS.partition(":")[0]].messages
         service.shift(60)
         await look(service)
-        await rotation.rewrap(service.ctx.database, service.ctx.vault, lambda _: None)
+        await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
         uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
         assert not uses[SECRET_KEYS.partition(":")[0]].needed
 

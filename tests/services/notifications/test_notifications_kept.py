@@ -95,7 +95,7 @@ async def test_a_new_secret_key_takes_the_waiting_texts_over(database_url: str, 
         key = service.api.api_key
     async with serving(database_url, vendor, secret_keys=f"{new},{old}") as service:
         ctx = service.ctx
-        assert await rotation.rewrap(ctx.database, ctx.vault, lambda _: None) == 2, "a number and a text"
+        assert await rotation.rewrap(ctx.database, ctx.vault, ctx.clock, lambda _: None) == 2, "a number and a text"
         uses = {use.key_id: use for use in await rotation.status(ctx.database, ctx.vault)}
         assert (uses[ctx.vault.key_ids[0]].messages, uses[ctx.vault.key_ids[1]].needed) == (1, False)
     async with serving(database_url, vendor, secret_keys=new) as service:

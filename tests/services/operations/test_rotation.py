@@ -33,7 +33,7 @@ async def test_a_rotation_in_steps_keeps_counts_numbers_and_pending_pins(databas
         assert uses[OLD_ID].indexes
         assert uses[OLD_ID].needed
         seen: list[int] = []
-        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, seen.append) == 3
+        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, seen.append) == 3
         assert seen
         assert await api.check(pending["id"], service.pin(pending_to)) == "approved"
         uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
@@ -62,12 +62,12 @@ async def test_a_number_that_was_wiped_keeps_its_count_under_the_old_key(databas
         service.shift(2 * 86400)
         await retention.sweep(service.ctx)
     async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
-        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, lambda _: None) == 0
+        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None) == 0
         uses = {use.key_id: use for use in await rotation.status(service.ctx.database, service.ctx.vault)}
         assert uses[OLD_ID].needed
         again = await guess(Api(service.http, key), service, to, 1)
         assert (await Api(service.http, key).try_check(again["id"], service.pin(to))).json()["result"] == "locked"
-        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, lambda _: None) == 1
+        assert await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None) == 1
 
 
 async def test_a_key_taken_away_too_early_hides_the_number_and_approves_nothing(

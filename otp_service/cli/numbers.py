@@ -1,4 +1,6 @@
-"""`budgets show` and `clear`."""
+"""What is kept of a number: `budgets show`, `budgets clear`, `numbers renumber`."""
+
+import sys
 
 import click
 
@@ -7,6 +9,7 @@ from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings, load
 from otp_service.services.limits import budgets as service
+from otp_service.services.operations import renumbering
 from otp_service.vault import Vault
 
 
@@ -20,7 +23,7 @@ def budgets() -> None:
 def show(number: str) -> None:
     """Show what NUMBER (E.164) has used up and until when it waits."""
     settings = load(StorageSettings)
-    e164 = phone.parse(number).e164
+    e164 = phone.as_kept(number)
     policy = settings.policy.limits.failures_per_number
     vault = Vault(settings.keys)
     found = with_database(
@@ -38,7 +41,30 @@ def show(number: str) -> None:
 def clear(number: str) -> None:
     """Lift every limit and wait of NUMBER (E.164), for all clients and purposes."""
     settings = load(StorageSettings)
-    e164 = phone.parse(number).e164
+    e164 = phone.as_kept(number)
     vault = Vault(settings.keys)
     count = with_database(settings.database_url, lambda database, _: service.clear(database, vault, e164))
     click.echo(f"Lifted {count} limits and waits of {phone.mask(e164)}.")
+
+
+@click.group()
+def numbers() -> None:
+    """The phone numbers of which something is kept."""
+
+
+@numbers.command()
+@click.option("--dry-run", is_flag=True, help="Only say how many numbers would move.")
+def renumber(*, dry_run: bool) -> None:
+    """Write numbers in their present form where a country has changed its numbering plan."""
+    settings = load(StorageSettings)
+    vault = Vault(settings.keys)
+
+    def progress(seen: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{seen} numbers read", err=True, nl=False)
+
+    changed = with_database(
+        settings.database_url,
+        lambda database, clock: renumbering.renumber(database, vault, clock, progress, dry_run=dry_run),
+    )
+    click.echo(f"{changed} numbers {'would be' if dry_run else 'are now'} in their present form.")

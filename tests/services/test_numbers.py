@@ -1,0 +1,119 @@
+"""One number is one row, whatever runs beside it, whatever key wrote it, however its country writes it now."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.engine import Database
+from otp_service.services import numbers
+from otp_service.services.operations import renumbering, rotation
+from otp_service.storage import tables
+from otp_service.vault import Vault, generate_key_entry
+from tests.support.notifications import opt_out
+from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
+from tests.support.vendor import Vendor
+
+OLD, NEW = generate_key_entry(), generate_key_entry()
+CONFIG: dict[str, Any] = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 3, "first_wait": 3600}}}
+FORMER, PRESENT = "+22997123456", "+2290197123456"
+
+
+async def count_rows(service: Service) -> int:
+    statement = sa.select(sa.func.count()).select_from(tables.numbers)
+    return await service.ctx.database.read(lambda tx: tx.execute(statement).scalar_one())
+
+
+async def guess(api: Api, service: Service, to: str, count: int) -> None:
+    started = await api.start(to)
+    for _ in range(count):
+        assert await api.check(started["id"], wrong(service.pin(to))) == "incorrect"
+    await api.cancel(started["id"])
+
+
+@contextmanager
+def uncommitted_rewrap(url: str, vault: Vault) -> Iterator[threading.Event]:
+    """Runs a batch of `secrets rewrap`, which commits when the event is set."""
+    database, commit, moved = Database(url, patient=True), threading.Event(), threading.Event()
+
+    def step(tx: Connection) -> None:
+        rotation._move_index(tx, vault)
+        rotation._rewrap_numbers(tx, vault, None, 0.0)
+        moved.set()
+        commit.wait(20)
+
+    thread = threading.Thread(target=lambda: asyncio.run(database.write(step)))
+    thread.start()
+    assert moved.wait(20)
+    try:
+        yield commit
+    finally:
+        commit.set()
+        thread.join()
+        database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_start_that_waits_for_rewrap_finds_the_row_of_its_number(database_url: str, vendor: Vendor) -> None:
+    to = new_number()
+    async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
+        await guess(service.api, service, to, 2)
+        key = service.api.api_key
+    async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with uncommitted_rewrap(database_url, service.ctx.vault) as commit:
+            start = asyncio.create_task(Api(service.http, key).try_start(to))
+            while not await service.ctx.database.read(lambda tx: tx.scalar(waiting)):
+                assert not start.done()
+            commit.set()
+            started = (await start).json()
+        assert await count_rows(service) == 1
+        api = Api(service.http, key)
+        assert await api.check(started["id"], wrong(service.pin(to))) == "incorrect"
+        assert await api.check(started["id"], service.pin(to)) == "locked", "two of before the rewrap and one now"
+        await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
+
+
+async def test_rewrap_merges_two_rows_of_a_number_and_the_stricter_counts(database_url: str, vendor: Vendor) -> None:
+    to, other = new_number(), new_number()
+    async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
+        await guess(service.api, service, to, 2)
+        await opt_out(service, other)
+        key = service.api.api_key
+    async with serving(database_url, vendor, CONFIG, secret_keys=NEW) as service:
+        await guess(Api(service.http, key), service, to, 1)
+        await Api(service.http, key).start(other)
+        assert await count_rows(service) == 4
+    async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
+        for moved in (2, 0):
+            rewrapped = rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
+            assert await rewrapped == moved
+            assert await count_rows(service) == 2
+        api = Api(service.http, key)
+        await guess(api, service, to, 1)
+        assert (await api.try_start(to)).json()["limit"] == "failures_per_number", "two under the old key and one now"
+        service.shift(601)
+        assert (await api.try_start(other)).json()["code"] == "opted_out"
+
+
+async def test_what_is_kept_of_a_number_outlives_a_change_of_its_numbering_plan(
+    database_url: str, vendor: Vendor
+) -> None:
+    async with serving(database_url, vendor, CONFIG) as service:
+        await opt_out(service, FORMER)
+        assert (await service.api.try_start(PRESENT)).json()["code"] == "opted_out"
+
+        async def renumber(*, dry_run: bool = False) -> int:
+            ctx, seen = service.ctx, list[int]()
+            return await renumbering.renumber(ctx.database, ctx.vault, ctx.clock, seen.append, dry_run=dry_run)
+
+        assert [await renumber(dry_run=True), await renumber(), await renumber()] == [1, 1, 0]
+        assert await count_rows(service) == 1
+        sealed = await service.ctx.database.read(lambda tx: tx.scalar(sa.select(tables.numbers.c.sealed)))
+        assert numbers.open_number(service.ctx.vault, sealed) == PRESENT
+        assert (await service.api.try_start(PRESENT)).json()["code"] == "opted_out"
