@@ -35,7 +35,7 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
     done = looked(service_settings(database_url, vendor))
     found = findings(done)
     assert done.code == 0
-    assert list(found) == ["settings", "policy", "database", "schema", "keys", "clock", "gateway", "argon2"]
+    assert list(found) == ["settings", "policy", "database", "schema", "keys", "numbers", "clock", "gateway", "argon2"]
     assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
     assert found["policy"].startswith("look ")
     assert "OTP_ALLOW_WEAK_ARGON2" in done.out
