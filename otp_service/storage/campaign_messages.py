@@ -107,4 +107,4 @@ def expect_no_echo(tx: Connection, number_id: int, now: float) -> None:
 
 def move_number(tx: Connection, *, keep: int, drop: int) -> None:
     """Give what the campaign platform is to be sent of one row of a number to another row of it."""
-    tx.execute(sa.update(fires).where(fires.c.number_id == drop).values(number_id=keep))
+    tx.execute(sa.update(campaign_messages).where(campaign_messages.c.number_id == drop).values(number_id=keep))
