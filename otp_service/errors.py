@@ -62,5 +62,10 @@ class Refusal(OtpError):
         super().__init__(self.code)
 
 
+def not_found(noun: str) -> Refusal:
+    """Returns the refusal for an id that does not exist, or belongs to another client."""
+    return Refusal("not_found", f"No such {noun}.")
+
+
 class Unavailable(OtpError):
     """The database is away. Carries no text of the driver: it can hold values."""

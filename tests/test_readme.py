@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from otp_service.api.answers import CheckAnswer
 from otp_service.api.kit.problems import STATUS
+from otp_service.api.verifications import CheckAnswer
 from otp_service.app import create_app
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
@@ -160,7 +160,7 @@ def test_an_error_is_logged_for_operators(application: Application, caplog: pyte
     application.names["api"].headers["Authorization"] = "Bearer wrong"
     with caplog.at_level("WARNING", logger="pins"):
         application.start_signup(new_number(), {}, USER_IP)
-    assert caplog.messages == ["unauthorized Send a valid API key as `Authorization: Bearer ...`."]
+    assert caplog.messages == ["unauthorized No valid API key; send one as `Authorization: Bearer ...`."]
 
 
 def test_every_result_of_a_check_has_a_message(application: Application) -> None:

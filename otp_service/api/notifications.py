@@ -1,19 +1,69 @@
-"""The calls under /v1/notifications."""
+"""The calls under /v1/notifications: their body, answer and handlers."""
 
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api.answers import NotificationAnswer, answered
 from otp_service.api.kit import bodies
-from otp_service.api.kit.calls import authenticated, once
-from otp_service.api.models import NotifyBody
+from otp_service.api.kit.answers import Answer, Timestamp, answered
+from otp_service.api.kit.calls import Call, authenticated, once
+from otp_service.api.kit.fields import Body, Carrier, Locale, Reference, Text, To, documented
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.notifications import notifications
 from otp_service.services.notifications.notifications import NotificationRequest
+from otp_service.texts import problem_with_message
+
+
+def _checked_message(text: str) -> str:
+    problem = problem_with_message(text)
+    if problem is not None:
+        raise ValueError(f"It {problem}.")
+    return text
+
+
+MessageText = Annotated[
+    str,
+    AfterValidator(_checked_message),
+    Field(
+        description="The complete text of a message without a PIN: at most 10 SMS, no line that begins with `@`.",
+        examples=["Your order is on its way."],
+        json_schema_extra={"pattern": r"^([^\p{C}\p{Zl}\p{Zp}]|\n)+$", "minLength": 1, "maxLength": 1530},
+    ),
+]
+TemplateName = Annotated[str, documented("A template of the policy.", "^[a-z][a-z0-9_]{0,31}$", "order_sent")]
+
+
+class NotifyBody(Body):
+    """A message without a PIN: either its text, or a template with its values."""
+
+    to: To
+    text: MessageText | None = None
+    template: TemplateName | None = None
+    values: Annotated[dict[str, Text], Field(description="The value of each {name} in the template.")] | None = None
+    locale: Locale | None = None
+    carrier: Carrier | None = None
+    reference: Reference | None = None
+
+
+class NotificationAnswer(Answer):
+    """A message without a PIN, and its status."""
+
+    id: str
+    status: Literal["queued", "sent", "delivered", "undelivered", "unknown", "failed"]
+    reason: str | None
+    to: str | None
+    segments: int
+    template: str | None
+    reference: str | None
+    created_at: Timestamp
+    sent_at: Timestamp | None
+    route: str | None
 
 
 async def create(request: Request) -> Response:
-    """Queues a message that is no PIN; it is sent within seconds, or later if the gateway is away."""
+    """Queues a message without a PIN; it is sent within seconds, or once the gateway is available."""
     call = await authenticated(request)
     body = await bodies.read(request, NotifyBody)
     asked = NotificationRequest(client_id=call.client.id, **body.model_dump())
@@ -21,11 +71,14 @@ async def create(request: Request) -> Response:
     async def run(claim: Claim | None) -> Response:
         return answered(NotificationAnswer, await notifications.create(call.ctx, asked, claim), 202)
 
-    return await once(call, body, 202, run)
+    return await once(call, body, run, lambda notification_id: _current(call, notification_id, 202))
 
 
 async def read(request: Request) -> Response:
-    """A notification as it is now."""
+    """Returns the current notification."""
     call = await authenticated(request)
-    notification = await notifications.read(call.ctx, call.client.id, call.notification_id)
-    return answered(NotificationAnswer, notification)
+    return await _current(call, call.id)
+
+
+async def _current(call: Call, notification_id: str, status: int = 200) -> Response:
+    return answered(NotificationAnswer, await notifications.read(call.ctx, call.client.id, notification_id), status)

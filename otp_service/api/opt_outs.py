@@ -1,44 +1,67 @@
-"""The calls under /v1/opt-outs."""
+"""The calls under /v1/opt-outs: their body, answers and handlers."""
+
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api.answers import LookedUpAnswer, OptOutAnswer, answered
 from otp_service.api.kit import bodies
+from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import authenticated, once
-from otp_service.api.models import NumberBody
+from otp_service.api.kit.fields import Body, To
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.opt_outs import opt_outs
 
 
+class NumberBody(Body):
+    """A number."""
+
+    to: To
+
+
+class OptOutAnswer(Answer):
+    """Whether a number has opted out; if not, `source` and `since` are null."""
+
+    to: str
+    opted_out: bool
+    source: Literal["user", "client"] | None
+    since: Timestamp | None
+
+
+class OptOutLookupAnswer(OptOutAnswer):
+    """Whether a number has opted out, and whether the gateway blocks it; null if the gateway did not answer."""
+
+    gateway_blacklisted: bool | None
+
+
 async def add(request: Request) -> Response:
-    """Nothing goes to a number any more, whoever asks for it."""
+    """Opts a number out of all messages, of every client."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
     async def run(claim: Claim | None) -> Response:
         return answered(OptOutAnswer, await opt_outs.add(call.ctx, call.client.id, body.to, claim))
 
-    return await once(call, body, 200, run)
+    return await once(call, body, run)
 
 
 async def look_up(request: Request) -> Response:
-    """Whether a number wants messages, and whether the gateway itself blocks it."""
+    """Returns whether a number has opted out, and whether the gateway itself blocks it."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
     async def run(_: Claim | None) -> Response:
-        return answered(LookedUpAnswer, await opt_outs.look_up(call.ctx, body.to))
+        return answered(OptOutLookupAnswer, await opt_outs.look_up(call.ctx, body.to))
 
-    return await once(call, body, 200, run)
+    return await once(call, body, run)
 
 
 async def remove(request: Request) -> Response:
-    """The number takes messages again, unless the person texted STOP."""
+    """Removes an opt-out, unless the user texted STOP."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
     async def run(claim: Claim | None) -> Response:
         return answered(OptOutAnswer, await opt_outs.remove(call.ctx, body.to, claim))
 
-    return await once(call, body, 200, run)
+    return await once(call, body, run)

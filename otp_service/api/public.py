@@ -1,12 +1,14 @@
-"""The calls without a key: whether the service lives, is ready, what it counts and how it is called."""
+"""The calls without an API key: health, metrics, the description of the API, public keys."""
 
 import hmac
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from otp_service.api.kit import openapi
+from otp_service.api.kit.answers import Answer
 from otp_service.api.kit.calls import bearer_token
 from otp_service.config.addresses import is_loopback
 from otp_service.errors import Refusal
@@ -20,13 +22,51 @@ _FORWARDING = frozenset(
 )
 
 
-async def livez(_: Request) -> Response:
+class AliveAnswer(Answer):
     """The process answers."""
+
+    status: Literal["ok"]
+
+
+class GatewayState(Answer):
+    """How this process finds the gateway. `routes`: the circuit breaker of each; `alarm`: what an operator must fix."""
+
+    status: Literal["ok", "trouble"]
+    last: str
+    routes: dict[str, Literal["closed", "open", "half_open"]]
+    alarm: Literal["bad_signature"] | None
+
+
+class ReadyAnswer(Answer):
+    """Whether this process can serve."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "unavailable"]
+    database_schema: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
+    gateway: GatewayState
+
+
+class KeysAnswer(Answer):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, Any]]
+
+
+class DocumentAnswer(Answer):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
+async def livez(_: Request) -> Response:
+    """Returns ok while the process answers."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """503 only for the database or the schema; trouble with the gateway shows in the body."""
+    """Returns 503 only if the database or its schema is not ready; the body also shows the state of the gateway."""
     ctx = request.app.state.context
     found = await health.database_and_schema(ctx.database)
     ready = found["database"] == "ok" and found["schema"] == "ok"
@@ -46,16 +86,16 @@ def _gateway(found: GatewayHealth, now: float) -> dict[str, Any]:
 
 
 async def show_metrics(request: Request) -> Response:
-    """Prometheus metrics, for loopback or with the metrics token."""
+    """Returns the Prometheus metrics to loopback, and to others with the metrics token."""
     if not _is_local(request) and not _has_token(request):
-        raise Refusal("unauthorized", "Ask from loopback, or send OTP_METRICS_TOKEN as bearer token.")
+        raise Refusal("unauthorized", "Send OTP_METRICS_TOKEN as bearer token, or call from loopback.")
     ctx = request.app.state.context
-    ctx.gateway_health.routes(ctx.clock.now())  # a breaker's pause ends without anything happening
+    ctx.gateway_health.routes(ctx.clock.now())  # a breaker's pause ends without an event
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
 
 def _is_local(request: Request) -> bool:
-    # A proxy on this machine that is not told to be trusted would make everybody local.
+    # Behind a proxy on this machine that is not in OTP_TRUSTED_PROXIES, every caller would look local.
     if request.client is None or any(name in request.headers for name in _FORWARDING):
         return False
     return is_loopback(request.client.host)
@@ -67,16 +107,16 @@ def _has_token(request: Request) -> bool:
 
 
 async def show_openapi(request: Request) -> Response:
-    """The OpenAPI document."""
+    """Returns the OpenAPI document."""
     return JSONResponse(openapi.document(request.app.state.operations))
 
 
 async def show_docs(request: Request) -> Response:
-    """The OpenAPI document as a page."""
+    """Returns the OpenAPI document as a page."""
     html = docs.render(openapi.document(request.app.state.operations))
     return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
 
 
 async def jwks(_: Request) -> Response:
-    """The keys that sign proofs (RFC 7517): none, as none is issued yet."""
+    """Returns the public keys of proofs (RFC 7517); empty, as proofs are not yet available."""
     return JSONResponse({"keys": []})

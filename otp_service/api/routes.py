@@ -11,24 +11,13 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from otp_service.api import callbacks, notifications, opt_outs, public, verifications
-from otp_service.api.answers import (
-    AliveAnswer,
-    CheckAnswer,
-    DocumentAnswer,
-    EventsAnswer,
-    KeysAnswer,
-    LookedUpAnswer,
-    NotificationAnswer,
-    OptOutAnswer,
-    ReadyAnswer,
-    VerificationAnswer,
-)
 from otp_service.api.kit.operation import Operation
-from otp_service.api.models import CheckBody, NotifyBody, NumberBody, StartBody
+from otp_service.api.notifications import NotificationAnswer, NotifyBody
+from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
+from otp_service.api.public import AliveAnswer, DocumentAnswer, KeysAnswer, ReadyAnswer
+from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 
 _SENDING = ("opted_out", "rate_limited", "gateway_failed", "overloaded")
-
-
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
 
@@ -73,7 +62,9 @@ _WITH_KEY = (
         ("invalid_number", "country_not_allowed", "opted_out", "rate_limited"),
     ),
     Operation("POST", "/v1/opt-outs", opt_outs.add, NumberBody, {200: OptOutAnswer}, ("invalid_number",)),
-    Operation("POST", "/v1/opt-outs/lookup", opt_outs.look_up, NumberBody, {200: LookedUpAnswer}, ("invalid_number",)),
+    Operation(
+        "POST", "/v1/opt-outs/lookup", opt_outs.look_up, NumberBody, {200: OptOutLookupAnswer}, ("invalid_number",)
+    ),
     Operation(
         "POST",
         "/v1/opt-outs/remove",

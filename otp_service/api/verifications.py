@@ -1,18 +1,150 @@
-"""The calls under /v1/verifications."""
+"""The calls under /v1/verifications: their bodies, answers and handlers."""
 
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api.answers import CheckAnswer, EventsAnswer, VerificationAnswer, answered
+from otp_service import pins
 from otp_service.api.kit import bodies, rate_limits
-from otp_service.api.kit.calls import authenticated, once
-from otp_service.api.models import CheckBody, StartBody
+from otp_service.api.kit.answers import Answer, Timestamp, answered
+from otp_service.api.kit.calls import Call, authenticated, once
+from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Text, To
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
 
 
+def _checked_address(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("Must be an IPv4 or IPv6 address.") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError("Must be an address without a zone.")
+    return text
+
+
+def _checked_pin(secret: SecretStr) -> SecretStr:
+    if pins.clean(secret.get_secret_value()) is None:
+        raise ValueError("Must be the ASCII digits of the PIN; spaces and hyphens are removed.")
+    return secret
+
+
+Address = Annotated[
+    str,
+    AfterValidator(_checked_address),
+    Field(
+        description="The user's IP address.",
+        examples=["192.0.2.7"],
+        json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+    ),
+]
+Session = Annotated[Text, Field(description="Ties checks to the browser or app that started; stored as a hash.")]
+Channel = Literal["sms", "inbound"]
+Pin = Annotated[
+    SecretStr,
+    AfterValidator(_checked_pin),
+    Field(
+        description="ASCII digits; spaces and hyphens are removed.",
+        examples=["123456"],
+        json_schema_extra={"pattern": "^[ -]*([0-9][ -]*){6,10}$", "maxLength": 64},
+    ),
+]
+
+
+class StartBody(Body):
+    """Requests a PIN for a number, or a phrase that the user texts us."""
+
+    to: To
+    purpose: PurposeName
+    locale: Locale | None = None
+    carrier: Carrier | None = None
+    user_ip: Address | None = None
+    session: Session | None = None
+    channel: Annotated[Channel, Field(description="`inbound`: nothing is sent, the user texts us.")] | None = None
+    subject: Annotated[Text, Field(description="The application's id of the user.")] | None = None
+    reference: Reference | None = None
+
+
+class CheckBody(Body):
+    """A PIN as the user typed it."""
+
+    pin: Pin
+    session: Session | None = None
+    to: To | None = None
+    purpose: PurposeName | None = None
+
+
+class DeliveryAnswer(Answer):
+    """The delivery of the newest message; all fields are null if none is sent."""
+
+    status: Literal["sent", "delivered", "undelivered", "unknown", "failed"] | None
+    route: str | None
+    sent_at: Timestamp | None
+
+
+class InboundAnswer(Answer):
+    """What the user should text us."""
+
+    send_to: str
+    text: str
+
+
+class VerificationAnswer(Answer):
+    """One attempt to prove that the user holds a phone number."""
+
+    id: str
+    status: Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
+    reason: str | None
+    purpose: str
+    to: str | None
+    pin_length: int
+    attempts_left: int
+    sends_left: int
+    created_at: Timestamp
+    expires_at: Timestamp
+    resend_at: Timestamp | None
+    delivery: DeliveryAnswer
+    subject: str | None
+    reference: str | None
+    inbound: Annotated[
+        InboundAnswer | None,
+        Field(description="Only with `channel` `inbound`, while pending.", exclude_if=lambda value: value is None),
+    ] = None
+
+
+class CheckAnswer(Answer):
+    """The result of a check."""
+
+    result: Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"]
+    verification: VerificationAnswer
+    proof: None = Field(default=None, description="A signed statement of the approval; not yet available.")
+    retry_at: Annotated[
+        Timestamp | None, Field(description="Only with `locked`.", exclude_if=lambda at: at is None)
+    ] = None
+
+
+class EventAnswer(Answer):
+    """Something that happened to a verification."""
+
+    at: Timestamp
+    type: str
+    route: str | None
+    result: str | None
+    detail: str | None
+    finished_at: Timestamp | None
+
+
+class EventsAnswer(Answer):
+    """The history of a verification, oldest first."""
+
+    events: list[EventAnswer]
+
+
 async def create(request: Request) -> Response:
-    """Sends a PIN to a number, or says what to text us; the same one again while it is pending."""
+    """Starts a verification: sends a PIN, or returns the text that the user should send us."""
     call = await authenticated(request)
     body = await bodies.read(request, StartBody)
     asked = starts.StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
@@ -23,16 +155,16 @@ async def create(request: Request) -> Response:
         headers = rate_limits.headers(verification.quota)
         return answered(VerificationAnswer, verification, 201 if created else 200, headers)
 
-    return await once(call, body, 201, run)
+    return await once(call, body, run, lambda verification_id: _current(call, verification_id, 201))
 
 
 async def check(request: Request) -> Response:
-    """Compares a PIN; spends an attempt."""
+    """Checks a PIN; uses an attempt."""
     call = await authenticated(request)
     body = await bodies.read(request, CheckBody)
     asked = checks.CheckRequest(
         client_id=call.client.id,
-        verification_id=call.verification_id,
+        verification_id=call.id,
         pin=body.pin.get_secret_value(),
         session=body.session,
         to=body.to,
@@ -42,43 +174,45 @@ async def check(request: Request) -> Response:
     async def run(claim: Claim | None) -> Response:
         return answered(CheckAnswer, await checks.check(call.ctx, asked, claim))
 
-    return await once(call, body, 200, run)
+    return await once(call, body, run)
 
 
 async def resend(request: Request) -> Response:
-    """Sends a new PIN of the same verification; the attempts stay spent."""
+    """Sends a new PIN for the same verification; attempts are not given back."""
     call = await authenticated(request)
     await bodies.read_empty(request)
 
     async def run(claim: Claim | None) -> Response:
-        verification = await resends.resend(call.ctx, call.client.id, call.verification_id, claim)
+        verification = await resends.resend(call.ctx, call.client.id, call.id, claim)
         headers = rate_limits.headers(verification.quota)
         return answered(VerificationAnswer, verification, headers=headers)
 
-    return await once(call, None, 200, run)
+    return await once(call, None, run, lambda verification_id: _current(call, verification_id))
 
 
 async def cancel(request: Request) -> Response:
-    """Ends a pending verification."""
+    """Cancels a pending verification."""
     call = await authenticated(request)
     await bodies.read_empty(request)
 
     async def run(claim: Claim | None) -> Response:
-        verification = await lifecycle.cancel(call.ctx, call.client.id, call.verification_id, claim)
-        return answered(VerificationAnswer, verification)
+        return answered(VerificationAnswer, await lifecycle.cancel(call.ctx, call.client.id, call.id, claim))
 
-    return await once(call, None, 200, run)
+    return await once(call, None, run)
 
 
 async def read(request: Request) -> Response:
-    """A verification as it is now."""
+    """Returns the current verification."""
     call = await authenticated(request)
-    verification = await lifecycle.read(call.ctx, call.client.id, call.verification_id)
-    return answered(VerificationAnswer, verification)
+    return await _current(call, call.id)
 
 
 async def events(request: Request) -> Response:
-    """Everything that happened to a verification, oldest first, never a PIN."""
+    """Returns the history of a verification, oldest first, without PINs."""
     call = await authenticated(request)
-    story = await lifecycle.list_events(call.ctx, call.client.id, call.verification_id)
-    return answered(EventsAnswer, {"events": story})
+    found = await lifecycle.list_events(call.ctx, call.client.id, call.id)
+    return answered(EventsAnswer, {"events": found})
+
+
+async def _current(call: Call, verification_id: str, status: int = 200) -> Response:
+    return answered(VerificationAnswer, await lifecycle.read(call.ctx, call.client.id, verification_id), status)

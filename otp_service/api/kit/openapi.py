@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from otp_service import __version__
-from otp_service.api.answers import Problem
-from otp_service.api.kit.calls import IDEMPOTENCY_KEY, NOTIFICATION_ID, VERIFICATION_ID
+from otp_service.api.kit.answers import Problem
+from otp_service.api.kit.calls import IDEMPOTENCY_KEY, id_pattern
 from otp_service.api.kit.operation import Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 
@@ -19,7 +19,6 @@ _OF_A_CALL_WITH_KEY = ("unauthorized", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
 
-_IDS = {"verifications": VERIFICATION_ID, "notifications": NOTIFICATION_ID}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -90,13 +89,13 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _id(path: str) -> dict[str, Any]:
-    things = path.split("/")[2]
+    noun = path.split("/")[2]
     return {
         "name": "id",
         "in": "path",
         "required": True,
-        "description": f"The id of the {things.removesuffix('s')}.",
-        "schema": {"type": "string", "pattern": f"^{_IDS[things]}$"},
+        "description": f"The id of the {noun.removesuffix('s')}.",
+        "schema": {"type": "string", "pattern": f"^{id_pattern(noun)}$"},
     }
 
 

@@ -102,7 +102,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
 
 def not_found() -> Refusal:
     """The refusal of an id that is nobody's, or another client's."""
-    return Refusal("not_found", "There is no such notification.")
+    return Refusal("not_found", "No such notification.")
 
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:

@@ -88,4 +88,4 @@ def found(row: AnyRow | None) -> AnyRow:
 
 def not_found() -> Refusal:
     """Another client's id answers as one that never was."""
-    return Refusal("not_found", "There is no such verification.")
+    return Refusal("not_found", "No such verification.")

@@ -1,0 +1,71 @@
+"""The base of request bodies, and the field types that several calls share."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from otp_service.phone import carrier_is_safe
+from otp_service.texts import is_printable, locale_is_wellformed
+
+
+class Body(BaseModel):
+    """A request body. Unknown keys and wrong types are rejected; errors do not repeat values."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _checked_locale(text: str) -> str:
+    if not locale_is_wellformed(text):
+        raise ValueError("Must be a language tag such as en or pt-BR.")
+    return text
+
+
+def _checked_carrier(text: str) -> str:
+    if not carrier_is_safe(text):
+        raise ValueError("Must be the carrier's name: 1 to 64 printable characters, none of / \\ ? # %.")
+    return text
+
+
+def _checked_text(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("Must not contain control or bidirectional characters.")
+    return text
+
+
+def _checked_purpose(text: str) -> str:
+    # The services know which purposes exist; anything else must not reach the database.
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text):
+        raise ValueError("Must be the name of a purpose: a lower-case letter, then a-z, 0-9 and _.")
+    return text
+
+
+def documented(description: str, pattern: str, *examples: str) -> Any:
+    """Describes a field. The pattern is only documentation: validators check it, with a better message."""
+    return Field(description=description, examples=list(examples) or None, json_schema_extra={"pattern": pattern})
+
+
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=256, json_schema_extra={"pattern": r"^[^\p{C}\p{Zl}\p{Zp}]+$"}),
+    AfterValidator(_checked_text),
+]
+To = Annotated[str, documented("The number in E.164.", r"^\+[1-9][0-9]{6,14}$", "+573001234567")]
+PurposeName = Annotated[
+    str,
+    AfterValidator(_checked_purpose),
+    documented("A purpose of the service's policy.", "^[a-z][a-z0-9_]{0,31}$", "signup"),
+]
+Locale = Annotated[
+    str,
+    AfterValidator(_checked_locale),
+    documented(
+        "A language tag; one without a text falls back.", "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", "es", "pt-BR"
+    ),
+]
+Carrier = Annotated[
+    str,
+    AfterValidator(_checked_carrier),
+    documented("The carrier's name.", r"^[^\p{C}\p{Zl}\p{Zp}/\\?#%]{1,64}$", "Movistar"),
+]
+Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]
