@@ -161,13 +161,13 @@ def end_cleanly_when_stopped() -> None:
     """A stop that was asked for is no failure; uvicorn raises the signal again once it has shut down."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
-    stop_when_hung_up()
-
-
-def stop_when_hung_up() -> None:
-    """A terminal that is closed asks for a stop like any other: what is in flight ends."""
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def ends_when_hung_up() -> bool:
+    """Return whether SIGHUP means that the terminal was closed, which asks for a stop like SIGTERM."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def dump_no_core() -> None:

@@ -23,10 +23,10 @@ from otp_service.cli.running import (
     BACKLOG,
     dump_no_core,
     end_cleanly_when_stopped,
+    ends_when_hung_up,
     listening,
     missing_file,
     schema_problem,
-    stop_when_hung_up,
     unavailable,
 )
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
@@ -34,6 +34,7 @@ from otp_service.database.engine import Database
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.observability import logs
 from otp_service.server.protocol import Connection
+from otp_service.server.reload import Reloadable
 from otp_service.services.operations import health
 
 GRACEFUL_SECONDS = 15
@@ -53,6 +54,8 @@ def serve(host: str, port: int, workers: int) -> None:
     end_cleanly_when_stopped()
     settings = checked_settings()
     logs.configure(settings.log_level, settings.log_format)
+    if not ends_when_hung_up():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     config = uvicorn.Config("otp_service.cli.serve:worker", factory=True, workers=workers, **server_options(settings))
     sockets = [listening(host, port)]
     structlog.get_logger("otp_service.cli").info("listening", host=host, port=sockets[0].getsockname()[1])
@@ -71,17 +74,35 @@ def _serve_in_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> b
     with tempfile.TemporaryDirectory(prefix="otp-metrics-") as folder:
         # Read by prometheus_client when a worker imports it: the workers add up their metrics there.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        supervisor = Multiprocess(config, sockets)
+        supervisor = _Supervisor(config, sockets)
         supervisor.run()
         return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 
-def worker() -> Starlette:
+class _Supervisor(Multiprocess):
+    """The parent of the workers."""
+
+    def handle_hup(self) -> None:
+        """Let every worker reload, or stop if the terminal was closed."""
+        if ends_when_hung_up():
+            self.should_exit.set()
+            return
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def worker() -> Reloadable:
     """The application of one worker process, from its own environment."""
-    stop_when_hung_up()  # it reaches the workers as well as the parent
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return Reloadable(_application, on_hangup=not ends_when_hung_up())
+
+
+def _application() -> Starlette:
     settings = load(ServiceSettings)
     logs.configure(settings.log_level, settings.log_format)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings)
 
 

@@ -175,11 +175,16 @@ class Running:
 
 
 @contextmanager
-def launched(*arguments: str, settings: dict[str, str], folder: Path | None = None) -> Iterator[Running]:
+def launched(
+    *arguments: str, settings: dict[str, str], folder: Path | None = None, stdin: int = subprocess.DEVNULL
+) -> Iterator[Running]:
     """A command that goes on; at the end it is stopped, and must end with 0 and leave no process."""
     with tempfile.NamedTemporaryFile(dir=_scratch.name, prefix="output-") as output:
         process = subprocess.Popen(
-            [*COMMAND, *arguments], **_options(settings, folder), stdout=output, stderr=subprocess.STDOUT
+            [*COMMAND, *arguments],
+            **_options(settings, folder) | {"stdin": stdin},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         running = Running(process, Path(output.name))
         try:
