@@ -1,6 +1,7 @@
 """Phone numbers: what counts as one that can take an SMS, in E.164 only, and how one is shown."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import phonenumbers
@@ -41,6 +42,28 @@ class _PlanChange:
 
 _PLAN_CHANGES = (_PlanChange("229", "01", 14),)
 """Changes of numbering plans that a database may have seen: Benin on 30 November 2024."""
+
+_WRITTEN = re.compile(r"(\+?)([0-9]{7,20})")
+_SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015]")
+_INTERNATIONAL_PREFIXES = ("", "00", "011")
+_SAME_PHONE = tuple(
+    (re.compile(rf"\+{pattern}"), rf"+{other}")
+    for pattern, other in (
+        # Argentina: the 9 of mobile numbers.
+        (r"54(?!9)([0-9]{10})", r"549\1"),
+        (r"549([0-9]{10})", r"54\1"),
+        # Mexico: the 1 of mobile numbers, until 2019.
+        (r"52([0-9]{10})", r"521\1"),
+        (r"521([0-9]{10})", r"52\1"),
+        # Brazil: the ninth digit of mobile numbers, since 2012.
+        (r"55([0-9]{2})([6-9][0-9]{7})", r"55\g<1>9\2"),
+        (r"55([0-9]{2})9([6-9][0-9]{7})", r"55\1\2"),
+        # Benin: the 01 of all numbers, since 2024.
+        (r"229([0-9]{8})", r"22901\1"),
+        (r"22901([0-9]{8})", r"229\1"),
+    )
+)
+"""Two forms of one number that carriers and gateways both use: (pattern of one in E.164, the other)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +126,76 @@ def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None
         raise Refusal("country_not_allowed", "Nothing is sent to numbers of this country.")
 
 
+def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list[str]:
+    """Return every E.164 form of the number that a gateway writes as `text`; first the forms that `parse` returns.
+
+    It accepts separators, `+`, `00`, a trunk 0 and the forms of `_SAME_PHONE`. A number without a calling code is read
+    as a number of each of `countries` (None: all), so that the result can hold several phones: see `same_country`.
+    """
+    written = _WRITTEN.fullmatch(_SEPARATORS.sub("", text))
+    if written is None:
+        return []
+    plus, digits = written.groups()
+    for prefix in _INTERNATIONAL_PREFIXES:
+        forms = _forms(digits.removeprefix(prefix)) if digits.startswith(prefix) else set()
+        if any(_is_valid(form) for form in forms):
+            return sorted(forms, key=_rank)
+    national = set() if plus else {form for number in _national(digits, countries) for form in _forms(number[1:])}
+    return sorted(national, key=_rank) or ([f"+{digits}"] if _E164.fullmatch(f"+{digits}") else [])
+
+
+def same_country(e164s: list[str]) -> bool:
+    """Return whether all numbers have one calling code: the spellings of one phone do."""
+    return len({_calling_code(e164) for e164 in e164s}) == 1
+
+
+def is_sendable(e164: str) -> bool:
+    """Return whether `parse` returns exactly this number."""
+    try:
+        return parse(e164).e164 == e164
+    except Refusal:
+        return False
+
+
+def _rank(e164: str) -> tuple[bool, str]:
+    return not is_sendable(e164), e164
+
+
+def _forms(digits: str) -> set[str]:
+    """Return the forms of an international number: as given, without a trunk 0, as libphonenumber formats it."""
+    code = _calling_code(f"+{digits}")
+    forms = {f"+{digits}"}
+    if not _is_valid(f"+{digits}"):
+        forms.add(f"+{code}{digits.removeprefix(code).removeprefix('0')}")
+    forms |= {known for form in forms if (known := _formatted(form, None)) is not None}
+    forms |= {pattern.sub(other, form) for form in forms for pattern, other in _SAME_PHONE if pattern.fullmatch(form)}
+    return {form for form in forms if _E164.fullmatch(form)}
+
+
+def _national(digits: str, countries: frozenset[str] | None) -> Iterator[str]:
+    for region in KNOWN_REGIONS if countries is None else countries:
+        number = _formatted(digits, region)
+        if number is not None and is_sendable(number):
+            yield number
+
+
+def _formatted(text: str, region: str | None) -> str | None:
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(text, region), PhoneNumberFormat.E164)
+    except NumberParseException:
+        return None
+
+
+def _is_valid(e164: str) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(e164, None))
+    except NumberParseException:
+        return False
+
+
 def mask(e164: str) -> str:
     """The number as logs and pages may show it: `+57******4567`; of a short one the last two digits stay."""
-    calling_code = next((e164[1:end] for end in (2, 3, 4) if _is_calling_code(e164[1:end])), "")
+    calling_code = _calling_code(e164)
     national = e164[1 + len(calling_code) :]
     shown = 4 if len(national) >= 8 else 2
     return f"+{calling_code}{'*' * (len(national) - shown)}{national[-shown:]}"
@@ -116,6 +206,10 @@ def carrier_is_safe(text: str) -> bool:
     if not 1 <= len(text) <= 64 or text != text.strip() or text in {".", ".."}:
         return False
     return texts.is_printable(text) and not any(char in "/\\?#%" for char in text)
+
+
+def _calling_code(e164: str) -> str:
+    return next((e164[1:end] for end in (2, 3, 4) if _is_calling_code(e164[1:end])), "")
 
 
 def _is_calling_code(digits: str) -> bool:

@@ -163,3 +163,75 @@ def test_the_large_data_of_phonenumbers_is_never_imported() -> None:
         " if f'phonenumbers.{m}' in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+ARGENTINA, MEXICO, BRAZIL, BENIN = "+5491123456789", "+525512345678", "+5511987654321", "+2290197123456"
+COLOMBIA = "+573001234567"
+
+
+@pytest.mark.parametrize(
+    ("text", "e164"),
+    [
+        ("541123456789", ARGENTINA),
+        ("5491123456789", ARGENTINA),
+        ("+54 9 11 2345-6789", ARGENTINA),
+        ("54111523456789", ARGENTINA),
+        ("5215512345678", MEXICO),
+        ("+52 (1) 55 1234 5678", MEXICO),
+        ("525512345678", MEXICO),
+        ("551187654321", BRAZIL),
+        ("55 011 98765-4321", BRAZIL),
+        ("22997123456", BENIN),
+        ("573001234567", COLOMBIA),
+        (" +57 300 123 4567 ", COLOMBIA),
+        ("57\u00a0300.123\u20114567", COLOMBIA),
+        ("00573001234567", COLOMBIA),
+        ("+00573001234567", COLOMBIA),
+        ("011573001234567", COLOMBIA),
+        ("5703001234567", COLOMBIA),
+        ("4407911123456", MOBILE),
+    ],
+)
+def test_the_spellings_of_a_number_begin_with_the_one_that_is_sent_to(text: str, e164: str) -> None:
+    assert phone.spellings(text)[0] == e164
+    assert phone.same_country(phone.spellings(text))
+
+
+@pytest.mark.parametrize(
+    ("e164", "other"),
+    [
+        (ARGENTINA, "+541123456789"),
+        (MEXICO, "+5215512345678"),
+        (BRAZIL, "+551187654321"),
+        (BENIN, "+22997123456"),
+    ],
+)
+def test_each_spelling_of_a_phone_leads_to_the_others(e164: str, other: str) -> None:
+    assert set(phone.spellings(e164)) == set(phone.spellings(other)) == {e164, other}
+
+
+@pytest.mark.parametrize("text", ["", "+", "+1", "12345", "CLARO", "5\x00", "１２３４５６７８", "5" * 21, "0" * 12])
+def test_what_is_no_number_has_no_spelling(text: str) -> None:
+    assert phone.spellings(text, None) == []
+
+
+def test_a_landline_is_not_taken_for_a_mobile_phone() -> None:
+    assert phone.spellings("551134567890") == ["+551134567890"]
+    assert not phone.is_sendable("+551134567890")
+
+
+def test_a_national_number_is_read_as_one_of_the_countries_served() -> None:
+    assert phone.spellings("3001234567", frozenset({"CO", "US"})) == [COLOMBIA]
+    assert phone.spellings("07911 123456", frozenset({"CO", "GB"})) == [MOBILE]
+    assert phone.spellings("+3001234567", frozenset({"CO"})) == ["+3001234567"]
+    in_two = phone.spellings("3001234567", None)
+    assert in_two == [COLOMBIA, "+923001234567"]
+    assert not phone.same_country(in_two)
+
+
+@given(st.text(alphabet="+0123456789 -5", max_size=24))
+def test_every_spelling_is_in_e164(text: str) -> None:
+    for spelling in phone.spellings(text):
+        assert spelling[0] == "+"
+        assert spelling[1:].isdigit()
+        assert len(spelling) <= 16
