@@ -1,13 +1,13 @@
-# The base can be any image with Python 3.11+ and its venv module; ARGON2_MARCH needs its headers as well.
+# The base can be any image with Python 3.11 or newer and its venv module. ARGON2_MARCH also needs the headers.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
-# Set (x86-64-v3, native, ...), Argon2 is built for that processor: half as many hashes again, or more.
+# If set (x86-64-v3, native, ...), Argon2 is built for that processor and computes at least 1.5 times as many hashes.
 ARG ARGON2_MARCH=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-# Not pinned: the compiler is the base's own and stays in this stage.
+# Not pinned, because the compiler comes from the base image and stays in this stage.
 # hadolint ignore=DL3008
 RUN if [ -n "$ARGON2_MARCH" ] && ! command -v cc; then \
         apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*; \
@@ -33,12 +33,12 @@ RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation -w /wheel
     && /opt/tools/bin/pip --python /opt/otp/bin/python install --no-index --no-deps /wheels/own/*.whl
 
 FROM ${BASE}
-# GLIBC_TUNABLES: large pages for Argon2, and memory that is kept from one hash to the next.
+# GLIBC_TUNABLES: huge pages for Argon2, and memory that is reused from one hash to the next.
 ENV PATH=/opt/otp/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=134217728:glibc.malloc.trim_threshold=1342177280
 COPY --from=build /opt/otp /opt/otp
 RUN install -d -o 10001 -g 10001 -m 0700 /data
-# For SQLite, mount a volume here; nothing but /data and /tmp is written.
+# For SQLite, mount a volume here. The service writes only to /data and /tmp.
 WORKDIR /data
 USER 10001:10001
 EXPOSE 8000
