@@ -10,8 +10,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
 from otp_service.config.secret_keys import parse_secret_keys
-from otp_service.database.connections import make_engine
-from otp_service.database.engine import Database
+from otp_service.database.engine import Database, make_engine
 from otp_service.hashing.admission import Rank, Ticket
 from otp_service.hashing.argon2_cost import parse_argon2_cost
 from otp_service.hashing.hasher import PinHash, PinHasher

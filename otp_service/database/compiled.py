@@ -1,4 +1,4 @@
-"""Statements of every request: compiled once, and run past SQLAlchemy, whose execution costs more than they do."""
+"""Statements that are compiled once and run past SQLAlchemy, whose execution costs more than they do."""
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from sqlalchemy.exc import DBAPIError
 
 
 class Compiled:
-    """A statement whose values are `bindparam`s of types that need no conversion: text, numbers.
+    """A statement whose values are `bindparam`s of types that need no conversion, such as text and numbers.
 
-    `make`: the statement, in the words of a dialect. The columns of a row are its attributes.
+    `make` builds the statement for a dialect, at the first run. A row has its columns as attributes.
     """
 
     def __init__(self, make: Callable[[Dialect], sa.ClauseElement]) -> None:
@@ -20,15 +20,15 @@ class Compiled:
         self._compiled: dict[str, _Compiled] = {}
 
     def run(self, tx: Connection, given: Mapping[str, Any]) -> None:
-        """Of what returns nothing."""
+        """Run a statement that returns no rows."""
         self._rows(tx, given, most=0)
 
     def first(self, tx: Connection, given: Mapping[str, Any]) -> Any:
-        """The first row; None where there is none."""
+        """Run the statement and return its first row, or None."""
         return next(iter(self._rows(tx, given, most=1)), None)
 
     def all(self, tx: Connection, given: Mapping[str, Any]) -> list[Any]:
-        """Every row."""
+        """Run the statement and return all rows."""
         return self._rows(tx, given, most=None)
 
     def _rows(self, tx: Connection, given: Mapping[str, Any], *, most: int | None) -> list[Any]:
@@ -48,19 +48,19 @@ class Compiled:
 
 
 class _Compiled:
-    """`row`: makes a row of what the database returns."""
+    """A statement in a dialect's SQL. `row` builds a row from the values that the database returns."""
 
     def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql: str = compiled.string
-        # A value that the statement needs and nobody gives is an error, and no NULL.
+        # A required value that the caller leaves out is an error, not NULL.
         needed = {name for name, bound in compiled.binds.items() if bound.required}
         self._fixed = {name: each for name, each in compiled.params.items() if name not in needed}
         self._order: list[str] | None = compiled.positiontup
         self.row = _row_of([str(column.name) for column in getattr(statement, "exported_columns", ())])
 
     def values(self, given: Mapping[str, Any]) -> Any:
-        """The parameters as the driver takes them."""
+        """Return the parameters as the driver expects them."""
         values = {**self._fixed, **given}
         return values if self._order is None else [values[name] for name in self._order]
 
@@ -70,7 +70,7 @@ def _row_of(names: list[str]) -> Callable[..., Any]:
 
 
 def _translated(tx: Connection, cursor: Any, error: Any) -> Exception:
-    """The driver's error as SQLAlchemy raises it; a connection that is lost leaves the pool."""
+    """Return the driver's error as SQLAlchemy's. A lost connection leaves the pool."""
     dialect = tx.dialect
     lost = dialect.is_disconnect(error, tx.connection.dbapi_connection, cursor)
     if lost:

@@ -1,27 +1,27 @@
-"""The database: one engine, a few threads, short transactions.
+"""The database: an engine, a few threads, and short transactions.
 
-SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, a pool on PostgreSQL.
+SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, ten on PostgreSQL. A driver is imported
+only if it is used.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.database import sqlite
-from otp_service.database.connections import POSTGRES_CONNECTIONS, SQLITE_READERS, make_engine
 from otp_service.database.sqlite_writer import Writer
-from otp_service.database.watchdog import PATIENT_SECONDS, Watch
+from otp_service.database.threads import Job, Threads
 from otp_service.errors import Unavailable
-from otp_service.threads import Job, Threads
 
 T = TypeVar("T")
 
+POSTGRES_CONNECTIONS = 10
+SQLITE_READERS = 2
 MOST_TRIES = 3
 _DEADLOCK = "40P01"
 
@@ -29,7 +29,7 @@ _DEADLOCK = "40P01"
 class Database:
     """Runs work in a transaction in a thread. `work` gets the open transaction; an exception rolls it back.
 
-    `patient`: for commands, where a server that is slow to answer is better than none.
+    `patient` is for an operator's commands: they wait longer for a server that is slow to answer.
     """
 
     def __init__(self, url: str, *, patient: bool = False) -> None:
@@ -38,14 +38,14 @@ class Database:
         self._readers_engine = self.engine.execution_options(otp_read_only=True)
         self._one_statement_engine = self.engine.execution_options(otp_one_statement=True)
         self._writer = Writer(self.engine) if self.is_sqlite else None
-        self._threads = self._new_threads()
-        # SQLite is in this process: there is nothing that could not answer.
-        self._watch = None if self.is_sqlite else self._bounded(patient)
+        self._threads = Threads(SQLITE_READERS if self.is_sqlite else POSTGRES_CONNECTIONS, "db-read")
+        # SQLite runs in this process, so it always answers.
+        self._track = (lambda _job: None) if self.is_sqlite else _watch(self.engine, patient)
 
     async def write(self, work: Callable[[Connection], T], *, one_statement: bool = False) -> T:
-        """What `work` returns, once it is committed. Raises Unavailable where the database is away.
+        """Return what `work` returns, after its commit. Raises Unavailable if the database is away.
 
-        `one_statement`: on PostgreSQL `work` runs one, which is a transaction by itself and costs one round trip.
+        `one_statement`: `work` runs one statement, which PostgreSQL commits by itself in one round trip.
         """
         with translating():
             if self._writer is not None:
@@ -54,72 +54,97 @@ class Database:
             return await self._run(self._one_statement_engine if one_statement else self.engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns; it must not write."""
+        """Return what `work` returns; it must not write. Raises Unavailable if the database is away."""
         with translating():
             return await self._run(self._readers_engine, work)
 
     async def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        job = Job.of(lambda: repeated(engine, work, lambda: job.given_up))
-        if self._watch is not None:
-            self._watch.over(job)
+        job = Job(lambda: run_transaction(engine, work, lambda: job.is_given_up))
+        self._track(job)
         self._threads.put(job)
-        result: T = await job.waiting
+        result: T = await job.future
         return result
 
-    def _bounded(self, patient: bool) -> Watch:
-        from otp_service.database import postgres
-
-        postgres.bound_statements(self.engine)
-        ping = partial(postgres.ping, self.engine)
-        if patient:
-            return Watch(ping, self._start_anew, answer_within=PATIENT_SECONDS, longest=math.inf)
-        return Watch(ping, self._start_anew)
-
-    def _new_threads(self) -> Threads:
-        return Threads(SQLITE_READERS, "db-read") if self.is_sqlite else Threads(POSTGRES_CONNECTIONS, "db")
-
-    def _start_anew(self) -> None:
-        """Threads and connections that hang end when they can; nobody waits for them."""
-        former, pool = self._threads, self.engine.pool
-        self.engine.dispose()
-        self._threads = self._new_threads()
-        self._threads.take_over(former)
-        former.end(then=pool.dispose)
-
     def close(self) -> None:
-        """Ends the threads when what they have is done, and closes the connections."""
+        """End the threads after the jobs that wait, and close the connections."""
         if self._writer is not None:
             self._writer.close()
-        self._threads.end()
-        self._threads.join()
+        self._threads.close()
         self.engine.dispose()
 
 
-def repeated(engine: Engine, work: Callable[[Connection], T], given_up: Callable[[], bool]) -> T:
-    """Runs `work` in a transaction, once more where the database gave up on it before the commit. Nothing is committed
-    for whoever was refused meanwhile.
+def make_engine(url: str) -> Engine:
+    """Return an engine for `sqlite:///path` or `postgresql://...`, with the driver of our choice.
 
-    A connection that a restart of the server left dead, a deadlock: nothing was done, so repeating is safe. A commit
-    whose outcome is unknown is never repeated.
+    Its execution options are `otp_read_only`, and `otp_one_statement` for a transaction of one statement.
+    """
+    parsed = sa.make_url(url)
+    return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgres_engine(parsed)
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.QueuePool, pool_size=SQLITE_READERS + 1)
+    sa.event.listen(engine, "connect", sqlite.prepare)
+    sa.event.listen(engine, "begin", sqlite.begin)
+    return engine
+
+
+def _postgres_engine(url: sa.URL) -> Engine:
+    from otp_service.database import postgres
+
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_size=POSTGRES_CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,
+        pool_timeout=1,
+        connect_args=postgres.CONNECT_OPTIONS,
+    )
+    sa.event.listen(engine, "connect", postgres.prepare)
+    sa.event.listen(engine, "begin", postgres.begin)
+    sa.event.listen(engine, "checkout", postgres.require_open)
+    sa.event.listen(engine, "checkin", postgres.end_autocommit)
+    return engine
+
+
+def _watch(engine: Engine, patient: bool) -> Callable[[Job], None]:
+    from otp_service.database import postgres
+    from otp_service.database.watchdog import Watchdog
+
+    postgres.bound_statements(engine)
+    return Watchdog(engine, patient=patient).track
+
+
+def run_transaction(engine: Engine, work: Callable[[Connection], T], is_given_up: Callable[[], bool]) -> T:
+    """Run `work` in a transaction, and again if the database gave up on it before the commit.
+
+    After a deadlock, or on a connection that a restart of the server closed, nothing was done, so repeating is safe. A
+    commit of unknown outcome is never repeated. Nothing is committed for a caller that was refused meanwhile.
     """
     tries = 0
-    # One statement may have been carried out, although the connection was lost before it answered.
+    # The one statement may have been carried out, although the connection was lost before the answer.
     sent = bool(engine.get_execution_options().get("otp_one_statement"))
     while True:
         tries += 1
         committing = False
         try:
             with engine.begin() as tx:
+                _require_caller(is_given_up)
                 result = work(tx)
-                if given_up():
-                    raise Unavailable("silent")
+                _require_caller(is_given_up)
                 committing = True
             return result
         except DBAPIError as error:
             lost = error.connection_invalidated and not sent
             repeatable = lost or getattr(error.orig, "sqlstate", None) == _DEADLOCK
-            if committing or not repeatable or tries == MOST_TRIES or given_up():
+            if committing or not repeatable or tries == MOST_TRIES or is_given_up():
                 raise
+
+
+def _require_caller(is_given_up: Callable[[], bool]) -> None:
+    if is_given_up():
+        raise Unavailable("silent")
 
 
 _AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
@@ -127,16 +152,16 @@ _AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """A database that is away becomes Unavailable, without the driver's text: it can hold values."""
+    """Raise Unavailable if the database is away, without the driver's text: it may hold values."""
     try:
         yield
     except _AWAY as error:
         raise Unavailable(_kind(error)) from None
     except DatabaseError as error:
-        # A table that is not there yet: migrations have not run.
+        # A table is missing: migrations have not run.
         if _kind(error) == "UndefinedTable":
             raise Unavailable("schema") from None
-        # SQLite's word, without a kind, for a file that is damaged or no database.
+        # SQLite raises the bare class if the file is damaged or not a database.
         if type(error) is DatabaseError:
             raise Unavailable(_kind(error)) from None
         raise

@@ -1,4 +1,4 @@
-"""Brings the schema to a revision with alembic; safe from several replicas at once."""
+"""Migrates the schema to a revision with alembic; safe from several replicas at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,35 +8,34 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection
 
-from otp_service.database.connections import make_engine
-from otp_service.database.engine import translating
+from otp_service.database.engine import make_engine, translating
 
 _LOCK = 7_032_051_844_263
-"""The advisory lock that lets one replica migrate at a time; any fixed number will do."""
+"""The advisory lock that lets one replica migrate at a time; any fixed number works."""
 
 _LOCK_SECONDS = 3
-"""Who holds a table for so long has forgotten it; nothing is changed then, and the command can be repeated."""
+"""If another session holds a table for longer, nothing is changed, and the command can be repeated."""
 
 
 def scripts() -> Path:
-    """The migrations: in the wheel inside the package, in a checkout beside it."""
+    """Return the folder of the migrations: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     shipped = package / "migrations"
     return shipped if shipped.is_dir() else package.parent / "migrations"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Runs the migrations up to `revision` in one transaction; the others wait and find nothing left to do."""
+    """Run the migrations up to `revision` in one transaction. Other replicas wait, and find nothing to do."""
     _run(url, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Runs the migrations back to `revision`."""
+    """Undo the migrations after `revision`."""
     _run(url, lambda config: command.downgrade(config, revision))
 
 
 def make_config(connection: Connection) -> Config:
-    """Alembic's configuration; `migrations/env.py` runs on the connection."""
+    """Return Alembic's configuration for `migrations/env.py`, which runs on the connection."""
     config = Config()
     config.set_main_option("script_location", str(scripts()))
     config.set_main_option("path_separator", "os")
@@ -45,7 +44,7 @@ def make_config(connection: Connection) -> Config:
 
 
 def _make_private_file(url: str) -> None:
-    # SQLite's own files take the mode of this one: nobody else on the machine is to read them.
+    # SQLite's other files take the mode of this one: no other user of the machine may read them.
     path = sa.make_url(url).database
     if url.startswith("sqlite:") and path is not None:
         Path(path).touch(mode=0o600)
@@ -60,7 +59,7 @@ def _run(url: str, step: Callable[[Config], None]) -> None:
         with translating(), engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-                # A change of a table that waits for a lock keeps everybody else waiting behind it.
+                # While a change of a table waits for its lock, all other sessions queue behind it.
                 connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
             step(make_config(connection))
     finally:

@@ -1,4 +1,4 @@
-"""What a connection to SQLite is told."""
+"""Connections to SQLite: how they are set up, and how long they wait for the lock."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _PRAGMAS = (f"busy_timeout={LOCK_MS}", "journal_mode=WAL", "synchronous=FULL", "
 
 
 def prepare(connection: sqlite3.Connection, _record: object) -> None:
-    """Durable, and never a transaction that is not ours."""
+    """Make the connection durable and leave every BEGIN to us."""
     connection.isolation_level = None
     with unavailable():
         for pragma in _PRAGMAS:
@@ -22,7 +22,7 @@ def prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def begin(connection: Connection) -> None:
-    """Past SQLAlchemy, whose own execution costs as much as a statement."""
+    """Begin a transaction past SQLAlchemy, whose own execution costs as much as a statement."""
     # IMMEDIATE takes the write lock at once: a read that turns into a write would fail under concurrency.
     mode = "DEFERRED" if connection.get_execution_options().get("otp_read_only") else "IMMEDIATE"
     with unavailable():
@@ -30,22 +30,21 @@ def begin(connection: Connection) -> None:
 
 
 def wait_for_lock(connection: Connection, seconds: float) -> None:
-    """For how long BEGIN waits for whoever holds the lock; most of the time it is what a new connection is told."""
+    """Set how long BEGIN waits for SQLite's lock. Most of the time it is what a new connection has."""
     wait = LOCK_MS if seconds * 1000 > LOCK_MS / 2 else int(seconds * 1000)
-    told = connection.info.get("otp_lock_ms", LOCK_MS)
-    if wait != told:
+    if wait != connection.info.get("otp_lock_ms", LOCK_MS):
         connection.info["otp_lock_ms"] = wait
         connection.connection.cursor().execute(f"PRAGMA busy_timeout={wait}")
 
 
 def reason_of(error: BaseException) -> str:
-    """SQLite names what is wrong in the error, not in its type."""
+    """Return SQLite's name for an error, such as SQLITE_BUSY."""
     return str(getattr(error, "sqlite_errorname", type(error).__name__))
 
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Of what goes past SQLAlchemy: a lock, a full disk, a file that is damaged."""
+    """Raise Unavailable for errors of what runs past SQLAlchemy: a lock, a full disk, a damaged file."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -1,7 +1,7 @@
-"""Whose turn it is to write, among the processes on one SQLite file.
+"""The lock that lets the processes on one SQLite file write in turn.
 
-SQLite's lock goes to whoever asks in the right moment, and who has just released it does: the others could wait for
-ever. So whoever waits for SQLite's lock holds one of our own meanwhile, and nobody can get in between.
+SQLite's own lock is unfair: a process that has just released it gets it again, and the others may wait forever. So a
+process that waits for SQLite's lock holds this one, and no other process can overtake it.
 """
 
 import fcntl
@@ -14,14 +14,14 @@ from pathlib import Path
 from otp_service.errors import Unavailable
 
 WAIT_SECONDS = 0.8
-"""For our own lock and SQLite's together: our own processes take milliseconds; who waits for longer is told that the
-database is away."""
-_LOOK_EVERY_SECONDS = 0.002
+"""For this lock and SQLite's together. Our processes hold them for milliseconds; after this the database counts as
+unavailable."""
+_TRY_EVERY_SECONDS = 0.002
 _SUFFIX = "-turn"
 
 
 class WriteLock:
-    """Of the database file at `path`."""
+    """The lock of the database file at `path`, in a file beside it."""
 
     def __init__(self, path: str) -> None:
         self._path = path + _SUFFIX
@@ -29,14 +29,13 @@ class WriteLock:
 
     @contextmanager
     def held(self) -> Iterator[float]:
-        """Nobody else of ours asks for SQLite's lock while the block runs; for how many seconds it may. Raises
-        Unavailable."""
+        """Hold the lock while the block runs; the value is how many seconds are left. Raises Unavailable."""
         file = self._open()
         until = time.monotonic() + WAIT_SECONDS
-        while not _taken(file):
+        while not _try_lock(file):
             if time.monotonic() > until:
                 raise Unavailable("SQLITE_BUSY")
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_TRY_EVERY_SECONDS)
         try:
             yield max(0.0, until - time.monotonic())
         finally:
@@ -51,13 +50,13 @@ class WriteLock:
         return self._file
 
     def close(self) -> None:
-        """Gives up the file."""
+        """Close the lock file."""
         if self._file is not None:
             os.close(self._file)
 
 
 def _opened(path: str) -> int:
-    """For whoever may write the database, also where root came first; as SQLite does with its own files."""
+    """Open or make the lock file, with the owner and mode of the database, as SQLite does with its own files."""
     database = Path(path.removesuffix(_SUFFIX)).stat()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if os.fstat(file).st_uid == os.geteuid():
@@ -67,7 +66,7 @@ def _opened(path: str) -> int:
     return file
 
 
-def _taken(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

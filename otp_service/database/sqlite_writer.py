@@ -1,6 +1,6 @@
-"""SQLite's one writer: a thread that commits together what is waiting, each piece in a savepoint of its own.
+"""SQLite's one writer: a thread that commits all waiting jobs together, each in its own savepoint.
 
-A commit waits for the disk, and SQLite has one writer anyway: who waits meanwhile shares the next commit.
+A commit waits for the disk, and SQLite allows one writer anyway. So jobs that arrive meanwhile share the next commit.
 """
 
 import queue
@@ -13,31 +13,31 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from otp_service.database import sqlite
 from otp_service.database.sqlite_lock import WriteLock
+from otp_service.database.threads import END_WITHIN_SECONDS, Job, Queue
 from otp_service.errors import Unavailable
-from otp_service.threads import END_WITHIN_SECONDS, Job, Queue, answer
 
 MOST_TOGETHER = 64
 
 
 class Writer:
-    """Runs works in its thread. An exception undoes its own work alone; a commit that fails undoes all of its round."""
+    """Runs jobs in its thread. An exception undoes its own job alone; a failed commit undoes all jobs of its round."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._turns = WriteLock(str(engine.url.database))
+        self._lock = WriteLock(str(engine.url.database))
         self._connection: Connection | None = None
         self._jobs: Queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="db", daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], Any]) -> Any:
-        """What `work` returns, once it is committed. Raises what it raises, or what the commit of its round does."""
-        job = Job.of(work)
+        """Return what `work` returns, after its commit. Raises what `work` raises, or the commit of its round."""
+        job = Job(work)
         self._jobs.put(job)
-        return await job.waiting
+        return await job.future
 
     def close(self) -> None:
-        """Ends the thread when what is waiting is done."""
+        """End the thread after the jobs that wait."""
         self._jobs.put(None)
         self._thread.join(END_WITHIN_SECONDS)
 
@@ -48,25 +48,26 @@ class Writer:
             try:
                 with sqlite.unavailable():
                     connection = self._connected()
-                    with self._turns.held() as seconds:
+                    with self._lock.held() as seconds:
                         sqlite.wait_for_lock(connection, seconds)
                         transaction = connection.begin()
                     begun = True
                     with transaction:
                         self._round(connection, jobs)
-            except BaseException as error:  # noqa: BLE001 - at begin or commit, or of the whole transaction: everybody's
-                if not begun:  # somebody else holds the lock: who waited meanwhile has waited long enough
+            except BaseException as error:  # noqa: BLE001 - at begin or commit: all jobs of the round get it
+                if not begun:  # Another process holds the lock, and the waiting jobs have waited as long.
                     jobs += self._waiting(MOST_TOGETHER)
                 for job in jobs:
                     job.error = job.error or error
                 if isinstance(error, SQLAlchemyError | Unavailable):
                     self._disconnect()
-            answer(jobs)
+            for job in jobs:
+                job.finish()
         self._disconnect()
-        self._turns.close()
+        self._lock.close()
 
     def _connected(self) -> Connection:
-        """One connection for all rounds, as long as nothing goes wrong with it."""
+        """Return the connection of all rounds, until one fails."""
         if self._connection is None:
             self._connection = self._engine.connect()
         return self._connection
@@ -77,14 +78,14 @@ class Writer:
             self._connection = None
 
     def _round(self, tx: Connection, jobs: list[Job]) -> None:
-        """Runs the first job, then those that came meanwhile. The first needs no savepoint: nothing is before it."""
+        """Run the first job, then those that arrived meanwhile. The first needs no savepoint: nothing precedes it."""
         jobs[0].result = jobs[0].work(tx)
         for job in self._waiting(MOST_TOGETHER - 1):
             jobs.append(job)
             _run_one(tx, job)
 
     def _waiting(self, most: int) -> Iterator[Job]:
-        """The jobs that are there, one after the other."""
+        """Yield the jobs that wait, without waiting for more."""
         for _ in range(most):
             try:
                 job = self._jobs.get_nowait()
@@ -102,8 +103,8 @@ def _run_one(tx: Connection, job: Job) -> None:
     cursor.execute("SAVEPOINT work")
     try:
         job.result = job.work(tx)
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the job gets it
+    except BaseException as error:  # noqa: BLE001 - the caller gets it
         job.error = error
-        # Fails where SQLite itself has rolled everything back, as on a full disk: then nobody's work is there.
+        # This fails if SQLite itself has rolled everything back, as on a full disk: then no job's work is left.
         cursor.execute("ROLLBACK TO work")
     cursor.execute("RELEASE work")

@@ -1,4 +1,4 @@
-"""What statements share: INSERT with ON CONFLICT in the words of a database, and rows."""
+"""What statements share: a dialect's INSERT with ON CONFLICT, rows, and counts by key id."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -11,18 +11,18 @@ AnyRow = Row[*tuple[Any, ...]]
 
 
 def insert_by(dialect: Dialect) -> Callable[[sa.Table], Any]:
-    """What makes an INSERT with ON CONFLICT, in the words of a database."""
+    """Return the dialect's `insert`, which has ON CONFLICT."""
     made: Callable[[sa.Table], Any] = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
     return made
 
 
 def insert_into(tx: Connection, table: sa.Table) -> Any:
-    """INSERT with ON CONFLICT, in the words of this database."""
+    """Return an INSERT into the table that can take ON CONFLICT."""
     return insert_by(tx.dialect)(table)
 
 
 def counts_by_key(tx: Connection, *columns: sa.Column[str]) -> dict[str, int]:
-    """How many rows need each key id: those of which any of the columns begins with it."""
+    """Count the rows that need each key id: any of the columns begins with it."""
     position = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
     counts: dict[str, int] = {}
     for column in columns:

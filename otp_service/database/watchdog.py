@@ -1,130 +1,87 @@
-"""Whether PostgreSQL answers at all: a call that takes long may wait for a lock, or for a server that is gone.
+"""Gives up calls that PostgreSQL does not answer.
 
-A server that is frozen or cut off says nothing, and TCP waits for minutes. So while a call is under way for longer than
-usual and no other one is answered, the server is asked something else; where it does not answer that either, every call
-is given up.
+A server that is frozen or cut off says nothing, and TCP waits for minutes.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable
+import math
+import time
+from functools import partial
 
+import sqlalchemy as sa
 import structlog
+from sqlalchemy.engine import Engine
 
+from otp_service.database import postgres
+from otp_service.database.threads import Job, running_job
 from otp_service.errors import Unavailable
-from otp_service.threads import Job
 
-log = structlog.get_logger("otp_service.watch")
+log = structlog.get_logger("otp_service.watchdog")
 
-USUAL_SECONDS = 0.25
-ANSWER_WITHIN_SECONDS = 0.55
-LAST_CHANCE_SECONDS = 0.05
-"""Together less than a second: then whoever waits is told that the database is away."""
+SILENCE_SECONDS = 0.9
+"""The server has answered no call for so long."""
 LONGEST_SECONDS = 3.0
-"""A call that takes longer is given up, also where the server answers others."""
-AGAIN_SECONDS = 0.5
-"""After an answer it need not be asked again for so long."""
-PATIENT_SECONDS = 10.0
-"""Instead, where nobody waits but an operator."""
+"""One call takes so long, although others are answered: it waits for a lock, or its connection is dead."""
+PATIENT_SECONDS = 15.0
+"""The silence that an operator's command accepts: the server itself ends a statement earlier."""
+LATE_SECONDS = 0.1
+"""If a timer is later than this, this process stood still, and answers may lie unread."""
 
 
-class Watch:
-    """Over the jobs of one event loop. `ping`: whether the server answers, whatever it says; `start_anew`: the threads
-    and connections that jobs were given up on are not used any more."""
+class Watchdog:
+    """Tracks the calls of one event loop.
 
-    def __init__(
-        self,
-        ping: Callable[[], bool],
-        start_anew: Callable[[], None],
-        *,
-        answer_within: float = ANSWER_WITHIN_SECONDS,
-        longest: float = LONGEST_SECONDS,
-    ) -> None:
-        self._answer_within = answer_within
-        self._longest = longest
-        self._ping = ping
-        self._start_anew = start_anew
-        self._under_way: dict[Job, float] = {}
-        self._heard_at = 0.0
-        self._looking: asyncio.TimerHandle | asyncio.Task[None] | None = None
-        self._silent = False
+    If a call is overdue, its caller gets Unavailable, and the shutdown of its socket frees its thread.
+    """
 
-    def over(self, job: Job) -> None:
-        """Looks after a job that is about to be started. Raises Unavailable while the server is silent."""
-        if self._silent:
-            raise Unavailable("silent")
-        now = job.loop.time()
-        self._under_way[job] = now
-        job.waiting.add_done_callback(lambda _: self._heard(job))
-        if self._looking is None:
-            self._look_at(job.loop, now + USUAL_SECONDS)
+    def __init__(self, engine: Engine, *, patient: bool = False) -> None:
+        self._silence = PATIENT_SECONDS if patient else SILENCE_SECONDS
+        self._longest = math.inf if patient else LONGEST_SECONDS
+        self._began: dict[Job, float] = {}
+        self._answered_at = time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        for event in ("connect", "checkout"):
+            sa.event.listen(engine, event, _connected, insert=True)
 
-    def _heard(self, job: Job) -> None:
-        """A job has ended. Where it was not given up, the server has most likely answered."""
-        if self._under_way.pop(job, None) is not None and not job.waiting.cancelled():
-            self._heard_at = job.loop.time()
+    def track(self, job: Job) -> None:
+        """Give the job up if it takes too long."""
+        self._began[job] = time.monotonic()
+        job.on_end = partial(self._ended, job)
+        if self._timer is None:
+            self._look_in(self._silence)
 
-    def _look_at(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        self._looking = loop.call_at(when, self._look, loop)
+    def _ended(self, job: Job) -> None:
+        if self._began.pop(job, None) is not None:  # else it was given up, and nothing was answered
+            self._answered_at = time.monotonic()
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._looking = None
-        self._end_overdue(loop.time())
-        oldest = next(iter(self._under_way.values()), None)
-        if oldest is None:
+    def _look_in(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, due)
+
+    def _look(self, due: float) -> None:
+        self._timer = None
+        now = time.monotonic()
+        if now > due + LATE_SECONDS:
+            self._look_in(LATE_SECONDS)
             return
-        # Where others are answered, this one waits for its turn, or for a lock.
-        since = max(oldest, self._heard_at)
-        if since + USUAL_SECONDS > loop.time():
-            self._look_at(loop, since + USUAL_SECONDS)
-        else:
-            self._looking = loop.create_task(self._ask(loop))
-
-    async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
-        while not await self._asked(loop):
-            self._fall_silent()
-        if self._silent:
-            self._silent = False
-            log.warning("database_answers_again")
-        self._look_at(loop, loop.time() + AGAIN_SECONDS)
-
-    async def _asked(self, loop: asyncio.AbstractEventLoop) -> bool:
-        try:
-            return await self._answers(loop)
-        except Exception:  # noqa: BLE001 - no thread, no file to be had: that says nothing about the server
-            await asyncio.sleep(self._answer_within)
-            return not self._silent
-
-    async def _answers(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether this question is answered, or a job meanwhile: behind a pooler a question may wait its turn, too."""
-        asked_at = loop.time()
-        job = Job.of(self._ping)
-        # A thread of its own: one that hangs must not be in the way of the next.
-        threading.Thread(target=job.run, name="db-ping", daemon=True).start()
-        # Twice: where this process itself stood still, the time was over before it could hear the answer.
-        for seconds in (self._answer_within, LAST_CHANCE_SECONDS):
-            done, _ = await asyncio.wait({job.waiting}, timeout=seconds)
-            if self._heard_at > asked_at or (done and job.waiting.result()):
-                return True
-        return False
-
-    def _fall_silent(self) -> None:
-        if not self._silent:
-            self._silent = True
-            log.warning("database_silent", under_way=len(self._under_way))
-            self._give_up(list(self._under_way))
-
-    def _end_overdue(self, now: float) -> None:
-        """The server answers, but not these: their connections are dead, or somebody holds a lock for too long."""
-        overdue = [job for job, started in self._under_way.items() if started + self._longest < now]
+        overdue = [job for job, began in self._began.items() if self._deadline(began) <= now]
         if overdue:
-            log.warning("calls_given_up", count=len(overdue))
-            self._give_up(overdue)
+            log.warning("calls_given_up", count=len(overdue), silent_seconds=round(now - self._answered_at, 1))
+        for job in overdue:
+            self._give_up(job)
+        if self._began:
+            self._look_in(max(0.0, self._deadline(next(iter(self._began.values()))) - now))
 
-    def _give_up(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            job.given_up = True
-            del self._under_way[job]
-            if not job.waiting.done():
-                job.waiting.set_exception(Unavailable("silent"))
-        self._start_anew()
+    def _deadline(self, began: float) -> float:
+        return min(max(began, self._answered_at) + self._silence, began + self._longest)
+
+    def _give_up(self, job: Job) -> None:
+        self._began.pop(job, None)
+        job.give_up(Unavailable("silent"))
+        if job.connection is not None:
+            postgres.shut_down(job.connection)
+
+
+def _connected(connection: postgres.AnyConnection, *_: object) -> None:
+    if (job := running_job()) is not None:
+        job.connection = connection

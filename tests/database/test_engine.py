@@ -4,8 +4,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.database.connections import make_engine
-from otp_service.database.engine import Database
+from otp_service.database.engine import Database, make_engine
 from otp_service.errors import Unavailable
 from otp_service.storage.tables import clients
 from tests.support.service import Service

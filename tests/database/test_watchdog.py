@@ -1,11 +1,9 @@
-"""A PostgreSQL that says nothing is given up within a second; one that only takes its time is not."""
+"""Calls that PostgreSQL does not answer are given up; a call that only takes its time is not."""
 
 import asyncio
-import errno
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +12,16 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.database import connections, watchdog
-from otp_service.database.engine import Database
+from otp_service.database import watchdog
+from otp_service.database.engine import Database, make_engine
 from otp_service.database.postgres import STATEMENT_SECONDS
-from otp_service.database.watchdog import Watch
+from otp_service.database.threads import Job
+from otp_service.database.watchdog import Watchdog
 from otp_service.errors import Unavailable
-from otp_service.threads import Job
 from tests.support import postgres
 
-NOISE_SECONDS = 1.0
-"""How late a loaded machine may be."""
+AT_LAST_SECONDS = 60
+"""A call that nothing gives up would hang forever."""
 
 
 @pytest.fixture
@@ -47,28 +45,29 @@ def ask(tx: Connection) -> int:
     return int(tx.scalar(sa.text("SELECT 7")) or 0)
 
 
-async def test_a_frozen_server_is_given_up_within_a_second_and_heals(cluster: postgres.Cluster) -> None:
+def db_threads() -> set[int | None]:
+    return {thread.ident for thread in threading.enumerate() if thread.name == "db-read"}
+
+
+async def test_a_frozen_server_is_given_up_and_heals_with_the_same_threads(cluster: postgres.Cluster) -> None:
     database = Database(cluster.create_database())
     try:
         assert await asyncio.gather(*(database.read(ask) for _ in range(20))) == [7] * 20
+        before = db_threads()
         signal_all(cluster, signal.SIGSTOP)
         try:
-            begun = time.monotonic()
-            asked = [database.read(ask), database.write(ask), database.write(ask, one_statement=True)] * 10
-            answers = await asyncio.gather(*asked, return_exceptions=True)
-            assert [type(answer) for answer in answers] == [Unavailable] * 30
-            usual = watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS
-            assert time.monotonic() - begun < usual + NOISE_SECONDS
-            begun = time.monotonic()
-            with pytest.raises(Unavailable):
-                await database.read(ask)
-            assert time.monotonic() - begun < watchdog.USUAL_SECONDS + NOISE_SECONDS / 2, "that is known now"
+            async with asyncio.timeout(AT_LAST_SECONDS):
+                for _ in range(2):
+                    asked = [database.read(ask), database.write(ask), database.write(ask, one_statement=True)] * 50
+                    answers = await asyncio.gather(*asked, return_exceptions=True)
+                    assert [type(answer) for answer in answers] == [Unavailable] * 150
         finally:
             signal_all(cluster, signal.SIGCONT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(AT_LAST_SECONDS):
             while not await answers_again(database):
                 pass
-        assert await asyncio.gather(*(database.write(ask) for _ in range(20))) == [7] * 20
+            assert await asyncio.gather(*(database.write(ask) for _ in range(20))) == [7] * 20
+        assert db_threads() == before
     finally:
         database.close()
 
@@ -81,7 +80,7 @@ async def answers_again(database: Database) -> bool:
         return False
 
 
-async def test_connections_that_are_dead_are_replaced_although_the_server_answers(cluster: postgres.Cluster) -> None:
+async def test_dead_connections_are_replaced_although_the_server_answers_others(cluster: postgres.Cluster) -> None:
     database = Database(cluster.create_database())
     mine = sa.text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")
     try:
@@ -89,11 +88,12 @@ async def test_connections_that_are_dead_are_replaced_although_the_server_answer
         for pid in pids:
             os.kill(int(pid), signal.SIGSTOP)
         try:
-            begun = time.monotonic()
-            asked = await asyncio.gather(*(database.read(ask) for _ in range(30)), return_exceptions=True)
-            assert time.monotonic() - begun < watchdog.LONGEST_SECONDS + 2 * NOISE_SECONDS
-            assert {type(answer) for answer in asked} <= {Unavailable, int}
-            assert await asyncio.gather(*(database.read(ask) for _ in range(20))) == [7] * 20
+            async with asyncio.timeout(AT_LAST_SECONDS):
+                asked = await asyncio.gather(*(database.read(ask) for _ in range(30)), return_exceptions=True)
+                assert {type(answer) for answer in asked} <= {Unavailable, int}
+                while not await answers_again(database):
+                    pass
+                assert await asyncio.gather(*(database.read(ask) for _ in range(20))) == [7] * 20
         finally:
             for pid in pids:
                 os.kill(int(pid), signal.SIGCONT)
@@ -102,13 +102,37 @@ async def test_connections_that_are_dead_are_replaced_although_the_server_answer
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_a_call_that_waits_for_a_lock_is_not_given_up(database_url: str) -> None:
+async def test_the_work_of_a_refused_caller_is_undone(database_url: str) -> None:
+    database, add = Database(database_url), sa.text("INSERT INTO clients (id, name, created_at) VALUES ('c', 'c', 0)")
+
+    def work(tx: Connection) -> None:
+        tx.execute(add)
+        tx.execute(sa.text("LOCK TABLE keyring"))
+
+    try:
+        with psycopg.connect(database_url) as other:
+            other.execute("LOCK TABLE keyring")
+            with pytest.raises(Unavailable):
+                await database.write(work)
+        assert await database.read(lambda tx: tx.scalar(sa.text("SELECT count(*) FROM clients"))) == 0
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_call_that_waits_for_a_lock_is_not_given_up_while_others_are_answered(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(watchdog, "LONGEST_SECONDS", AT_LAST_SECONDS)
     database = Database(database_url)
     try:
         with psycopg.connect(database_url) as other:
             other.execute("LOCK TABLE clients")
             waiting = asyncio.create_task(database.read(lambda tx: tx.scalar(sa.text("SELECT count(*) FROM clients"))))
-            await asyncio.wait({waiting}, timeout=2 * (watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS))
+            for _ in range(40):
+                await asyncio.wait({waiting}, timeout=0.1)
+                assert await database.read(ask) == 7
             assert not waiting.done()
         assert await waiting == 0
     finally:
@@ -117,7 +141,7 @@ async def test_a_call_that_waits_for_a_lock_is_not_given_up(database_url: str) -
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_the_server_itself_ends_what_takes_too_long_but_no_migration(database_url: str) -> None:
-    database, engine = Database(database_url), connections.make_engine(database_url)
+    database, engine = Database(database_url), make_engine(database_url)
     show = sa.text("SHOW statement_timeout")
     try:
         assert await database.read(lambda tx: tx.scalar(show)) == f"{STATEMENT_SECONDS}s"
@@ -128,70 +152,80 @@ async def test_the_server_itself_ends_what_takes_too_long_but_no_migration(datab
         engine.dispose()
 
 
-async def test_only_what_takes_longer_than_usual_makes_it_ask() -> None:
-    pings: list[int] = []
+class FakeTime:
+    """The time of the watchdog, which the test moves."""
 
-    def answer() -> bool:
-        pings.append(1)
-        return True
+    def __init__(self) -> None:
+        self.now = 1000.0
 
-    looks = Watch(answer, lambda: None)
-    quick, slow = Job.of(lambda: 1), Job.of(lambda: 2)
-    looks.over(quick)
-    quick.run()
-    await quick.waiting
-    looks.over(slow)
-    async with asyncio.timeout(10):
-        while not await asked(pings):
-            assert not slow.waiting.done()
-    slow.run()
-    assert await slow.waiting == 2
+    def monotonic(self) -> float:
+        return self.now
 
 
-async def asked(pings: list[int]) -> bool:
-    await asyncio.sleep(0.01)
-    return bool(pings)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """Time stands still, and no timer is late."""
+    fake = FakeTime()
+    monkeypatch.setattr(watchdog, "time", fake)
+    monkeypatch.setattr(watchdog, "LATE_SECONDS", 3600)
+    return fake
 
 
-async def test_where_others_are_answered_nobody_is_given_up() -> None:
-    never, given_up = threading.Event(), []
+def tracked(dog: Watchdog) -> Job:
+    job = Job(lambda: 7)
+    dog.track(job)
+    return job
 
-    def hang() -> bool:
-        return never.wait(20)
 
-    looks = Watch(hang, lambda: given_up.append(1))
-    slow = Job.of(lambda: 2)
-    looks.over(slow)
-    until = time.monotonic() + 3 * (watchdog.USUAL_SECONDS + watchdog.ANSWER_WITHIN_SECONDS)
-    while time.monotonic() < until:
-        other = Job.of(lambda: 1)
-        looks.over(other)
+@pytest.mark.parametrize(("patient", "seconds"), [(False, watchdog.SILENCE_SECONDS), (True, watchdog.PATIENT_SECONDS)])
+async def test_a_call_is_given_up_after_silence_and_a_commands_later(
+    clock: FakeTime, patient: bool, seconds: float
+) -> None:
+    dog = Watchdog(sa.create_engine("sqlite://"), patient=patient)
+    job = tracked(dog)
+    clock.now += seconds - 0.01
+    dog._look(clock.now)
+    assert not job.is_given_up
+    clock.now += 0.02
+    dog._look(clock.now)
+    with pytest.raises(Unavailable):
+        await job.future
+    job.run()
+    assert job.result is None, "nothing is done for a caller that was refused"
+
+
+async def test_while_others_are_answered_a_call_has_longer(clock: FakeTime) -> None:
+    dog = Watchdog(sa.create_engine("sqlite://"))
+    job, began = tracked(dog), clock.now
+    while clock.now < began + watchdog.LONGEST_SECONDS - 0.5:
+        clock.now += 0.5
+        other = tracked(dog)
         other.run()
-        assert await other.waiting == 1
-        await asyncio.sleep(0.01)
-    assert not given_up
-    async with asyncio.timeout(20):
+        assert await other.future == 7
+        dog._look(clock.now)
+        assert not job.is_given_up
+    clock.now = began + watchdog.LONGEST_SECONDS
+    dog._look(clock.now)
+    assert job.is_given_up
+
+
+async def test_a_process_that_stood_still_reads_the_answers_first(
+    clock: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "LATE_SECONDS", 0.1)
+    dog = Watchdog(sa.create_engine("sqlite://"))
+    job = tracked(dog)
+    due = clock.now + watchdog.SILENCE_SECONDS
+    clock.now += 20
+    dog._look(due)
+    assert not job.is_given_up
+    job.run()
+    assert await job.future == 7
+
+
+async def test_the_watchdog_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_SECONDS", 0.05)
+    job = tracked(Watchdog(sa.create_engine("sqlite://")))
+    async with asyncio.timeout(AT_LAST_SECONDS):
         with pytest.raises(Unavailable):
-            await slow.waiting
-    never.set()
-    assert given_up == [1], "now that nobody is"
-
-
-async def test_a_question_that_cannot_be_asked_says_nothing_about_the_server() -> None:
-    answers: list[bool | OSError] = [OSError(errno.EMFILE, ""), True, OSError(errno.EMFILE, "")]
-    given_up: list[int] = []
-
-    def ask_or_fail() -> bool:
-        found = answers.pop(0) if answers else False
-        if isinstance(found, OSError):
-            raise found
-        return found
-
-    looks = Watch(ask_or_fail, lambda: given_up.append(1))
-    slow = Job.of(lambda: 2)
-    looks.over(slow)
-    async with asyncio.timeout(20):
-        with pytest.raises(Unavailable):
-            await slow.waiting
-    assert not answers, "it went on asking"
-    assert given_up == [1]
+            await job.future

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ProgrammingError
 
 from otp_service.database import migrate
-from otp_service.database.connections import make_engine
+from otp_service.database.engine import make_engine
 from otp_service.errors import Unavailable
 from otp_service.storage import schema
 from otp_service.storage.tables import metadata
