@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
@@ -122,7 +123,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_named_in_backticks_exists(page: Path) -> None:
-    named = re.findall(r"`((?:tests|otp_service|migrations|benchmarks)/[\w/.]+\.py)`", page.read_text())
+    named = re.findall(r"`((?:tests|otp_service|migrations|benchmarks)/[a-z0-9_/.]+\.py)`", page.read_text())
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
@@ -130,3 +131,8 @@ def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of the page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_hooks_before_a_commit_are_local() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
