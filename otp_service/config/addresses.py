@@ -8,6 +8,9 @@ from urllib.parse import SplitResult, urlsplit
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _URL = re.compile(r"[!-~]+")
+_POSTGRES_URL = re.compile(r"postgresql://(?P<authority>[^/?#\s]*)(?P<path>[^?#\s]*)\S*")
+_LIKE_POSTGRES = "should be like postgresql://user@host:5432/database, of ASCII characters without spaces"
+_ENCODED = "should have its user and password percent-encoded: @ is %40, / is %2F, # is %23, ? is %3F, % is %25"
 
 
 def checked_database_url(text: str) -> str:
@@ -15,8 +18,7 @@ def checked_database_url(text: str) -> str:
     if text.startswith("sqlite:"):
         _check_sqlite(text)
     elif text.startswith("postgresql:"):
-        if _split(text).netloc == "" and not text.startswith("postgresql:///"):
-            raise ValueError("should be like postgresql://user@host/database")
+        _check_postgres(text)
     elif text.startswith(("postgresql+", "sqlite+", "postgres:")):
         raise ValueError("should begin with postgresql:// or sqlite:///; the driver is chosen inside")
     else:
@@ -34,6 +36,20 @@ def _check_sqlite(text: str) -> None:
         raise ValueError("names a file in a folder that does not exist")
     if Path(path).is_dir():
         raise ValueError("names a folder; it should be a file")
+
+
+def _check_postgres(text: str) -> None:
+    parts = _POSTGRES_URL.fullmatch(text) if text.isascii() else None
+    if parts is None or not (parts["authority"] or parts["path"]):
+        raise ValueError(_LIKE_POSTGRES)
+    user, _, hosts = parts["authority"].rpartition("@")
+    try:
+        for host in hosts.split(","):
+            _split(f"//{host}")
+    except ValueError:
+        raise ValueError(_ENCODED if "@" in text else _LIKE_POSTGRES) from None
+    if "@" in user or "@" in parts["path"]:
+        raise ValueError(_ENCODED)
 
 
 def checked_base_url(text: str) -> str:

@@ -4,9 +4,11 @@ SQLAlchemy runs synchronously in threads: one writer and two readers on SQLite, 
 only if it is used.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -24,6 +26,7 @@ POSTGRES_CONNECTIONS = 10
 SQLITE_READERS = 2
 MOST_TRIES = 3
 _DEADLOCK = "40P01"
+_HOST_AND_PORT = re.compile(r"\[?(?P<host>.*?)\]?(?::(?P<port>\d*))?")
 
 
 class Database:
@@ -78,8 +81,19 @@ def make_engine(url: str) -> Engine:
 
     Its execution options are `otp_read_only`, and `otp_one_statement` for a transaction of one statement.
     """
-    parsed = sa.make_url(url)
+    parsed = parse_url(url)
     return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgres_engine(parsed)
+
+
+def parse_url(url: str) -> sa.URL:
+    """Return the URL as SQLAlchemy's, which reads several hosts (`h1:5432,h2:5432`) as parameters only."""
+    netloc = urlsplit(url).netloc
+    user, at, hosts = netloc.rpartition("@")
+    if "," not in hosts:
+        return sa.make_url(url)
+    found = [_HOST_AND_PORT.fullmatch(each) for each in hosts.split(",")]
+    several = {name: ",".join(unquote((each and each[name]) or "") for each in found) for name in ("host", "port")}
+    return sa.make_url(url.replace(f"//{netloc}", f"//{user}{at}", 1)).update_query_dict(several)
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:

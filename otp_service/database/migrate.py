@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection
 
-from otp_service.database.engine import make_engine, translating
+from otp_service.database.engine import make_engine, parse_url, translating
 
 _LOCK = 7_032_051_844_263
 """The advisory lock that lets one replica migrate at a time; any fixed number works."""
@@ -45,7 +45,7 @@ def make_config(connection: Connection) -> Config:
 
 def _make_private_file(url: str) -> None:
     # SQLite's other files take the mode of this one: no other user of the machine may read them.
-    path = sa.make_url(url).database
+    path = parse_url(url).database
     if url.startswith("sqlite:") and path is not None:
         Path(path).touch(mode=0o600)
 

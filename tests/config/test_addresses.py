@@ -13,6 +13,9 @@ from otp_service.config.addresses import checked_base_url, checked_database_url,
         "postgresql://user@host/db",
         "postgresql://user:p%40ss@host:5432/db?sslmode=require",
         "postgresql:///db?host=/run/postgresql",
+        "postgresql://h1/db?user=me@tenant",
+        "postgresql://u@h1:1,h2:2/db?target_session_attrs=read-write",
+        "postgresql://u:p%40ss@h1,[::1]:5432/db",
         "sqlite:///./otp.db",
     ],
 )
@@ -35,6 +38,8 @@ def test_database_urls(url: str) -> None:
         "postgresql+psycopg://host/db",
         "postgresql:host",
         "postgresql://host:port/db",
+        "postgresql://u@h1:1,h2:port/db",
+        "postgresql://",
         "mysql://host/db",
         "otp.db",
     ],
@@ -42,6 +47,13 @@ def test_database_urls(url: str) -> None:
 def test_database_urls_that_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"should|names"):
         checked_database_url(url)
+
+
+@pytest.mark.parametrize("password", ["p@hush", "p/hush", "p#hush", "p?hush", "123/hush"])
+def test_a_password_that_is_not_percent_encoded_is_named_and_not_shown(password: str) -> None:
+    with pytest.raises(ValueError, match="percent-encoded: @ is %40") as raised:
+        checked_database_url(f"postgresql://user:{password}@host/db")
+    assert "hush" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8081/mmc", "http://127.3.2.1/mmc", "http://[::1]:1/mmc"])
