@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from otp_service.api.kit import openapi
 from otp_service.api.kit.answers import Answer
@@ -58,6 +58,11 @@ class DocumentAnswer(Answer):
     openapi: str
     info: dict[str, Any]
     paths: dict[str, Any]
+
+
+async def home(_: Request) -> Response:
+    """Lead a person who opens the address in a browser to the documentation."""
+    return RedirectResponse("/docs")
 
 
 async def livez(_: Request) -> Response:

@@ -125,4 +125,5 @@ class _HiddenRoute(_ExactRoute):
 def routes() -> list[Route]:
     """Starlette's routes; one per call."""
     shown: list[Route] = [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
-    return [*shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]
+    home = _ExactRoute("/", public.home, methods=["GET"])
+    return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

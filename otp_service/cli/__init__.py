@@ -6,7 +6,7 @@ from otp_service import __version__
 from otp_service.cli.running import Friendly
 
 COMMANDS = {
-    "dev": "dev:dev",
+    "dev": "dev.command:dev",
     "serve": "serve:serve",
     "migrate": "database:migrate",
     "restored": "database:restored",

@@ -5,9 +5,10 @@ import re
 
 import click
 
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
-from otp_service.config.settings import DatabaseSettings, load
+from otp_service.config.settings import DatabaseSettings
 from otp_service.services.clients import clients as service
 from otp_service.services.clients.clients import NewKey
 
@@ -58,7 +59,7 @@ def revoke(name: str) -> None:
 
 
 def _url() -> str:
-    return load(DatabaseSettings).database_url
+    return load_settings(DatabaseSettings).database_url
 
 
 def _seconds(grace: str) -> float:

@@ -9,8 +9,9 @@ import click
 
 from otp_service import texts
 from otp_service.app import make_context
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import missing_file, schema_problem, unavailable
-from otp_service.config.settings import ServiceSettings, load
+from otp_service.config.settings import ServiceSettings
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.hashing import argon2_build
 from otp_service.hashing.admission import Rank, Ticket
@@ -38,7 +39,7 @@ class Finding:
 def doctor() -> None:
     """Check settings, database, schema, clock, gateway and the speed of hashing; exit 1 if something is wrong."""
     try:
-        settings = load(ServiceSettings)
+        settings = load_settings(ServiceSettings)
     except SettingsError as error:
         for problem in error.problems:
             _print(Finding("settings", False, problem))

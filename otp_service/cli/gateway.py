@@ -8,8 +8,9 @@ from xml.etree.ElementTree import Element
 import click
 
 from otp_service.app import make_gateway
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import Problems
-from otp_service.config.settings import ServiceSettings, load
+from otp_service.config.settings import ServiceSettings
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.gateways.ogangi.advice import advice
 from otp_service.gateways.ogangi.methods import METHODS, SEND_MT, SEND_MT_FLAGS, Method
@@ -67,7 +68,7 @@ def call(ctx: click.Context, method: str | None, values: tuple[str, ...], flags:
         method, given = SEND_MT_FLAGS.name if method == SEND_MT.name else method, {**given, "flags": flags}
     if method not in METHODS:
         raise Problems([f"The gateway has no method {method}; it has {', '.join(METHODS)}."])
-    reply = asyncio.run(_called(load(ServiceSettings), METHODS[method], given))
+    reply = asyncio.run(_called(load_settings(ServiceSettings), METHODS[method], given))
     _print(reply, show)
 
 

@@ -5,9 +5,10 @@ import sys
 import click
 
 from otp_service import phone
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
-from otp_service.config.settings import StorageSettings, load
+from otp_service.config.settings import StorageSettings
 from otp_service.services.limits import budgets as service
 from otp_service.services.operations import renumbering
 from otp_service.vault import Vault
@@ -22,7 +23,7 @@ def budgets() -> None:
 @click.argument("number")
 def show(number: str) -> None:
     """Show what NUMBER (E.164) has used up and until when it waits."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     e164 = phone.as_kept(number)
     policy = settings.policy.limits.failures_per_number
     vault = Vault(settings.keys)
@@ -40,7 +41,7 @@ def show(number: str) -> None:
 @click.argument("number")
 def clear(number: str) -> None:
     """Lift every limit and wait of NUMBER (E.164), for all clients and purposes."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     e164 = phone.as_kept(number)
     vault = Vault(settings.keys)
     count = with_database(settings.database_url, lambda database, _: service.clear(database, vault, e164))
@@ -56,7 +57,7 @@ def numbers() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say how many numbers would move.")
 def renumber(*, dry_run: bool) -> None:
     """Write numbers in their present form where a country has changed its numbering plan."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
 
     def progress(seen: int) -> None:

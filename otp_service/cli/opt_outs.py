@@ -3,9 +3,10 @@
 import click
 
 from otp_service import phone
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
-from otp_service.config.settings import StorageSettings, load
+from otp_service.config.settings import StorageSettings
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.vault import Vault
 
@@ -19,7 +20,7 @@ def opt_outs() -> None:
 @click.argument("number")
 def show(number: str) -> None:
     """Show whether NUMBER (E.164) wants messages, and who said that it does not."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     e164 = phone.as_kept(number)
     vault = Vault(settings.keys)
     found = with_database(settings.database_url, lambda database, _: service.show(database, vault, e164))
@@ -33,7 +34,7 @@ def show(number: str) -> None:
 @click.argument("number")
 def lift(number: str) -> None:
     """Let NUMBER (E.164) have messages again, also after a STOP by SMS: only where the person asked for it."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     e164 = phone.as_kept(number)
     vault, keyword = Vault(settings.keys), settings.policy.campaign.start
     lifted = with_database(

@@ -4,8 +4,9 @@ import sys
 
 import click
 
+from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
-from otp_service.config.settings import StorageSettings, load
+from otp_service.config.settings import StorageSettings
 from otp_service.services.operations import rotation
 from otp_service.vault import Vault, generate_key_entry
 
@@ -24,7 +25,7 @@ def generate() -> None:
 @secret_keys.command()
 def rewrap() -> None:
     """Re-index and re-encrypt under the first key what older keys wrote."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
 
     def progress(done: int) -> None:
@@ -40,7 +41,7 @@ def rewrap() -> None:
 @secret_keys.command()
 def status() -> None:
     """Say which keys are still needed."""
-    settings = load(StorageSettings)
+    settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
     uses = with_database(settings.database_url, lambda database, _: rotation.status(database, vault))
     for use in uses:

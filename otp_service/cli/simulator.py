@@ -7,6 +7,7 @@ import uvicorn
 
 from otp_service.cli.running import end_cleanly_when_stopped, listening
 from otp_service.observability import logs
+from otp_service.server.loopback import LoopbackOnly
 from otp_service.simulator.app import create_simulator
 
 LOOPBACK = "127.0.0.1"
@@ -44,4 +45,4 @@ def simulator(port: int) -> None:
         account["OTP_OGANGI_PRIVATE_KEY"],
         deliver_after=DELIVER_AFTER_SECONDS,
     )
-    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])
+    uvicorn.Server(uvicorn.Config(LoopbackOnly(app), log_config=None, access_log=False)).run([listener])

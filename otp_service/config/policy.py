@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -149,6 +149,21 @@ class Limits(Table):
     notifications_per_number: Rates = ()
     failures_per_number: Failures = Failures()
 
+    def looser(self, times: int) -> Self:
+        """Return limits that allow so many times as much."""
+        changes: dict[str, object] = {
+            name: tuple(Rate(rate.burst * times, rate.period) for rate in rates)
+            for name, rates in self
+            if isinstance(rates, tuple)
+        }
+        failures = self.failures_per_number
+        more = {"free": failures.free * times, "lock_after": failures.lock_after * times}
+        changes |= {
+            "pause_per_number": self.pause_per_number // times,
+            "failures_per_number": failures.model_copy(update=more),
+        }
+        return self.model_copy(update=changes)
+
 
 class Retention(Table):
     """Seconds that things are kept: hashes and numbers after the end, counters and audit after the last use."""
@@ -194,6 +209,10 @@ class Policy(Table):
             return purposes
         names = [*shipped_texts.SHIPPED, *(name for name in purposes if name not in shipped_texts.SHIPPED)]
         return {name: _merged(name, purposes.get(name, {})) for name in names}
+
+    def looser(self, times: int) -> Self:
+        """Return the same rules with limits that allow so many times as much."""
+        return self.model_copy(update={"limits": self.limits.looser(times)})
 
     def carrier_for(self, e164: str) -> str | None:
         """The operator name of the longest prefix of the number that the file names."""

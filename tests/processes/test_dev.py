@@ -2,58 +2,63 @@
 
 import json
 import re
-import shlex
 import shutil
 import signal
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import httpx
+import pytest
 
+from otp_service.cli.dev.command import SAMPLE_NUMBER
 from tests.support.processes import Running, launched, run
 
 PRODUCTION = {"OTP_OGANGI_BASE_URL": "https://gateway.invalid/mmc", "OTP_DATABASE_URL": "sqlite:///production.db"}
 ANY_PORTS = ("--port", "0", "--simulator-port", "0")
 
 
-def curl(line: str) -> dict[str, Any]:
-    """The JSON answer to a printed line, by curl itself where it is installed; without a body nothing."""
-    words = shlex.split(line)
-    assert words[:2] == ["curl", "-s"]
-    if shutil.which("curl"):
-        answered = subprocess.run(words, capture_output=True, text=True, timeout=30).stdout
-    else:
-        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
-        answered = httpx.post(words[2], headers=headers, content=words[words.index("-d") + 1]).text
-    answer: dict[str, Any] = json.loads(answered or "{}")
-    return answer
-
-
 def printed(dev: Running) -> tuple[str, str, list[str]]:
-    """The simulator's address, the API key, and the curl lines."""
+    """The simulator's address, the API key, and the lines for a shell."""
     dev.wait_for(lambda: "Ctrl-C stops." in dev.text())
     text = dev.text()
     vendor = re.search(r"^  SMS +(http://127\.0\.0\.1:\d+)/", text, re.MULTILINE)
     key = re.search(r"^  API key +(otp_\S+)$", text, re.MULTILINE)
     assert vendor
     assert key
-    return vendor[1], key[1], re.findall(r"^ *(curl .*)$", text, re.MULTILINE)
+    return vendor[1], key[1], re.findall(r"^  ((?:export|curl|id=|pin=).*)$", text, re.MULTILINE)
+
+
+def in_a_shell(lines: list[str]) -> str:
+    """What a person sees who pastes lines into a shell."""
+    return subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=30).stdout
+
+
+def address(lines: list[str]) -> str:
+    """The API's address."""
+    return lines[0].partition("=")[2]
 
 
 def verified(dev: Running) -> tuple[str, str]:
     """Does what a person is told to do; the API key and the API's address."""
     vendor, key, lines = printed(dev)
-    start, check, _ = lines
-    started = curl(start)
-    (message,) = httpx.get(f"{vendor}/messages").json()
-    answer = curl(check.replace("/ID/", f"/{started['id']}/").replace('"PIN"', f'"{message["pin"]}"'))
+    assert [line.partition("=")[0] for line in lines[:4]] == [
+        "export PIN_SERVICE",
+        "export PIN_SERVICE_KEY",
+        "id",
+        "pin",
+    ]
+    answer = json.loads(in_a_shell(lines[:5]))
     assert answer["result"] == "approved", answer
+    (message,) = httpx.get(f"{vendor}/messages").json()
     assert answer["verification"]["to"] == message["to"]
-    return key, shlex.split(start)[2].partition("/v1/")[0]
+    return key, address(lines)
 
 
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed: apt install curl")
+
+
+@needs_curl
 def test_it_works_in_an_empty_folder_and_again_and_never_uses_production(tmp_path: Path) -> None:
     lines = [f"{name}={value}" for name, value in PRODUCTION.items()]
     (tmp_path / ".env").write_text("\n".join([*lines, "OTP_COUNTRIES=CO"]))
@@ -76,16 +81,16 @@ def test_it_works_in_an_empty_folder_and_again_and_never_uses_production(tmp_pat
     )
 
 
+@needs_curl
 def test_what_becomes_of_a_message_and_what_the_phone_texts_come_back(tmp_path: Path) -> None:
     with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
-        _, key, (start, _, stop) = printed(dev)
-        url = shlex.split(start)[2]
-        with httpx.Client(headers={"Authorization": f"Bearer {key}"}) as api:
-            started = curl(start)
-            read = f"{url}/{started['id']}"
+        _, key, lines = printed(dev)
+        with httpx.Client(base_url=address(lines), headers={"Authorization": f"Bearer {key}"}) as api:
+            started = api.post("/v1/verifications", json={"to": SAMPLE_NUMBER, "purpose": "signup"}).json()
+            read = f"/v1/verifications/{started['id']}"
             dev.wait_for(lambda: api.get(read).json()["delivery"]["status"] == "delivered")
-            assert curl(stop) == {}
-            lookup, to = url.replace("verifications", "opt-outs/lookup"), {"to": started["to"]}
+            assert in_a_shell([lines[-1]]) == ""
+            lookup, to = "/v1/opt-outs/lookup", {"to": started["to"]}
             dev.wait_for(lambda: api.post(lookup, json=to).json()["source"] == "user")
 
 
@@ -93,11 +98,11 @@ def test_where_the_usual_ports_are_taken_it_finds_others(tmp_path: Path) -> None
     holders = [hold(8000), hold(8001)]
     with launched("dev", settings={}, folder=tmp_path) as dev:
         vendor, _, lines = printed(dev)
-        assert not {"8000", "8001"} & {vendor.rpartition(":")[2], *re.findall(r":(\d+)/v1/", "".join(lines))}
+        assert not {"8000", "8001"} & {vendor.rpartition(":")[2], address(lines).rpartition(":")[2]}
         dev.wait_for(lambda: httpx.get(f"{vendor}/messages").status_code == 200)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            named = run("dev", "--port", port, settings={}, folder=tmp_path)
+            named = run("dev", "--port", port, "--folder", "other", settings={}, folder=tmp_path)
         assert dev.stop(signal.SIGHUP) == 0
     for holder in holders:
         if holder:
@@ -120,3 +125,43 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"error: The folder {folder} cannot be made: ")
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path: Path) -> None:
+    with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
+        _, key, lines = printed(dev)
+        second = run("dev", *ANY_PORTS, settings={}, folder=tmp_path)
+        assert (second.code, second.out) == (1, "")
+        assert "Another `otp-service dev` uses" in second.err
+        assert "--folder" in second.err
+
+        headers = {"Authorization": f"Bearer {key}"}
+        for session in range(15):  # more than `serve` allows in an hour
+            body = {"to": SAMPLE_NUMBER, "purpose": f"{'login' if session else 'signup'}", "session": str(session)}
+            answer = httpx.post(f"{address(lines)}/v1/verifications", json=body, headers=headers)
+            assert answer.status_code == 201 or answer.json()["limit"] == "pause_per_number"
+        for command in (("clients", "list"), ("budgets", "show", SAMPLE_NUMBER), ("opt-outs", "show", SAMPLE_NUMBER)):
+            done = run(*command, settings={}, folder=tmp_path)
+            assert done.code == 0
+            assert done.err.startswith("OTP_DATABASE_URL is not set: using the database of `otp-service dev`")
+            assert done.out
+        doctor = run("doctor", settings={}, folder=tmp_path)
+        assert doctor.code == 0, doctor.out
+        assert run("serve", settings={}, folder=tmp_path).code == 1, "only `dev` serves without settings"
+        text = dev.text().splitlines()
+        assert not [line for line in text if line and text.count(line) > 1], "no line of the log twice"
+
+
+def test_a_page_of_another_site_reads_no_pin_and_posts_nothing(tmp_path: Path) -> None:
+    with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
+        vendor, _, lines = printed(dev)
+        for url in (f"{vendor}/messages", f"{address(lines)}/livez"):
+            assert httpx.get(url).status_code == 200
+            assert httpx.get(url, headers={"Host": "localhost"}).status_code == 200
+            for rebound in ("evil.example", "127.0.0.1.evil.example", "evil.example:8001", "[", ""):
+                assert httpx.get(url, headers={"Host": rebound}).status_code in (400, 403), rebound
+        stop = {"from": SAMPLE_NUMBER, "to": "12345", "text": "STOP"}
+        for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example"):
+            assert httpx.post(f"{vendor}/mo", json=stop, headers={"Origin": origin}).status_code == 403
+        assert httpx.post(f"{vendor}/mo", json=stop, headers={"Origin": vendor}).status_code == 201
+        assert httpx.get(address(lines)).headers["location"] == "/docs"

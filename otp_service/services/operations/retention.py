@@ -106,7 +106,7 @@ async def round_of(ctx: Context) -> bool:
         return False
     touched = await sweep(ctx)
     if touched:
-        log.info("swept", **touched)
+        log.debug("swept", **touched)
     more = any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
     if more:
         await ctx.database.write(lambda tx: sweeps.pass_turn(tx, ctx.clock.now()))

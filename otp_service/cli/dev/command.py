@@ -1,11 +1,11 @@
 """`dev`: everything on one machine with nothing to set up. Loopback only."""
 
 import asyncio
+import logging
 import os
-import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from otp_service.app import create_app
+from otp_service.cli.dev.folder import DEFAULT, LOOSER, Folder
 from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.serve import server_options
 from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
@@ -23,6 +24,7 @@ from otp_service.config.settings import ServiceSettings
 from otp_service.database import migrate
 from otp_service.database.engine import Database
 from otp_service.observability import logs
+from otp_service.server.loopback import LoopbackOnly
 from otp_service.services.clients import clients as service
 from otp_service.services.clients.clients import ClientError
 from otp_service.services.operations import retention
@@ -49,42 +51,33 @@ class _Port:
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the API; 8000, or a free one where that is taken.")
 @click.option("--simulator-port", type=click.IntRange(0, 65535), help="Of the simulator; 8001, or a free one.")
-@click.option("--folder", default=".otp-dev", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--folder", default=DEFAULT, show_default=True, type=click.Path(path_type=Path, file_okay=False))
 def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     """Serve everything on this machine: SQLite, own keys, the simulated Campaign Manager, a client."""
     dump_no_core()
     end_cleanly_when_stopped()
-    _make(folder)
+    own = Folder(folder)
     api, vendor = _bind(port, 8000), _bind(simulator_port, 8001)
-    account = {
-        "instance_id": "43",
-        "public_key": _kept(folder / "public-key"),
-        "private_key": _kept(folder / "private-key"),
-    }
-    token = _kept(folder / "callback-token")
-    settings = _settings(folder, account, vendor.address, token)
+    settings = _settings(own, vendor.address)
     logs.configure(settings.log_level, settings.log_format)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # two servers would write every line twice
     click.echo("Preparing the database ...")
     migrate.upgrade(settings.database_url)
-    api_key = _api_key(folder / "api-key", settings.database_url)
-    click.echo(_welcome(api.address, vendor.address, api_key, folder))
-    simulator = create_simulator(
-        account["instance_id"],
-        account["public_key"],
-        account["private_key"],
+    api_key = _api_key(own)
+    click.echo(_welcome(api.address, vendor.address, api_key, own.path))
+    apps = (create_app(settings), api), (_simulator(settings, api.address), vendor)
+    asyncio.run(_serve([(LoopbackOnly(app), address) for app, address in apps], settings))
+
+
+def _simulator(settings: ServiceSettings, api: str) -> ASGIApp:
+    token = settings.ogangi_callback_token
+    return create_simulator(
+        settings.ogangi_instance_id,
+        settings.ogangi_public_key.get_secret_value(),
+        settings.ogangi_private_key.get_secret_value(),
         deliver_after=DELIVER_AFTER_SECONDS,
-        callback_url=f"{api.address}/gateway/ogangi/{token}",
+        callback_url=f"{api}/gateway/ogangi/{token.get_secret_value() if token else ''}",
     )
-    asyncio.run(_serve([(create_app(settings), api), (simulator, vendor)], settings))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Problems([f"The folder {folder} cannot be made: {error.strerror}."]) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise Problems([f"The folder {folder} cannot be written to; choose another one with --folder."])
 
 
 def _bind(port: int | None, usual: int) -> _Port:
@@ -97,34 +90,31 @@ def _bind(port: int | None, usual: int) -> _Port:
         return _Port(listening(LOOPBACK, 0))
 
 
-def _settings(folder: Path, account: dict[str, str], vendor: str, callback_token: str) -> ServiceSettings:
+def _settings(folder: Folder, vendor: str) -> ServiceSettings:
     """The gateway, the database and the keys are always dev's own: a production .env must not send real messages."""
-    config_file = os.environ.get("OTP_CONFIG_FILE")
-    return ServiceSettings.of(
-        database_url=f"sqlite:///{folder.resolve() / 'otp.db'}",
-        secret_keys=_kept(folder / "secret-keys", generate_key_entry),
-        config_file=Path(config_file) if config_file else None,
-        ogangi_base_url=f"{vendor}/mmc",
-        ogangi_sender=SENDER,
-        ogangi_carrier="Simulated",
-        ogangi_callback_token=callback_token,
-        countries=os.environ.get("OTP_COUNTRIES", "*"),
-        log_level=os.environ.get("OTP_LOG_LEVEL", "info"),
-        log_format=os.environ.get("OTP_LOG_FORMAT", "console"),
-        **{f"ogangi_{name}": value for name, value in account.items()},
-    )
+    values = {
+        "database_url": folder.database_url,
+        "secret_keys": folder.kept("secret-keys", generate_key_entry),
+        "ogangi_base_url": f"{vendor}/mmc",
+        "ogangi_instance_id": "43",
+        "ogangi_public_key": folder.kept("public-key"),
+        "ogangi_private_key": folder.kept("private-key"),
+        "ogangi_sender": SENDER,
+        "ogangi_carrier": "Simulated",
+        "ogangi_callback_token": folder.kept("callback-token"),
+        "countries": os.environ.get("OTP_COUNTRIES", "*"),
+    }
+    if os.environ.get("OTP_CONFIG_FILE"):
+        values["config_file"] = os.environ["OTP_CONFIG_FILE"]
+    folder.write_settings(values)
+    log_format = os.environ.get("OTP_LOG_FORMAT", "console")
+    settings = ServiceSettings.of(**values, log_level=os.environ.get("OTP_LOG_LEVEL", "info"), log_format=log_format)
+    return settings.model_copy(update={"policy": settings.policy.looser(LOOSER)})
 
 
-def _kept(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(16)) -> str:
-    """A secret of the folder, made at the first start."""
-    if not _read(path):
-        _write(path, make())
-    return _read(path)
-
-
-def _api_key(path: Path, url: str) -> str:
-    """The key of the client `dev`: kept beside the database, made anew where either is gone."""
-    known = _read(path)
+def _api_key(folder: Folder) -> str:
+    """Return the key of the client `dev`: kept beside the database, made anew if either is gone."""
+    known = folder.read("api-key")
 
     async def ready(database: Database, clock: Clock) -> str:
         # The simulator has forgotten the messages of last time: nobody could read their PINs any more.
@@ -136,37 +126,32 @@ def _api_key(path: Path, url: str) -> str:
         except ClientError:
             return (await service.rotate(database, clock, CLIENT, 0)).api_key
 
-    api_key = with_database(url, ready)
-    _write(path, api_key)
+    api_key = with_database(folder.database_url, ready)
+    folder.write("api-key", api_key)
     return api_key
 
 
-def _read(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
-
-
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text + "\n")
-
-
 def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
-    headers = f"-H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json'"
+    headers = """-H "Authorization: Bearer $PIN_SERVICE_KEY" -H 'Content-Type: application/json'"""
     started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
     texted = f'{{"from": "{SAMPLE_NUMBER}", "to": "{SENDER}", "text": "STOP"}}'
     return f"""
   API        {api}        documentation {api}/docs
   SMS        {vendor}/       what the simulated gateway "delivered"; as JSON: {vendor}/messages
   API key    {api_key}
-  folder     {folder.resolve()}       delete it to begin anew
+  folder     {folder}       delete it to begin anew
+  limits     {LOOSER} times looser than those of `serve`
 
-Request a PIN:
+Let a shell know the address and the key:
 
-  curl -s {api}/v1/verifications {headers} -d '{started}' -w '\\n'
+  export PIN_SERVICE={api}
+  export PIN_SERVICE_KEY={api_key}
 
-Read the SMS at {vendor}/ and verify, with the id of the answer in place of ID and the PIN of the SMS in place of PIN:
+Request a PIN, then read it from the SMS and check it:
 
-  curl -s {api}/v1/verifications/ID/checks {headers} -d '{{"pin": "PIN"}}' -w '\\n'
+  id=$(curl -s $PIN_SERVICE/v1/verifications {headers} -d '{started}' | tee /dev/stderr | grep -o 'ver_[A-Za-z0-9_-]*')
+  pin=$(curl -s {vendor}/messages | grep -o '"pin":"[0-9]*"' | head -n 1 | tr -dc 0-9)
+  curl -s $PIN_SERVICE/v1/verifications/$id/checks {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
 
 Text STOP as that phone; START takes it back:
 

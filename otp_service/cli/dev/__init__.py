@@ -1,0 +1,1 @@
+"""The command `dev` and the folder that it keeps; other commands work on that folder, too."""

@@ -1,0 +1,87 @@
+"""The folder of `dev`: its secrets, its database, its settings for other commands. One process has it at a time."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from otp_service.cli.running import Problems
+from otp_service.config import environment
+from otp_service.config.settings import DatabaseSettings, StorageSettings, load
+
+DEFAULT = ".otp-dev"
+LOOSER = 10
+"""The limits of `dev` are so many times looser: who tries things out starts many verifications of one number."""
+_SETTINGS = "settings"
+
+SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
+
+
+class Folder:
+    """A folder that this process alone works in until it ends."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problems([f"The folder {path} cannot be made: {error.strerror}."]) from None
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise Problems([f"The folder {path} cannot be written to; choose another one with --folder."])
+        self.path = path.resolve()
+        self._hold()
+
+    def _hold(self) -> None:
+        # The descriptor stays open, and the lock with it, until the process ends.
+        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            problem = f"Another `otp-service dev` uses {self.path}. Stop it, or choose another folder with --folder."
+            raise Problems([problem]) from None
+
+    @property
+    def database_url(self) -> str:
+        """The SQLite database of the folder."""
+        return f"sqlite:///{self.path / 'otp.db'}"
+
+    def read(self, name: str) -> str:
+        """Return the text of a file, empty if there is none."""
+        path = self.path / name
+        return path.read_text().strip() if path.exists() else ""
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file that this account alone can read."""
+        path = self.path / name
+        path.touch(mode=0o600)
+        path.write_text(text + "\n")
+
+    def kept(self, name: str, make: Callable[[], str] = lambda: secrets.token_hex(16)) -> str:
+        """Return a secret of the folder, made at the first start."""
+        if not self.read(name):
+            self.write(name, make())
+        return self.read(name)
+
+    def write_settings(self, values: dict[str, str]) -> None:
+        """Write the settings with which other commands work on this folder, by field name."""
+        self.write(_SETTINGS, "\n".join(f"{environment.variable(name)}={value}" for name, value in values.items()))
+
+
+def load_settings(cls: type[SettingsT]) -> SettingsT:
+    """Return the settings of the environment, or of `dev` in this folder if OTP_DATABASE_URL is not set.
+
+    Raises SettingsError with every problem at once.
+    """
+    path = Path(DEFAULT) / _SETTINGS
+    given, problems = environment.read(["database_url"])
+    if given.get("database_url") or problems or not path.exists():
+        return load(cls)
+    click.echo(f"OTP_DATABASE_URL is not set: using the database of `otp-service dev` in {DEFAULT}.", err=True)
+    os.environ |= dict(line.split("=", 1) for line in path.read_text().splitlines())
+    settings = load(cls)
+    if isinstance(settings, StorageSettings):
+        return settings.model_copy(update={"policy": settings.policy.looser(LOOSER)})
+    return settings
