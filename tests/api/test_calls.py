@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message
 
+from otp_service import phone
 from otp_service.api.routes import OPERATIONS
 from otp_service.hashing.admission import Rank
 from otp_service.observability import logs
@@ -52,6 +53,21 @@ async def test_the_line_of_a_refused_request_says_why(shared: Service, capfd: py
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     why = [(line.get("code"), line.get("limit")) for line in lines if line["event"] == "request"]
     assert why == [("not_found", None), (None, None), ("rate_limited", "resend_after")]
+
+
+async def test_the_line_of_a_refused_start_names_purpose_and_masked_number(
+    shared: Service, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", "json")
+    to = new_number()
+    await shared.api.start(to, session="a")
+    await shared.api.try_start(to, session="b")
+    logs.configure("error", "json")
+    out = capfd.readouterr().out
+    lines = [json.loads(line) for line in out.splitlines()]
+    refused = next(line for line in lines if line["event"] == "request" and line["status"] == 429)
+    assert (refused["purpose"], refused["to"]) == ("signup", phone.mask(to))
+    assert to not in out
 
 
 async def test_the_scheme_is_read_in_any_case(shared: Service) -> None:

@@ -10,7 +10,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.storage import notifications, requests
-from otp_service.storage.verifications import sends
+from otp_service.storage.verifications import sends, verifications
 
 KEPT_SECONDS = 86400.0
 DEAD_AFTER_SECONDS = 12.0
@@ -74,19 +74,22 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
     alive_for = row.claimed_at + DEAD_AFTER_SECONDS - now
     if alive_for > 0:
         raise _in_progress(alive_for)
-    lost = _left_by(tx, row.id)
+    lost = _left_by(tx, row.id, now)
     if lost is not None:
         return lost
     if not requests.take_over(tx, row.id, claimed_at=row.claimed_at, now=now):
         raise _in_progress(DEAD_AFTER_SECONDS)
     # Once more, now that the first one cannot commit anything any more: it may have, in between.
-    return _left_by(tx, row.id) or Claim(row.id, now)
+    return _left_by(tx, row.id, now) or Claim(row.id, now)
 
 
-def _left_by(tx: Connection, request_id: int) -> Lost | None:
-    verification_id = sends.verification_of_request(tx, request_id)
-    if verification_id is not None:
-        return Lost("verification", verification_id)
+def _left_by(tx: Connection, request_id: int, now: float) -> Lost | None:
+    """What a dead request left. The outcome of a send that it did not finish is unknown from now on."""
+    send = sends.of_request(tx, request_id)
+    if send is not None:
+        if send.outcome is None:
+            verifications.abandon_send(tx, send, now)
+        return Lost("verification", send.verification_id)
     notification_id = notifications.of_request(tx, request_id)
     return Lost("notification", notification_id) if notification_id is not None else None
 

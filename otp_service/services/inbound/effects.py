@@ -19,7 +19,7 @@ from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.verifications.representation import PHRASE
 from otp_service.storage import campaign_messages, inbound_cursor, opt_outs
 from otp_service.storage.limits import buckets, failures
-from otp_service.storage.limits.buckets import Take
+from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import events, verifications
 
 ECHO_SECONDS = 3600.0
@@ -138,8 +138,8 @@ def _help(tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, 
     if answer is None or not _is_served(ctx, number):
         return
     number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now)
-    once_a_day = Take("inbound_help", f"inbound_help:{number_id}", HELP_SECONDS, 1)
-    if not opt_outs.is_out(tx, number_id) and buckets.take(tx, [once_a_day], now):
+    once_a_day = Unit("inbound_help", f"inbound_help:{number_id}", HELP_SECONDS, 1)
+    if not opt_outs.is_out(tx, number_id) and buckets.reserve(tx, [once_a_day], now):
         replies.queue_reply(tx, ctx, number_id=number_id, e164=number.e164, text=answer, now=now)
 
 

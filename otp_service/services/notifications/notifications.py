@@ -74,7 +74,7 @@ async def create(ctx: Context, request: NotificationRequest, claim: Claim | None
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
         number_id = _remembered(tx, ctx, number, now)
-        limits.take(tx, limits.of_notification(ctx, number_id), now)
+        limits.reserve(tx, limits.of_notification(ctx, number_id), now)
         _insert(tx, row, number_id, now)
         return now
 

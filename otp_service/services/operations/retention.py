@@ -83,18 +83,7 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
     """Their process died between the row and the answer: nobody knows, nothing is repeated."""
     stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
     for send in stuck:
-        if not sends.abandon(tx, send.id, now):
-            continue
-        verifications.delivered(
-            tx,
-            send.verification_id,
-            send.id,
-            status="unknown",
-            route=send.route,
-            at=now,
-            # The gateway's PIN died with the process: the person may ask for another at once.
-            resend_at=now if send.route == "pin" else None,
-        )
+        verifications.abandon_send(tx, send, now)
     return len(stuck)
 
 

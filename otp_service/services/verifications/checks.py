@@ -1,4 +1,4 @@
-"""Checking a PIN: the attempt is spent and committed before anything is compared."""
+"""Checks: an attempt is spent and committed before the PIN is compared."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
-from otp_service.services.verifications.lifecycle import found, not_found
+from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import attempts, events, verifications
@@ -24,7 +24,7 @@ from otp_service.storage.verifications.attempts import Spent, Unspent
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """One submitted PIN, as it was typed; whatever else is given must match the start."""
+    """The fields of a check. `pin`: as the person typed it; the others must match the start if they are given."""
 
     client_id: str
     verification_id: str
@@ -36,7 +36,7 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Checked:
-    """`result`: docs/api.md, "Results". `retry_at`: seconds since the epoch, with `locked` alone."""
+    """The answer to a check. `result`: docs/api.md, "Results"; `retry_at`: only with `locked`."""
 
     result: str
     verification: Verification
@@ -44,8 +44,8 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A request whose fields are well-formed. `matching`: everything that the spending statement compares."""
+class _ValidCheck:
+    """A check whose fields are well-formed. `matching`: what must match before an attempt is spent."""
 
     request: CheckRequest
     ticket: Ticket
@@ -56,17 +56,17 @@ class _Asked:
 
 async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
     """Compares a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
-    # The line of the request tells it: a second line costs as much as a statement.
+    # For the log line of the request: a second line would cost as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
-    asked = _asked(ctx, request, claim)
-    with ctx.hasher.admission.place(asked.ticket):
-        checked = await _check(ctx, asked)
+    valid = _validate(ctx, request, claim)
+    with ctx.hasher.admission.place(valid.ticket):
+        checked = await _check(ctx, valid)
     structlog.contextvars.bind_contextvars(result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
     return checked
 
 
-def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
+def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _ValidCheck:
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
@@ -78,37 +78,37 @@ def _asked(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Asked:
         purpose=request.purpose,
         digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _Asked(request, Ticket(Rank.CHECK, request.client_id), pin, matching, claim)
+    return _ValidCheck(request, Ticket(Rank.CHECK, request.client_id), pin, matching, claim)
 
 
 def malformed_pin() -> Refusal:
-    """The PIN is not ASCII digits of the verification's length."""
-    wrong = FieldError("pin", "It is not a PIN of this verification: ASCII digits of its pin_length.")
+    """The refusal of a PIN that is not ASCII digits of the verification's length."""
+    wrong = FieldError("pin", "Must be ASCII digits, as many as pin_length.")
     return Refusal("invalid", "A field is wrong.", errors=[wrong])
 
 
-async def _check(ctx: Context, asked: _Asked) -> Checked:
-    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, asked), one_statement=asked.claim is None)
+async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
+    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.claim is None)
     if not isinstance(spent, Spent):
-        return await _not_compared(ctx, asked, waits=spent is Unspent.WAITS)
-    right = await ctx.hasher.matches(asked.request.verification_id, asked.pin, spent.live, asked.ticket)
-    row = await ctx.database.write(lambda tx: _conclude(tx, ctx, asked, spent, right), one_statement=True)
+        return await _not_compared(ctx, valid, waits=spent is Unspent.WAITS)
+    right = await ctx.hasher.matches(valid.request.verification_id, valid.pin, spent.live, valid.ticket)
+    row = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
-        return await _too_late(ctx, asked)
+        return await _too_late(ctx, valid)
     return Checked("approved" if right else "incorrect", represent(ctx, row))
 
 
-def _spend(tx: Connection, ctx: Context, asked: _Asked) -> Spent | Unspent:
-    """Committed before anything is compared: the attempt and the number's failure budget, both or none."""
-    idempotency.hold(tx, asked.claim)
+def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
+    """Spends an attempt and counts it in the number's failure budget, both or none."""
+    idempotency.hold(tx, valid.claim)
     waits = limits.waits(ctx.policy.limits.failures_per_number)
-    return attempts.spend(tx, asked.matching, now=ctx.clock.now(), waits=waits)
+    return attempts.spend(tx, valid.matching, now=ctx.clock.now(), waits=waits)
 
 
-def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: bool) -> AnyRow | None:
-    """What the comparison said becomes the state; None where another ended the verification before."""
+def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool) -> AnyRow | None:
+    """Records the comparison; returns None if the PIN is right but the verification is over."""
     now = ctx.clock.now()
-    request = asked.request
+    request = valid.request
     if not right:
         return attempts.incorrect(tx, request.verification_id, none_left=spent.none_left, now=now)
     return attempts.approve(
@@ -121,65 +121,54 @@ def _conclude(tx: Connection, ctx: Context, asked: _Asked, spent: Spent, right: 
     )
 
 
-async def _too_late(ctx: Context, asked: _Asked) -> Checked:
-    """The verification had ended, or was wiped, when it was known whether the PIN was right."""
-    request = asked.request
+async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
+    """The answer if the verification ended, or was wiped, while the PIN was compared."""
+    request = valid.request
 
-    def step(tx: Connection) -> tuple[str, AnyRow]:
+    def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
         row = found(verifications.read(tx, request.client_id, request.verification_id))
         result = _result_of(row, now)
         events.add(tx, request.verification_id, now=now, kind="check", result=result)
-        return result, row
+        return Checked(result, represent(ctx, row))
 
-    result, row = await ctx.database.write(step)
-    return Checked(result, represent(ctx, row))
+    return await ctx.database.write(step)
 
 
-async def _not_compared(ctx: Context, asked: _Asked, *, waits: bool) -> Checked:
-    """Says why nothing was compared, after as much time as a comparison takes."""
-    request = asked.request
+async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Checked:
+    """The answer if nothing was compared: why, after as much time as a comparison takes."""
+    request = valid.request
 
-    def step(tx: Connection) -> tuple[str, AnyRow, float | None] | Refusal:
+    def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
-        row = verifications.read(tx, request.client_id, request.verification_id)
-        if row is None:
-            return not_found()
-        refusal = _mismatch(row, asked)
-        if refusal is not None:
-            return refusal
+        row = found(verifications.read(tx, request.client_id, request.verification_id))
+        _check_match(row, valid)
         result = "locked" if waits else _result_of(row, now)
         retry_at = _waits_until(tx, row, now) if waits else None
         events.add_bounded(tx, request.verification_id, now=now, kind="check", result=result)
-        return result, row, retry_at
+        return Checked(result, represent(ctx, row), retry_at)
 
-    # One after the other, as in a check that is compared.
-    await ctx.hasher.compare_nothing(asked.ticket)
-    answer = await ctx.database.write(step)
-    if isinstance(answer, Refusal):
-        raise answer
-    result, row, retry_at = answer
-    return Checked(result, represent(ctx, row), retry_at)
+    await ctx.hasher.compare_nothing(valid.ticket)
+    return await ctx.database.write(step)
 
 
 def _waits_until(tx: Connection, row: AnyRow, now: float) -> float:
-    """When the number can be checked again: now, where its wait has ended in the meantime."""
+    """When the number can be checked again: now if its wait has ended meanwhile."""
     until = failures.waits_until(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
     return max(now, until)
 
 
-def _mismatch(row: AnyRow, asked: _Asked) -> Refusal | None:
-    if row.pin_length != len(asked.pin):
-        return malformed_pin()
-    matching = asked.matching
+def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
+    """Raises Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
+    if row.pin_length != len(valid.pin):
+        raise malformed_pin()
+    matching = valid.matching
     same = row.session_digest == matching.session_digest
     same = same and matching.purpose in (None, row.purpose)
     same = same and (matching.digests is None or row.digest in matching.digests.values())
     if not same:
-        return Refusal(
-            "mismatch", "session, to or purpose is not that of the start, or was left out; nothing was compared."
-        )
-    return None
+        detail = "session, to or purpose differs from the start, or session is missing; nothing was compared."
+        raise Refusal("mismatch", detail)
 
 
 def _result_of(row: AnyRow, now: float) -> str:

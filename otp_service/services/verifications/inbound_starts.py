@@ -1,48 +1,38 @@
-"""Starting a verification that sends nothing: the person texts us a phrase from the number that they claim."""
+"""Inbound starts: nothing is sent; the person texts us a phrase from the number that they claim."""
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
-from otp_service.phone import PhoneNumber
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.inbound import phrases
 from otp_service.services.verifications import starts
+from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent
 from otp_service.services.verifications.starts import StartRequest
 from otp_service.storage.verifications import verifications
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Makes a phrase; the verification, and whether it is new. Refusals: docs/api.md. No limit of sends is taken."""
-    with starts.counted(ctx, request.purpose) as results:
-        purpose, number = starts.checked(ctx, request)
-        if not purpose.inbound:
-            raise _no_channel("This purpose does not take it.")
-        if not ctx.policy.inbound.poll_every:
-            raise _no_channel("The service does not read what people text: poll_every is 0.")
-        row, created = await _start(ctx, request, purpose, number, claim)
-        results.append("started" if created else "pending")
-    return represent(ctx, row), created
+    """Makes a phrase; returns the verification, and whether it is new. Refusals: docs/api.md. It counts in no limit."""
+    return await starts.counted(ctx, request, _start(ctx, request, claim))
 
 
-def _no_channel(detail: str) -> Refusal:
-    return Refusal("invalid", "A field is wrong.", errors=[FieldError("channel", detail)])
-
-
-async def _start(
-    ctx: Context, request: StartRequest, purpose: Purpose, number: PhoneNumber, claim: Claim | None
-) -> tuple[AnyRow, bool]:
+async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
+    purpose, number = starts.checked(ctx, request)
+    if not purpose.inbound:
+        raise _no_channel("This purpose does not allow it.")
+    if not ctx.policy.inbound.poll_every:
+        raise _no_channel("The service does not read what people text: poll_every is 0.")
     verification_id = starts.new_id()
     sealed = ctx.vault.seal(PHRASE, phrases.new().encode())
 
-    def step(tx: Connection) -> AnyRow | None:
+    def step(tx: Connection) -> AnyRow:
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
-        new = starts.new_row(tx, ctx, request, purpose, number, now) | {
+        new = starts.new_row(tx, ctx, request, purpose, number.e164, now) | {
             "id": verification_id,
             "carrier": request.carrier,
             "sends": 0,
@@ -52,13 +42,12 @@ async def _start(
             "phrase_sealed": sealed,
             "delivery_status": NOTHING_SENT,
         }
-        pending = starts.claim_slot(tx, new, now, refuse_opted_out=False)
-        if pending is not None:
-            return pending
-        inserted = verifications.insert(tx, new)
-        return verifications.read(tx, request.client_id, verification_id) if inserted else None
+        pending = starts.insert(tx, new, now, refuse_opted_out=False)
+        return pending or found(verifications.read(tx, request.client_id, verification_id))
 
-    row = None
-    while row is None:  # another start took the slot in the same moment: now it is there to be found
-        row = await ctx.database.write(step)
-    return row, row.id == verification_id
+    row = await ctx.database.write(step)
+    return represent(ctx, row), row.id == verification_id
+
+
+def _no_channel(detail: str) -> Refusal:
+    return Refusal("invalid", "A field is wrong.", errors=[FieldError("channel", detail)])

@@ -1,4 +1,4 @@
-"""Verifications: canceled, read, and the whole story of one."""
+"""Cancels and reads verifications and their events."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ from otp_service.storage.verifications import events, sends, verifications
 
 @dataclass(frozen=True)
 class Event:
-    """`type`: created, send, receipt, check, inbound, or a final status.
+    """Something that happened to a verification. `type`: created, send, receipt, check, inbound, or a final status.
 
-    `route`: of a send or a receipt; `result`: of these or a check; `detail`: of its cause.
+    `route`: of a send or a receipt; `result`: of a send, a receipt or a check; `detail`: the cause.
     """
 
     at: float
@@ -35,7 +35,7 @@ async def read(ctx: Context, client_id: str, verification_id: str) -> Verificati
 
 
 async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
-    """Ends a pending verification; also the second time. Refusals: `not_found`, `not_pending`."""
+    """Cancels a pending verification; a second time changes nothing. Refusals: `not_found`, `not_pending`."""
 
     def step(tx: Connection) -> AnyRow:
         idempotency.hold(tx, claim)
@@ -53,14 +53,14 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
 
 
 async def list_events(ctx: Context, client_id: str, verification_id: str) -> list[Event]:
-    """Everything that happened, oldest first. Refusal: `not_found`."""
+    """The events of a verification, oldest first. Refusal: `not_found`."""
 
     def step(tx: Connection) -> list[Event]:
         row = found(verifications.read(tx, client_id, verification_id))
         happened = [Event(row.created_at, "created", detail=row.purpose)]
         happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
-        noted = events.of_verification(tx, verification_id)
-        happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in noted]
+        recorded = events.of_verification(tx, verification_id)
+        happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in recorded]
         # Stable: the check that approved stands before the approval of the same moment.
         return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
 
@@ -87,5 +87,5 @@ def found(row: AnyRow | None) -> AnyRow:
 
 
 def not_found() -> Refusal:
-    """Another client's id answers as one that never was."""
+    """The refusal of an unknown id, and of another client's."""
     return Refusal("not_found", "No such verification.")

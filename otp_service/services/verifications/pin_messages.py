@@ -1,4 +1,4 @@
-"""Getting a PIN out: the routes of a purpose in order, until one is not refused for sure."""
+"""A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
 
 import asyncio
 import time
@@ -16,218 +16,226 @@ from otp_service.errors import Refusal, Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing.admission import Ticket
 from otp_service.hashing.hasher import PinHash
+from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.delivery import message_ids, sending
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
+from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets
-from otp_service.storage.limits.buckets import Taken
+from otp_service.storage.limits.buckets import Reserved, Unit
 from otp_service.storage.verifications import sends, verifications
 
-log = structlog.get_logger("otp_service.deliveries")
+log = structlog.get_logger("otp_service.pin_messages")
 
 TOTAL_SECONDS = 9.5
-"""All routes together; a start is answered within 10 s, the rest is for hashing and storing."""
-NOTE_AGAIN_SECONDS = 3.0
+"""For all routes together. A start is answered within 10 s; the rest is for hashing and storing."""
+STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
-NOTE_EVERY_SECONDS = 0.25
+STORE_EVERY_SECONDS = 0.25
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class RouteAttempt:
-    """One route about to be tried. `pin`: ours; None where the gateway makes it."""
+    """One route that is tried. `pin`: ours, None if the gateway makes it; `send_id`: of the row that counts it."""
 
     route: str
     pin: str | None = field(default=None, repr=False)
     pin_hash: PinHash | None = field(default=None, repr=False)
+    send_id: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class PinMessage:
-    """One message of a verification, on whatever route. `deadline`: on the monotonic clock.
+    """One message of a verification, from the request to the outcome.
 
-    `ticket`: with its place in the hash queue; `seconds_left`: of the lifetime; `taken`: its part of the limits.
+    `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification; `attempt`: the
+    route that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
     """
 
     ticket: Ticket
+    client_id: str
     verification_id: str
-    number_id: int
     to: str = field(repr=False)
     purpose: Purpose
     locale: str | None
     carrier: str | None
-    seconds_left: float
-    taken: list[Taken]
-    request_id: int | None
+    claim: Claim | None
     deadline: float
+    lifetime_left: float
+    number_id: int = 0
+    reserved: list[Reserved] = field(default_factory=list)
+    attempt: RouteAttempt = field(init=False)
+
+    @property
+    def routes(self) -> list[str]:
+        """The purpose's routes, without those that need a carrier if none is known. Refusal: `gateway_failed`."""
+        routes: list[str] = [r for r in self.purpose.routes if self.carrier is not None or r not in CARRIER_ROUTES]
+        if not routes:
+            detail = "No carrier is known for this number and every route needs one: give `carrier`, or configure one."
+            raise Refusal("gateway_failed", detail)
+        return routes
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until the deadline."""
+        return self.deadline - time.monotonic()
 
 
 def deadline() -> float:
-    """By when all routes together must be done, from now."""
+    """The deadline of a message whose request comes now."""
     return time.monotonic() + TOTAL_SECONDS
 
 
-def usable_routes(purpose: Purpose, carrier: str | None) -> list[str]:
-    """The purpose's routes without those that need a carrier where none is known."""
-    routes: list[str] = [route for route in purpose.routes if carrier is not None or route not in CARRIER_ROUTES]
-    if not routes:
-        raise Refusal(
-            "gateway_failed",
-            "No carrier is known for this number and every route needs one: give `carrier`, or configure one.",
-        )
-    return routes
-
-
-async def draft(ctx: Context, ticket: Ticket, verification_id: str, route: str, purpose: Purpose) -> RouteAttempt:
-    """Makes and hashes a PIN of ours where the route needs one: its hash is stored before the send."""
+async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteAttempt:
+    """An attempt over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
         return RouteAttempt(route)
-    pin = pins.generate(purpose.pin_length)
-    return RouteAttempt(route, pin, await ctx.hasher.hash(verification_id, pin, ticket))
+    pin = pins.generate(message.purpose.pin_length)
+    return RouteAttempt(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
 
 
-def note(tx: Connection, pin_message: PinMessage, attempt: RouteAttempt, now: float) -> int:
-    """The row that counts the send, before the send; its id."""
+def count_send(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
+    """Reserves the limits and inserts the row that counts the send, before it is sent. Refusal: `rate_limited`."""
+    message.reserved = limits.reserve(tx, units, now)
+    message.attempt.send_id = _insert(tx, message, message.attempt, now)
+
+
+def _insert(tx: Connection, message: PinMessage, attempt: RouteAttempt, now: float) -> int:
+    request_id = message.claim.id if message.claim else None
     return sends.insert(
-        tx,
-        pin_message.verification_id,
-        route=attempt.route,
-        now=now,
-        pin_hash=attempt.pin_hash,
-        request_id=pin_message.request_id,
+        tx, message.verification_id, route=attempt.route, now=now, pin_hash=attempt.pin_hash, request_id=request_id
     )
 
 
-async def deliver(
-    ctx: Context, pin_message: PinMessage, routes: list[str], attempt: RouteAttempt, send_id: int
-) -> AnyRow:
-    """Tries the routes, the first already noted as `send_id`; the verification's row.
+async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
+    """Tries the routes, the first of which is counted already; returns the verification's row.
 
-    Raises Refusal `gateway_failed` where every route was refused for sure.
+    Raises Refusal `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
-    for following in [*routes[1:], None]:
-        sent = await _send(ctx, pin_message, attempt)
-        left = pin_message.deadline - time.monotonic()
-        if sent.outcome is not Outcome.REFUSED or following is None or left < LEAST_SECONDS:
+    for next_route in [*message.routes[1:], None]:
+        sent = await _send(ctx, message)
+        if sent.outcome is not Outcome.REFUSED:
+            return await _settle(ctx, message, sent)
+        if next_route is None or message.seconds_left < LEAST_SECONDS:
             break
-        next_route = await _next_route(ctx, pin_message, following, send_id, sent)
-        if next_route is None:
-            await _nothing_sent(ctx, pin_message, attempt.route, send_id, sent)
-            raise opted_out(pin_message.verification_id)
-        attempt, send_id = next_route
-    if sent.outcome is Outcome.REFUSED:
-        await _nothing_sent(ctx, pin_message, attempt.route, send_id, sent)
-        raise Refusal(
-            "gateway_failed",
-            "No route took the message, nothing was sent; try again later.",
-            verification_id=pin_message.verification_id,
-        )
-    return await _settle(ctx, pin_message, attempt, send_id, sent)
-
-
-def _message(ctx: Context, pin_message: PinMessage, attempt: RouteAttempt) -> Message:
-    minutes = max(1, int(pin_message.seconds_left // 60))
-    template = texts.choose(pin_message.purpose, pin_message.locale)
-    pin = attempt.pin if attempt.pin is not None else ctx.gateway.pin_placeholder
-    return Message(
-        pin_message.to,
-        texts.render(template, pin=pin, minutes=minutes, brand=pin_message.purpose.brand),
-        pin_message.carrier,
+        if not await _move_on(ctx, message, next_route, sent):
+            await _record_nothing_sent(ctx, message, sent)
+            raise opted_out(message.verification_id)
+    await _record_nothing_sent(ctx, message, sent)
+    raise Refusal(
+        "gateway_failed",
+        "No route took the message, nothing was sent; try again later.",
+        verification_id=message.verification_id,
     )
 
 
-async def _send(ctx: Context, pin_message: PinMessage, attempt: RouteAttempt) -> Sent:
-    left = pin_message.deadline - time.monotonic()
+async def _send(ctx: Context, message: PinMessage) -> Sent:
+    left, route = message.seconds_left, message.attempt.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
-    with ctx.hasher.admission.away(pin_message.ticket):
-        sent = await sending.send(
-            ctx, attempt.route, _message(ctx, pin_message, attempt), timeout, pin_message.purpose.pin_length
-        )
+    with ctx.hasher.admission.away(message.ticket):
+        sent = await sending.send(ctx, route, _text_message(ctx, message), timeout, message.purpose.pin_length)
     log.info(
         "send",
-        verification=pin_message.verification_id,
-        to=phone.mask(pin_message.to),
-        route=attempt.route,
+        verification=message.verification_id,
+        to=phone.mask(message.to),
+        route=route,
         outcome=sent.outcome.value,
         reason=sent.reason,
     )
     return sent
 
 
-async def _next_route(
-    ctx: Context, pin_message: PinMessage, route: str, refused_id: int, sent: Sent
-) -> tuple[RouteAttempt, int] | None:
-    """The send over the next route, noted; None where the person has said STOP meanwhile."""
-    attempt = await draft(ctx, pin_message.ticket, pin_message.verification_id, route, pin_message.purpose)
+def _text_message(ctx: Context, message: PinMessage) -> Message:
+    minutes = max(1, int(message.lifetime_left // 60))
+    template = texts.choose(message.purpose, message.locale)
+    pin = message.attempt.pin if message.attempt.pin is not None else ctx.gateway.pin_placeholder
+    text = texts.render(template, pin=pin, minutes=minutes, brand=message.purpose.brand)
+    return Message(message.to, text, message.carrier)
 
-    def step(tx: Connection) -> int | None:
-        if not pin_message.purpose.send_to_opted_out and opt_outs.is_out(tx, pin_message.number_id):
-            return None
+
+async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> bool:
+    """Stores the refused attempt and counts one over the next route; False if the person has said STOP meanwhile."""
+    attempt = await prepare(ctx, message, route)
+
+    def step(tx: Connection) -> bool:
+        if not message.purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
+            return False
         now = ctx.clock.now()
-        _finish(ctx, tx, refused_id, sent, now, None)
-        return note(tx, pin_message, attempt, now)
+        _finish(ctx, tx, message, sent, now, None)
+        attempt.send_id = _insert(tx, message, attempt, now)
+        return True
 
-    send_id = await ctx.database.write(step)
-    return (attempt, send_id) if send_id is not None else None
+    counted = await ctx.database.write(step)
+    if counted:
+        message.attempt = attempt
+    return counted
 
 
-async def _settle(ctx: Context, pin_message: PinMessage, attempt: RouteAttempt, send_id: int, sent: Sent) -> AnyRow:
+async def _settle(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
+    attempt = message.attempt
     pin_hash = attempt.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
-        pin_hash = await ctx.hasher.hash(pin_message.verification_id, sent.pin, pin_message.ticket)
+        pin_hash = await ctx.hasher.hash(message.verification_id, sent.pin, message.ticket)
     # Without a PIN that we know, nobody should have to wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 
     def step(tx: Connection) -> AnyRow:
         now = ctx.clock.now()
-        row = verifications.delivered(
+        row = verifications.record_delivery(
             tx,
-            pin_message.verification_id,
-            send_id,
+            message.verification_id,
+            attempt.send_id,
             status=DELIVERY[sent.outcome],
             route=attempt.route,
             at=now,
             resend_at=now if at_once else None,
         )
-        _finish(ctx, tx, send_id, sent, now, pin_hash)
+        _finish(ctx, tx, message, sent, now, pin_hash)
         if row.sends_spent > 1:
-            sends.retire(tx, pin_message.verification_id, pin_message.purpose.live_pins)
+            sends.retire(tx, message.verification_id, message.purpose.live_pins)
         return row
 
-    return await _noted(ctx, pin_message, step)
+    return await _store(ctx, message, step)
 
 
-async def _noted(ctx: Context, pin_message: PinMessage, step: Callable[[Connection], AnyRow]) -> AnyRow:
-    """Notes what is known of a message that is out; again where the database is away for a moment, or its PIN would be
-    lost. Repeating is safe: it says the same of the same send."""
-    until = min(time.monotonic() + NOTE_AGAIN_SECONDS, pin_message.deadline)
+async def _store(ctx: Context, message: PinMessage, step: Callable[[Connection], AnyRow]) -> AnyRow:
+    """Stores the outcome of a message that is out. It tries again while the database is away, or the PIN would be lost.
+
+    Repeating is safe: it says the same about the same send.
+    """
+    until = min(time.monotonic() + STORE_AGAIN_SECONDS, message.deadline)
     while True:
         try:
             return await ctx.database.write(step)
         except Unavailable:
             if time.monotonic() > until:
                 raise
-        await asyncio.sleep(NOTE_EVERY_SECONDS)
+        await asyncio.sleep(STORE_EVERY_SECONDS)
 
 
-async def _nothing_sent(ctx: Context, pin_message: PinMessage, route: str, send_id: int, sent: Sent) -> None:
+async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) -> None:
+    attempt = message.attempt
+
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
-        verifications.not_sent(tx, pin_message.verification_id, send_id, route=route, now=now)
-        _finish(ctx, tx, send_id, sent, now, None)
-        buckets.give_back(tx, pin_message.taken, now)
+        verifications.record_nothing_sent(tx, message.verification_id, attempt.send_id, route=attempt.route, now=now)
+        _finish(ctx, tx, message, sent, now, None)
+        buckets.release(tx, message.reserved, now)
 
     await ctx.database.write(step)
 
 
-def _finish(ctx: Context, tx: Connection, send_id: int, sent: Sent, now: float, pin_hash: PinHash | None) -> None:
+def _finish(
+    ctx: Context, tx: Connection, message: PinMessage, sent: Sent, now: float, pin_hash: PinHash | None
+) -> None:
     sends.finish(
         tx,
-        send_id,
+        message.attempt.send_id,
         outcome=sent.outcome.value,
         reason=sent.reason,
         now=now,
@@ -237,7 +245,7 @@ def _finish(ctx: Context, tx: Connection, send_id: int, sent: Sent, now: float, 
 
 
 def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
-    """Of a message that may be out: what finds its receipt, and when to ask for it first."""
+    """The columns that find the receipt of a message that may be out, and say when to poll for it first."""
     if sent.outcome is Outcome.REFUSED:
         return {}
     asks = ctx.policy.receipts.poll_after

@@ -8,14 +8,14 @@ from otp_service.services.context import Context
 from otp_service.services.numbers import open_number
 
 PHRASE = "phrase"
-"""What sealed phrases are bound to."""
+"""The context that phrases are sealed with."""
 NOTHING_SENT = "none"
-"""The `delivery_status` of a verification that sends nothing."""
+"""The `delivery_status` of an inbound verification."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the newest message went. `status`: None where none is ever sent."""
+    """How the newest message went. `status`: None if none is ever sent."""
 
     status: str | None
     route: str | None
@@ -32,9 +32,9 @@ class Inbound:
 
 @dataclass(frozen=True)
 class Verification:
-    """Shapes and words: docs/api.md. Times are seconds since the epoch.
+    """The fields of docs/api.md. Times are seconds since the epoch.
 
-    `quota`: what the call that sent its newest message left of the client's own limit, for that call's answer alone.
+    `quota`: what is left of the client's own limit, after a call that sent a message; for the headers of its answer.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Verification:
 
 
 def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
-    """The verification of a row with the columns `verifications.SHOWN`, as it is now: a late one is expired."""
+    """The verification of a row with `verifications.COLUMNS`, as it is now: a late one is expired."""
     late = row.status == "pending" and row.expires_at <= ctx.clock.now()
     status = "expired" if late else row.status
     sends_left = row.sends - row.sends_spent

@@ -1,10 +1,8 @@
-"""Another message of a verification: a new PIN, the same attempts."""
-
-from dataclasses import dataclass, field
+"""Resends: another message of a verification, with a new PIN and the same attempts."""
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy import Purpose
+from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.admission import Rank, Ticket
@@ -16,79 +14,69 @@ from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
 from otp_service.services.verifications.lifecycle import found
-from otp_service.services.verifications.pin_messages import PinMessage, RouteAttempt
+from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A resend as the row reads; the first transaction decides."""
-
-    client_id: str
-    ticket: Ticket
-    row: AnyRow
-    to: str = field(repr=False)
-    purpose: Purpose
-    claim: Claim | None
-    deadline: float
-
-
 async def resend(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
     """Sends a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
-    read = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
-    plan = _plan(ctx, client_id, found(read), claim, deadline)
-    routes = pin_messages.usable_routes(plan.purpose, plan.row.carrier)
-    with ctx.hasher.admission.place(plan.ticket):
-        attempt = await pin_messages.draft(ctx, plan.ticket, verification_id, routes[0], plan.purpose)
-        pin_message, send_id = await ctx.database.write(lambda tx: _open(tx, ctx, plan, attempt))
-        row = await pin_messages.deliver(ctx, pin_message, routes, attempt, send_id)
-    return represent(ctx, row, limits.left_of_client(ctx, client_id, pin_message.taken))
+    row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
+    message = _message(ctx, client_id, row, claim, deadline)
+    with ctx.hasher.admission.place(message.ticket):
+        message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
+        await ctx.database.write(lambda tx: _count(tx, ctx, row, message))
+        row = await pin_messages.deliver(ctx, message)
+    return represent(ctx, row, limits.left_of_client(ctx, client_id, message.reserved))
 
 
-def _plan(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> _Plan:
-    refusal = _why_not(row, ctx.clock.now())
+def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> PinMessage:
+    now = ctx.clock.now()
+    refusal = _why_not(row, now)
     if refusal is not None:
         raise refusal
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
         raise Refusal("not_pending", "The configuration it was started under is gone; start a new verification.")
-    return _Plan(client_id, Ticket(Rank.START, client_id), row, to, purpose, claim, deadline)
+    phone.check_country(phone.parse(to), ctx.countries)
+    return PinMessage(
+        ticket=Ticket(Rank.START, client_id),
+        client_id=client_id,
+        verification_id=row.id,
+        to=to,
+        purpose=purpose,
+        locale=row.locale,
+        carrier=row.carrier,
+        claim=claim,
+        deadline=deadline,
+        lifetime_left=row.expires_at - now,
+        number_id=row.number_id,
+    )
 
 
-def _open(tx: Connection, ctx: Context, plan: _Plan, attempt: RouteAttempt) -> tuple[PinMessage, int]:
-    """The first transaction: takes one of the sends left and what counts it; the errand and the send's id."""
-    idempotency.hold(tx, plan.claim)
-    now = ctx.clock.now()
-    client_id, number_id, verification_id = plan.client_id, plan.row.number_id, plan.row.id
-    resend_after = plan.purpose.resend_after or (0,)
-    if not verifications.claim_resend(tx, client_id, verification_id, now=now, resend_after=resend_after):
-        row = found(verifications.read(tx, client_id, verification_id))
+def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> None:
+    """The first transaction: spends one of the sends left and counts the send in every limit."""
+    idempotency.hold(tx, message.claim)
+    now, purpose = ctx.clock.now(), message.purpose
+    resend_after = purpose.resend_after or (0,)
+    if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
+        row = found(verifications.read(tx, message.client_id, row.id))
         raise _why_not(row, now) or Refusal("not_pending", "The verification changed in this moment; read it again.")
-    waits_until = failures.waits_until(tx, client_id=client_id, number_id=number_id, purpose=plan.purpose.name)
+    waits_until = failures.waits_until(
+        tx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name
+    )
     if waits_until > now:
         raise limits.limited(limits.FAILURES, waits_until - now)
-    if not plan.purpose.send_to_opted_out and opt_outs.is_out(tx, number_id):
+    if not purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
         raise opted_out()
-    takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=plan.row.address_digest)
-    pin_message = PinMessage(
-        ticket=plan.ticket,
-        number_id=number_id,
-        verification_id=verification_id,
-        to=plan.to,
-        purpose=plan.purpose,
-        locale=plan.row.locale,
-        carrier=plan.row.carrier,
-        seconds_left=plan.row.expires_at - now,
-        taken=limits.take(tx, takes, now),
-        request_id=plan.claim.id if plan.claim else None,
-        deadline=plan.deadline,
+    units = limits.of_send(
+        ctx, client_id=message.client_id, number_id=message.number_id, address_digest=row.address_digest
     )
-    return pin_message, pin_messages.note(tx, pin_message, attempt, now)
+    pin_messages.count_send(tx, message, units, now)
 
 
 def _why_not(row: AnyRow, now: float) -> Refusal | None:

@@ -1,11 +1,11 @@
-"""Starting a verification: one row, one message."""
+"""Starts: a new verification and its first message."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
@@ -22,14 +22,19 @@ from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
-from otp_service.services.verifications.pin_messages import PinMessage, RouteAttempt
+from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage.limits import buckets
+from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
+
+FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
+"""The values of `delivery_status` after which a message cannot arrive any more."""
 
 
 @dataclass(frozen=True)
 class StartRequest:
-    """What a client asks for. `to`: as it was written; `user_ip`: the person's address."""
+    """The fields of a start. `to`: as the client wrote it; `user_ip`: the person's address."""
 
     client_id: str
     to: str = field(repr=False)
@@ -42,79 +47,64 @@ class StartRequest:
     reference: str | None = None
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A start that passed the checks which need no database."""
-
-    request: StartRequest
-    ticket: Ticket
-    purpose: Purpose
-    number: PhoneNumber
-    carrier: str | None
-    routes: list[str]
-    deadline: float
-    claim: Claim | None
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A committed row that counts the send to make."""
-
-    pin_message: PinMessage
-    send_id: int
-
-
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Sends a PIN; the verification, and whether it is new. Refusals: docs/api.md."""
-    with counted(ctx, request.purpose) as results:
-        verification, created = await _start(ctx, _plan(ctx, request, claim))
-        results.append("started" if created else "pending")
+    """Sends a PIN; returns the verification, and whether it is new. Refusals: docs/api.md."""
+    return await counted(ctx, request, _start(ctx, request, claim))
+
+
+async def counted(
+    ctx: Context, request: StartRequest, starting: Awaitable[tuple[Verification, bool]]
+) -> tuple[Verification, bool]:
+    """Counts a start by its result: `started`, `pending`, or the code of its refusal."""
+    purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
+    try:
+        verification, created = await starting
+    except Refusal as refusal:
+        STARTS.labels(purpose, refusal.code).inc()
+        raise
+    STARTS.labels(purpose, "started" if created else "pending").inc()
     return verification, created
 
 
-@contextmanager
-def counted(ctx: Context, purpose: str) -> Iterator[list[str]]:
-    """Counts a start, refused or with the result that the block appends."""
-    label = purpose if purpose in ctx.policy.purposes else "other"
-    results: list[str] = []
-    try:
-        yield results
-    except Refusal as refusal:
-        STARTS.labels(label, refusal.code).inc()
-        raise
-    STARTS.labels(label, results[0]).inc()
+async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
+    message = _message(ctx, request, claim)
+    with ctx.hasher.admission.place(message.ticket):
+        message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
+        pending = await ctx.database.write(lambda tx: _insert_and_count(tx, ctx, request, message))
+        if pending is not None:
+            return represent(ctx, pending), False
+        row = await pin_messages.deliver(ctx, message)
+    return represent(ctx, row, limits.left_of_client(ctx, request.client_id, message.reserved)), True
+
+
+def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMessage:
+    deadline = pin_messages.deadline()
+    purpose, number = checked(ctx, request)
+    return PinMessage(
+        ticket=Ticket(Rank.START, request.client_id),
+        client_id=request.client_id,
+        verification_id=new_id(),
+        to=number.e164,
+        purpose=purpose,
+        locale=request.locale,
+        carrier=request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier,
+        claim=claim,
+        deadline=deadline,
+        lifetime_left=purpose.lifetime,
+    )
 
 
 def checked(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
-    """The purpose and the number that a start names. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
+    """The purpose and the number of a start. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
+    structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
-        detail = f"It should be one of {', '.join(ctx.policy.purposes)}, or another that the service is told of."
+        detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
         raise Refusal("invalid", "A field is wrong.", errors=[FieldError("purpose", detail)])
     number = phone.parse(request.to)
+    structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
     return purpose, number
-
-
-def _plan(ctx: Context, request: StartRequest, claim: Claim | None) -> _Plan:
-    purpose, number = checked(ctx, request)
-    carrier = request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier
-    routes = pin_messages.usable_routes(purpose, carrier)
-    ticket = Ticket(Rank.START, request.client_id)
-    return _Plan(request, ticket, purpose, number, carrier, routes, pin_messages.deadline(), claim)
-
-
-async def _start(ctx: Context, plan: _Plan) -> tuple[Verification, bool]:
-    verification_id = new_id()
-    with ctx.hasher.admission.place(plan.ticket):
-        attempt = await pin_messages.draft(ctx, plan.ticket, verification_id, plan.routes[0], plan.purpose)
-        opened = None
-        while opened is None:  # another start took the slot in the same moment: now it is there to be found
-            opened = await ctx.database.write(lambda tx: _open(tx, ctx, plan, verification_id, attempt))
-        if not isinstance(opened, _Opened):
-            return represent(ctx, opened), False
-        row = await pin_messages.deliver(ctx, opened.pin_message, plan.routes, attempt, opened.send_id)
-    return represent(ctx, row, limits.left_of_client(ctx, plan.request.client_id, opened.pin_message.taken)), True
 
 
 def new_id() -> str:
@@ -122,89 +112,90 @@ def new_id() -> str:
     return f"ver_{secrets.token_urlsafe(16)}"
 
 
-def _open(
-    tx: Connection, ctx: Context, plan: _Plan, verification_id: str, attempt: RouteAttempt
-) -> _Opened | AnyRow | None:
-    """The first transaction: the row of the pending one, or everything that counts the send; None: try again."""
-    idempotency.hold(tx, plan.claim)
-    now = ctx.clock.now()
-    new = new_row(tx, ctx, plan.request, plan.purpose, plan.number, now) | {
-        "id": verification_id,
-        "carrier": plan.carrier,
+def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
+    """The first transaction: inserts the verification and counts its send, or returns the pending one."""
+    idempotency.hold(tx, message.claim)
+    now, purpose, route = ctx.clock.now(), message.purpose, message.attempt.route
+    new = new_row(tx, ctx, request, purpose, message.to, now) | {
+        "id": message.verification_id,
+        "carrier": message.carrier,
         "sends_spent": 1,
-        "resend_at": now + plan.purpose.wait_after_send(1),
+        "resend_at": now + purpose.wait_after_send(1),
         "channel": "sms",
-        # Until the outcome is known, that is what it is.
-        "delivery_status": "unknown",
-        "delivery_route": plan.routes[0],
+        "delivery_status": "unknown",  # until the outcome is known
+        "delivery_route": route,
     }
-    pending = claim_slot(tx, new, now, refuse_opted_out=not plan.purpose.send_to_opted_out)
-    if pending is not None:
-        return pending
-    if not verifications.insert(tx, new):
-        return None
-    return _count_send(tx, ctx, plan, attempt, new, now)
+    message.number_id = new["number_id"]
+    pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name)
+    pending = insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)
+    if pending is None:
+        units = limits.of_send(
+            ctx, client_id=message.client_id, number_id=message.number_id, address_digest=new["address_digest"]
+        )
+        pin_messages.count_send(tx, message, [*units, pause] if pause else units, now)
+    return pending
 
 
-def claim_slot(tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool) -> AnyRow | None:
-    """The pending verification that is the same one as `new`; another one in the slot is ended.
+def insert(
+    tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool, pause: Unit | None = None
+) -> AnyRow | None:
+    """Inserts a verification and ends an older one in its slot; returns the pending one if it is the same.
 
-    Raises Refusal `rate_limited` while the number has to wait, `opted_out` where that matters.
+    Refusals: `opted_out`; `rate_limited` during the pause or the wait after wrong checks.
     """
-    other = verifications.find_pending(
-        tx,
-        client_id=new["client_id"],
-        purpose=new["purpose"],
-        slot=new["slot"],
-        number_id=new["number_id"],
-    )
-    same = other.id is not None and (other.number_id, other.channel) == (new["number_id"], new["channel"])
-    if same and other.expires_at > now:
-        return other
-    if refuse_opted_out and other.opted_out:
-        raise opted_out()
-    if other.waits_until is not None and other.waits_until > now:
-        raise limits.limited(limits.FAILURES, other.waits_until - now)
-    if other.id is not None:
-        verifications.clear_slot(tx, other.id, now)
-    return None
+    owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
+    while True:
+        other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
+        same = other.id is not None and (other.number_id, other.channel) == (new["number_id"], new["channel"])
+        if same and other.expires_at > now:
+            return other
+        if refuse_opted_out and other.opted_out:
+            raise opted_out()
+        if other.waits_until is not None and other.waits_until > now:
+            raise limits.limited(limits.FAILURES, other.waits_until - now)
+        if pause is not None and other.paused_until is not None and other.paused_until > now:
+            since = other.paused_until - pause.interval
+            rows = verifications.of_number_since(tx, **owner, since=since)
+            if not _ends_pause(rows):
+                raise _paused(pause, rows, new, now, other.paused_until)
+            buckets.clear(tx, pause.key)
+        if other.id is not None:
+            verifications.clear_slot(tx, other.id, now)
+        if verifications.insert(tx, new):
+            return None
+        # Another start claimed the slot at the same moment: now it can be found.
 
 
-def _count_send(
-    tx: Connection, ctx: Context, plan: _Plan, attempt: RouteAttempt, new: dict[str, Any], now: float
-) -> _Opened:
-    """Takes every limit and notes the send. Raises Refusal `rate_limited`."""
-    client_id, number_id = new["client_id"], new["number_id"]
-    takes = limits.of_send(ctx, client_id=client_id, number_id=number_id, address_digest=new["address_digest"])
-    takes += limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=new["purpose"])
-    taken = limits.take(tx, takes, now)
-    pin_message = PinMessage(
-        ticket=plan.ticket,
-        number_id=number_id,
-        verification_id=new["id"],
-        to=plan.number.e164,
-        purpose=plan.purpose,
-        locale=new["locale"],
-        carrier=plan.carrier,
-        seconds_left=plan.purpose.lifetime,
-        taken=taken,
-        request_id=plan.claim.id if plan.claim else None,
-        deadline=plan.deadline,
-    )
-    return _Opened(pin_message, pin_messages.note(tx, pin_message, attempt, now))
+def _ends_pause(rows: Sequence[AnyRow]) -> bool:
+    """Whether an approval ended the pause, or a cancel of the newest verification whose message cannot arrive later.
+
+    `rows`: the verifications of the number since the pause began, newest first.
+    """
+    if any(row.status == "approved" for row in rows):
+        return True
+    newest = next((row for row in rows if row.channel == "sms"), None)
+    return newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
+
+
+def _paused(pause: Unit, rows: Sequence[AnyRow], new: dict[str, Any], now: float, until: float) -> Refusal:
+    newest = next((row for row in rows if row.channel == "sms"), None)
+    why = None
+    if newest is not None and newest.session_digest != new["session_digest"]:
+        why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
+    return limits.limited(pause.limit, until - now, window=pause.interval, why=why)
 
 
 def new_row(
-    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, number: PhoneNumber, now: float
+    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str, now: float
 ) -> dict[str, Any]:
-    """The columns of a new verification without its id and how it reaches the person; the number's row is held."""
-    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + purpose.lifetime)
+    """The columns of a new verification that every channel has, without its id. Holds the number's row."""
+    number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now + purpose.lifetime)
     session = session_digest(request.client_id, request.session)
     return {
         "client_id": request.client_id,
         "purpose": purpose.name,
         "number_id": number_id,
-        "number_masked": phone.mask(number.e164),
+        "number_masked": phone.mask(e164),
         "slot": f"session:{session}" if session else f"number:{number_id}",
         "session_digest": session,
         "status": "pending",

@@ -1,4 +1,4 @@
-"""The table `buckets`: GCRA limits (ITU-T I.371), taken all or none in one statement."""
+"""The table `buckets`: GCRA limits (ITU-T I.371), reserved all or none in one statement."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ b = buckets.c
 
 
 @dataclass(frozen=True)
-class Take:
-    """One unit of one bucket: `burst` at once, then one every `interval` seconds."""
+class Unit:
+    """One unit of one bucket, which holds `burst` and gets another every `interval` seconds."""
 
     limit: str
     key: str
@@ -26,8 +26,8 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A unit that was taken. `arrival`: when the bucket, left alone, is full again."""
+class Reserved:
+    """A unit that was reserved. `arrival`: when the bucket is full again if nothing else is reserved."""
 
     key: str
     interval: float
@@ -35,12 +35,12 @@ class Taken:
 
 
 @cache
-def _taking(count: int) -> Compiled:
-    return Compiled(lambda dialect: _take(insert_by(dialect), count))
+def _reserving(count: int) -> Compiled:
+    return Compiled(lambda dialect: _reserve(insert_by(dialect), count))
 
 
-def _take(insert: Callable[[sa.Table], Any], count: int) -> Any:
-    """Of so many buckets. Row 0 is bound as `key_0` and so on."""
+def _reserve(insert: Callable[[sa.Table], Any], count: int) -> Any:
+    """The statement for `count` buckets. The values of row 0 are bound as `key_0` and so on."""
     now = sa.bindparam("now", type_=sa.Double)
     columns = (b.key, b.arrival, b.interval, b.tolerance)
     rows = [sa.select(*(sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns)) for row in range(count)]
@@ -55,16 +55,16 @@ def _take(insert: Callable[[sa.Table], Any], count: int) -> Any:
     ).returning(b.key, b.interval, b.arrival)
 
 
-def take(tx: Connection, takes: Sequence[Take], now: float) -> list[Taken]:
-    """Takes one unit of each bucket that has one. Fewer than asked: the caller rolls back.
+def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]:
+    """Reserves each unit whose bucket has one. If any is missing, the caller rolls back.
 
     `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
     """
     given: dict[str, Any] = {"now": now}
-    for row, t in enumerate(sorted(takes, key=lambda t: t.key)):  # one order for all: no deadlock
-        given |= {f"key_{row}": t.key, f"arrival_{row}": now + t.interval}
-        given |= {f"interval_{row}": t.interval, f"tolerance_{row}": t.interval * t.burst}
-    return [Taken(row.key, row.interval, row.arrival) for row in _taking(len(takes)).all(tx, given)]
+    for row, unit in enumerate(sorted(units, key=lambda unit: unit.key)):  # one order for all: no deadlock
+        given |= {f"key_{row}": unit.key, f"arrival_{row}": now + unit.interval}
+        given |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.interval * unit.burst}
+    return [Reserved(row.key, row.interval, row.arrival) for row in _reserving(len(units)).all(tx, given)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
@@ -73,14 +73,19 @@ def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
-def give_back(tx: Connection, taken: Sequence[Taken], now: float) -> None:
-    """Returns what was taken and has not been refilled since."""
-    owed = {unit.key: min(unit.interval, unit.arrival - now) for unit in taken if unit.arrival > now}
+def release(tx: Connection, reserved: Sequence[Reserved], now: float) -> None:
+    """Gives units back, except for what has been refilled since."""
+    owed = {unit.key: min(unit.interval, unit.arrival - now) for unit in reserved if unit.arrival > now}
     if not owed:
         return
-    # Locked in the order of `take`: one UPDATE alone would lock them in any order.
+    # Locked in the order of `reserve`: one UPDATE alone would lock them in any order.
     tx.execute(sa.select(b.key).where(b.key.in_(owed)).order_by(b.key).with_for_update())
     tx.execute(sa.update(buckets).where(b.key.in_(owed)).values(arrival=b.arrival - sa.case(owed, value=b.key)))
+
+
+def clear(tx: Connection, key: str) -> None:
+    """Fills one bucket."""
+    tx.execute(sa.delete(buckets).where(b.key == key))
 
 
 def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dict[str, Any]]:
@@ -89,7 +94,7 @@ def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dic
 
 
 def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
-    """Forgets every bucket of a number; how many there were."""
+    """Fills every bucket of a number; returns how many there were."""
     mine = _of_number(number_id, limits)
     tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
     return tx.execute(sa.delete(buckets).where(mine)).rowcount

@@ -168,11 +168,11 @@ def _spend_at_once(dialect: Dialect, waits: Waits, may: sa.Select[Any]) -> sa.Se
 
 _exhausts = sa.and_(v.status == "pending", v.attempts_compared + 1 >= v.attempts)
 _one_more_compared = sa.update(verifications).where(v.id == _THIS).values(attempts_compared=v.attempts_compared + 1)
-_comparing_and_open = _one_more_compared.where(sa.not_(_exhausts)).returning(*stored.SHOWN)
+_comparing_and_open = _one_more_compared.where(sa.not_(_exhausts)).returning(*stored.COLUMNS)
 _comparing = _one_more_compared.values(
     status=sa.case((_exhausts, "exhausted"), else_=v.status),
     ended_at=sa.case((_exhausts, _NOW), else_=v.ended_at),
-).returning(*stored.SHOWN)
+).returning(*stored.COLUMNS)
 _COMPARED_AND_OPEN = Compiled(lambda _: _comparing_and_open)
 _event = {"verification_id": _THIS, "at": _NOW, "type": sa.literal("check")}
 _noting_incorrect = sa.insert(events).values(**_event, result=sa.literal("incorrect"))
@@ -182,7 +182,7 @@ _INCORRECT_AT_ONCE = Compiled(lambda _: _comparing.add_cte(_noting_incorrect.cte
 
 
 def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: float) -> AnyRow:
-    """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.SHOWN`.
+    """A wrong PIN was compared; the last one exhausts the verification. Its columns `verifications.COLUMNS`.
 
     `none_left`: of the attempts, when this one was spent.
     """
@@ -200,7 +200,7 @@ _approving = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == "pending")
     .values(status="approved", ended_at=_NOW, phrase_sealed=None)
-    .returning(*stored.SHOWN)
+    .returning(*stored.COLUMNS)
 )
 
 

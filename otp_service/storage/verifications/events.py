@@ -1,4 +1,4 @@
-"""The table `events`: what happened to a verification and stands in no other row."""
+"""The table `events`: what happened to a verification and is in no other table."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.storage.tables import events
 
 MOST_PER_VERIFICATION = 100
-"""Checks that compare nothing are noted as well; this bounds what they can fill."""
+"""A bound for checks that compare nothing, which cost no attempt and are recorded too."""
 
 _INSERT = sa.insert(events)
 
@@ -21,7 +21,7 @@ def add(tx: Connection, verification_id: str, *, now: float, kind: str, result: 
 
 
 def add_bounded(tx: Connection, verification_id: str, *, now: float, kind: str, result: str) -> None:
-    """Adds an event, as long as the verification has few."""
+    """Adds an event unless the verification has `MOST_PER_VERIFICATION` of them."""
     e = events.c
     mine = e.verification_id == verification_id
     few = sa.select(sa.func.count()).select_from(events).where(mine).scalar_subquery() < MOST_PER_VERIFICATION

@@ -1,4 +1,4 @@
-"""The table `sends`: one route tried for one message, written before the message leaves."""
+"""The table `sends`: one route that is tried for one message; the row is written before the message is sent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ s = sends.c
 
 
 def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
-    """The columns as they are given by the same names."""
+    """A parameter for each column, by its name."""
     return {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in columns}
 
 
@@ -29,7 +29,7 @@ _FINISH = Compiled(lambda _: sa.update(sends).where(s.id == sa.bindparam("this",
 def insert(
     tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
 ) -> int:
-    """The id of the new row. `pin_hash`: of a PIN of ours, which verifies from now on."""
+    """Adds a send; returns its id. `pin_hash`: of a PIN of ours, which verifies from now on."""
     row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
     return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
 
@@ -44,9 +44,9 @@ def finish(
     pin_hash: PinHash | None,
     awaited: Mapping[str, Any],
 ) -> None:
-    """The outcome is known, and with it which PIN counts: the gateway's, ours, or none.
+    """Records the outcome, and the hash of the PIN that counts: the gateway's, ours, or none.
 
-    `awaited`: the columns by which its receipt is found and asked for.
+    `awaited`: the columns that find the receipt of the message and say when to poll for it.
     """
     changes = {"outcome": outcome, "reason": reason, "finished_at": now, **_hash_columns(pin_hash)}
     changes |= {"message_digest": None, "message_sealed": None, "poll_at": None, **awaited}
@@ -58,7 +58,7 @@ def _named(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
-    """Wipes the hashes that are older than the newest `live_pins` accepted sends."""
+    """Wipes the hashes of sends that are older than the newest `live_pins` accepted ones."""
     oldest_live = (
         sa.select(s.id)
         .where(s.verification_id == verification_id, s.outcome == "accepted")
@@ -79,13 +79,14 @@ def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
     return tx.execute(statement.where(s.verification_id == verification_id).order_by(s.id)).all()
 
 
-def verification_of_request(tx: Connection, request_id: int) -> str | None:
-    """The verification that a request sent for, if it came so far."""
-    return tx.scalar(sa.select(s.verification_id).where(s.request_id == request_id).limit(1))
+def of_request(tx: Connection, request_id: int) -> AnyRow | None:
+    """The newest send of a request, if there is one: `id`, `verification_id`, `route`, `outcome`."""
+    statement = sa.select(s.id, s.verification_id, s.route, s.outcome).where(s.request_id == request_id)
+    return tx.execute(statement.order_by(s.id.desc()).limit(1)).first()
 
 
 def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
-    """Sends without an outcome that began before then: their process died. Holds their verifications."""
+    """Sends that began before then and have no outcome: their process died. Locks their verifications."""
     statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
     # In the order of the index of open ones: by id, SQLite would read the whole table.
     oldest = statement.join(verifications, verifications.c.id == s.verification_id).order_by(s.started_at).limit(limit)
@@ -93,19 +94,19 @@ def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]
 
 
 def abandon(tx: Connection, send_id: int, now: float) -> bool:
-    """Nobody will know the outcome; the PIN's hash stays as it is. False where it is known since."""
+    """Records an unknown outcome; returns False if the outcome became known meanwhile."""
     statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
     return tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now)).rowcount == 1
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many live PINs are peppered with each key id."""
+    """The number of live PINs that are peppered with each key id."""
     statement = sa.select(s.pepper_key, sa.func.count()).where(s.pin_hash.is_not(None)).group_by(s.pepper_key)
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
 def count_messages_by_key(tx: Connection) -> dict[str, int]:
-    """How many of the vendor's ids of messages are kept under each key id."""
+    """The number of the vendor's message ids that are kept under each key id."""
     return counts_by_key(tx, s.message_sealed, s.message_digest)
 
 

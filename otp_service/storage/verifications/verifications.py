@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, counts_by_key, insert_by
-from otp_service.storage.tables import PENDING, failures, numbers, opt_outs, sends, verifications
+from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
+from otp_service.storage.verifications import sends as sends_table
 
 v = verifications.c
 
@@ -18,7 +19,7 @@ _NOW = sa.bindparam("now", type_=sa.Double)
 
 _sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 
-SHOWN = (
+COLUMNS = (
     v.id,
     v.status,
     v.reason,
@@ -41,10 +42,10 @@ SHOWN = (
     v.phrase_sealed,
     _sealed.label("sealed"),
 )
-"""What the outside sees of a verification."""
+"""The columns of a verification that its client sees."""
 
 
-def _in_the_way() -> Any:
+def _finding_pending() -> Any:
     client, purpose, slot = (sa.bindparam(name, type_=sa.Text) for name in ("client", "for_purpose", "in_slot"))
     same_slot = sa.and_(v.client_id == client, v.purpose == purpose, v.slot == slot, v.status == PENDING)
     number = sa.bindparam("number", type_=v.number_id.type)
@@ -52,21 +53,38 @@ def _in_the_way() -> Any:
     waits = sa.select(failures.c.waits_until).where(
         failures.c.number_id == number, failures.c.client_id == client, failures.c.purpose == purpose
     )
+    pause = sa.select(buckets.c.arrival).where(buckets.c.key == sa.bindparam("pause", type_=sa.Text))
     one = sa.select(sa.literal(1).label("one")).subquery()
-    beside = (v.number_id, waits.scalar_subquery().label("waits_until"), out.label("opted_out"))
-    return sa.select(*SHOWN, *beside).select_from(one.outerjoin(verifications, same_slot))
+    beside = (
+        v.number_id,
+        waits.scalar_subquery().label("waits_until"),
+        pause.scalar_subquery().label("paused_until"),
+        out.label("opted_out"),
+    )
+    return sa.select(*COLUMNS, *beside).select_from(one.outerjoin(verifications, same_slot))
 
 
-_IN_THE_WAY = Compiled(lambda _: _in_the_way())
+_FIND_PENDING = Compiled(lambda _: _finding_pending())
 
 
-def find_pending(tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int) -> AnyRow:
-    """One row: the slot's pending verification (columns None where there is none).
+def find_pending(
+    tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int, pause_key: str | None
+) -> AnyRow:
+    """One row: the pending verification of the slot, its columns None if there is none, and the state of the number.
 
-    With the number's `waits_until`, and whether it is `opted_out` (None: it never was).
+    `waits_until`: of its failure budget; `paused_until`: of the bucket `pause_key`; `opted_out`. Each may be None.
     """
-    given = {"client": client_id, "for_purpose": purpose, "in_slot": slot, "number": number_id}
-    return cast("AnyRow", _IN_THE_WAY.first(tx, given))
+    given = {"client": client_id, "for_purpose": purpose, "in_slot": slot, "number": number_id, "pause": pause_key}
+    return cast("AnyRow", _FIND_PENDING.first(tx, given))
+
+
+def of_number_since(tx: Connection, *, client_id: str, number_id: int, purpose: str, since: float) -> Sequence[AnyRow]:
+    """The verifications of a number that are open or ended since then, newest first."""
+    statement = sa.select(
+        v.status, v.reason, v.channel, v.delivery_status, v.session_digest, v.created_at, v.ended_at
+    ).where(v.number_id == number_id, v.client_id == client_id, v.purpose == purpose)
+    open_or_since = sa.or_(v.ended_at.is_(None), v.ended_at >= since)
+    return tx.execute(statement.where(open_or_since).order_by(v.created_at.desc())).all()
 
 
 @cache
@@ -78,7 +96,7 @@ def _inserting(columns: frozenset[str]) -> Compiled:
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
-    """Adds a verification; False where another took its slot in the same moment."""
+    """Adds a verification; returns False if another one claimed its slot at the same moment."""
     row = {f"new_{name}": value for name, value in values.items()}
     return _inserting(frozenset(values)).first(tx, row) is not None
 
@@ -86,7 +104,7 @@ def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
 def _reading() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
     beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
-    statement = sa.select(*SHOWN, *beside, digest.label("digest"))
+    statement = sa.select(*COLUMNS, *beside, digest.label("digest"))
     return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
 
@@ -94,7 +112,7 @@ _READ = Compiled(lambda _: _reading())
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
-    """A client's verification, with what checks and resends ask for beside what is shown."""
+    """A client's verification: `COLUMNS`, and those that checks and resends need."""
     return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
 
 
@@ -102,17 +120,17 @@ _END = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == "pending", v.expires_at > _NOW)
     .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
-    .returning(*SHOWN)
+    .returning(*COLUMNS)
 )
 
 
 def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
-    """Moves a pending verification to a final status; None where it is not pending (any more) or late."""
+    """Moves a pending verification to a final status; returns None if it is over or late."""
     return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
-    """Ends the pending verification that holds a slot: expired where it is late, else superseded."""
+    """Ends the pending verification that holds a slot: as expired if it is late, else as superseded."""
     late = v.expires_at <= now
     statement = (
         sa.update(verifications)
@@ -130,9 +148,9 @@ def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
 def claim_resend(
     tx: Connection, client_id: str, verification_id: str, *, now: float, resend_after: Sequence[int]
 ) -> bool:
-    """Takes one of the sends left; False where the verification does not allow one now.
+    """Spends one of the sends left; returns False if the verification does not allow one now.
 
-    `resend_after`: seconds before the second send, the third, ...; the last one goes on.
+    `resend_after`: seconds before the second send, the third, ...; the last value holds for all later ones.
     """
     # No wait leaves the time as it is: another process's clock can be a moment behind.
     next_at = [now + seconds if seconds else v.resend_at for seconds in resend_after]
@@ -148,30 +166,30 @@ def claim_resend(
 
 
 @cache
-def _delivered(*, resend_at_moves: bool) -> Compiled:
-    return Compiled(lambda _: _deliver(resend_at_moves))
+def _recording_delivery(*, resend_at_moves: bool) -> Compiled:
+    return Compiled(lambda _: _record_delivery(resend_at_moves))
 
 
-def _deliver(resend_at_moves: bool) -> Any:
+def _record_delivery(resend_at_moves: bool) -> Any:
     newest = ~_other_sends(_THIS, sends.c.id > sa.bindparam("send", type_=sends.c.id.type))
     columns = [v.delivery_status, v.delivery_route, v.delivery_at, *([v.resend_at] if resend_at_moves else [])]
-    shown = {c.name: sa.case((newest, sa.bindparam(f"new_{c.name}", type_=c.type)), else_=c) for c in columns}
-    return sa.update(verifications).where(v.id == _THIS).values(**shown).returning(*SHOWN)
+    values = {c.name: sa.case((newest, sa.bindparam(f"new_{c.name}", type_=c.type)), else_=c) for c in columns}
+    return sa.update(verifications).where(v.id == _THIS).values(**values).returning(*COLUMNS)
 
 
-def delivered(
+def record_delivery(
     tx: Connection, verification_id: str, send_id: int, *, status: str, route: str, at: float, resend_at: float | None
 ) -> AnyRow:
-    """Shows how a send went, unless a newer one tells more; `resend_at` moves where the next send need not wait."""
+    """Records how a send went, unless it has a newer send. `resend_at`: None if the next send must wait as before."""
     given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
     given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
-    return cast("AnyRow", _delivered(resend_at_moves=resend_at is not None).first(tx, given))
+    return cast("AnyRow", _recording_delivery(resend_at_moves=resend_at is not None).first(tx, given))
 
 
-def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
-    """Every route of a message was refused for sure: it costs nothing, and the next one need not wait.
+def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
+    """Records that every route of a message was refused for sure: it costs no send, and the next need not wait.
 
-    Where there is no other message, the verification has failed.
+    If there is no other message, the verification has failed.
     """
     newest = ~_other_sends(verification_id, sends.c.id > send_id)
     only = ~_other_sends(verification_id, sends.c.id != send_id)
@@ -192,14 +210,25 @@ def not_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, 
     tx.execute(statement)
 
 
+def abandon_send(tx: Connection, send: AnyRow, now: float) -> None:
+    """Records that the outcome of a send is unknown for good: its process died. The PIN's hash stays as it is."""
+    tx.execute(sa.select(v.id).where(v.id == send.verification_id).with_for_update())
+    if sends_table.abandon(tx, send.id, now):
+        # The PIN of the gateway died with the process: the person may ask for another one at once.
+        resend_at = now if send.route == "pin" else None
+        record_delivery(
+            tx, send.verification_id, send.id, status="unknown", route=send.route, at=now, resend_at=resend_at
+        )
+
+
 def _other_sends(verification_id: str | sa.BindParameter[str], which: sa.ColumnElement[bool]) -> sa.Exists:
-    """Whether the verification has such sends that were not refused for sure."""
+    """Whether the verification has other sends that were not refused for sure."""
     not_refused = sends.c.outcome.is_distinct_from("refused")
     return sa.exists().where(sends.c.verification_id == verification_id, which, not_refused)
 
 
 def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
-    """Cancels whatever is pending; returns how many."""
+    """Cancels all pending verifications; returns how many."""
     statement = sa.update(verifications).where(v.status == PENDING)
     ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
     return tx.execute(statement.values(ended)).rowcount
@@ -227,5 +256,5 @@ def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow
 
 
 def count_phrases_by_key(tx: Connection) -> dict[str, int]:
-    """How many phrases that people should text are sealed under each key id."""
+    """The number of phrases that are sealed under each key id."""
     return counts_by_key(tx, v.phrase_sealed)

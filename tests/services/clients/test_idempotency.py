@@ -11,7 +11,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.verifications import checks, pin_messages
 from otp_service.storage.tables import requests
-from tests.support.service import Api, Service, new_number, serving, wrong
+from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
 
@@ -87,6 +87,32 @@ async def test_a_request_without_an_answer_is_dead_after_twelve_seconds(database
         assert len(vendor.messages(to)) == 1
 
 
+async def test_a_resend_that_died_is_answered_with_an_unknown_outcome(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor, {"purposes": {"signup": AT_ONCE}}) as service:
+        started = await service.api.start()
+        at_gateway = asyncio.Event()
+
+        async def never(*_: Any) -> Any:
+            at_gateway.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(service.ctx.gateway, "send_pin", never)
+        path = f"/v1/verifications/{started['id']}/resends"
+        dying = asyncio.create_task(service.api.call("POST", path, idempotency_key="r"))
+        await at_gateway.wait()
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        service.shift(12.1)
+        again = await service.api.call("POST", path, idempotency_key="r")
+        assert (again.status_code, again.json()["delivery"]["status"]) == (200, "unknown")
+        assert again.json()["sends_left"] == 1
+        assert await service.api.check(started["id"], service.pin(started["to"])) == "approved", (
+            "the earlier PIN counts"
+        )
+
+
 async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: Service) -> None:
     to = new_number()
     body = {"to": to, "purpose": "signup"}
@@ -104,18 +130,18 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
 ) -> None:
     async with serving(database_url, vendor) as service:
         to = new_number()
-        drafting, go_on = asyncio.Event(), asyncio.Event()
-        draft = pin_messages.draft
+        preparing, go_on = asyncio.Event(), asyncio.Event()
+        prepare = pin_messages.prepare
 
         async def waiting(*args: Any) -> pin_messages.RouteAttempt:
-            drafting.set()
+            preparing.set()
             await go_on.wait()
-            return await draft(*args)
+            return await prepare(*args)
 
-        monkeypatch.setattr(pin_messages, "draft", waiting)
+        monkeypatch.setattr(pin_messages, "prepare", waiting)
         slow = asyncio.create_task(keyed(service.api, "k", to))
-        await drafting.wait()
-        monkeypatch.setattr(pin_messages, "draft", draft)
+        await preparing.wait()
+        monkeypatch.setattr(pin_messages, "prepare", prepare)
         service.shift(12.1)
         assert (await keyed(service.api, "k", to))[0] == 201
         go_on.set()

@@ -10,6 +10,7 @@ import pytest
 
 from otp_service.config.policy import Failures
 from otp_service.services.limits import limits
+from tests.support.receipts import tell
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -83,6 +84,63 @@ async def test_the_pause_is_of_one_client_and_purpose(service: Service) -> None:
     await other.start(to)
     service.shift(30.1)
     await service.api.start(to, session="b")
+
+
+async def test_an_approval_ends_the_pause(service: Service) -> None:
+    to = new_number()
+    for _ in range(2):
+        started = await service.api.start(to, session="a")
+        assert await service.api.check(started["id"], service.pin(to), session="a") == "approved"
+    await service.api.start(to, session="b")
+    refused = await service.api.try_start(to, session="c")
+    assert (refused.status_code, refused.json()["limit"]) == (429, "pause_per_number"), "the new start pauses again"
+
+
+@pytest.mark.parametrize(
+    ("fate", "ends"), [("DELIVERED_TO_DEVICE", True), ("UNDELIVERED", True), ("BAD_TO", True), ("SENT", False)]
+)
+async def test_a_cancel_ends_the_pause_once_the_fate_of_the_message_is_known(
+    database_url: str, vendor: Vendor, fate: str, ends: bool
+) -> None:
+    async with serving(database_url, vendor, {"purposes": {"signup": {"routes": ["sms"]}}}) as service:
+        to = new_number()
+        started = await service.api.start(to)
+        assert (await service.api.cancel(started["id"])).status_code == 200
+        assert (await service.api.try_start(to)).status_code == 429, "it can still arrive"
+        await tell(service, to, fate)
+        assert (await service.api.try_start(to)).status_code == (201 if ends else 429)
+
+
+async def test_starts_at_once_after_an_approval_send_one_message(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor) as service:
+        to = new_number()
+        started = await service.api.start(to, session="a")
+        assert await service.api.check(started["id"], service.pin(to), session="a") == "approved"
+        answers = await asyncio.gather(*(service.api.try_start(to, session=f"s{each}") for each in range(8)))
+        assert Counter(answer.status_code for answer in answers) == {201: 1, 429: 7}
+        assert len(vendor.messages(to)) == 2
+
+
+async def test_a_superseded_verification_does_not_end_the_pause_of_its_number(service: Service) -> None:
+    one, other = new_number(), new_number()
+    await service.api.start(one, session="a")
+    await service.api.start(other, session="a")
+    assert (await service.api.try_start(one, session="a")).json()["limit"] == "pause_per_number"
+
+
+async def test_the_pause_says_if_another_session_began_it(service: Service) -> None:
+    to = new_number()
+    await service.api.start(to, session="a")
+    service.shift(12)
+    refused = await service.api.try_start(to, session="b")
+    said = re.fullmatch(
+        r"Another session started a verification of this number 1[2-9] seconds ago; try again in 1[0-8] seconds.",
+        refused.json()["detail"],
+    )
+    assert said, refused.json()["detail"]
+    mine = await service.api.start(to := new_number(), session="a")
+    await service.api.cancel(mine["id"])
+    assert "session" not in (await service.api.try_start(to, session="a")).json()["detail"]
 
 
 @pytest.mark.parametrize(

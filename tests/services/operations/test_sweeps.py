@@ -124,7 +124,7 @@ async def test_a_send_that_ends_while_it_is_swept_keeps_its_outcome(service: Ser
     def ends(tx: Connection) -> None:
         now = service.ctx.clock.now()
         sends.finish(tx, send_id, outcome="accepted", reason="ok", now=now, pin_hash=None, awaited={})
-        verifications.delivered(tx, started["id"], send_id, status="sent", route="pin", at=now, resend_at=None)
+        verifications.record_delivery(tx, started["id"], send_id, status="sent", route="pin", at=now, resend_at=None)
 
     with service.ctx.database.engine.connect() as tx, tx.begin():
         ends(tx)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving, wrong
+from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
 FREE = {"limits": NO_LIMITS}
@@ -123,6 +123,16 @@ async def test_resends_wait_run_out_and_end_with_the_verification(service: Servi
     await service.api.cancel(started["id"])
     over = await service.api.resend(started["id"])
     assert (over.status_code, over.json()["code"]) == (409, "not_pending")
+
+
+async def test_a_resend_goes_only_where_the_service_still_sends(database_url: str, vendor: Vendor) -> None:
+    config = {**FREE, "purposes": {"signup": AT_ONCE}}
+    async with serving(database_url, vendor, config) as service:
+        started, api_key = await service.api.start(), service.api.api_key
+    async with serving(database_url, vendor, config, countries="US") as service:
+        refused = await Api(service.http, api_key).resend(started["id"])
+        assert (refused.status_code, refused.json()["code"]) == (403, "country_not_allowed")
+        assert len(vendor.messages(started["to"])) == 1
 
 
 async def test_resends_at_once_send_no_more_than_there_are(database_url: str, vendor: Vendor) -> None:
