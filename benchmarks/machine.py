@@ -9,7 +9,7 @@ from pathlib import Path
 from argon2 import Type
 from argon2.low_level import hash_secret
 
-from otp_service.hashing.argon2_cost import parse_argon2_cost
+from otp_service.hashing.argon2 import parse_argon2_cost
 from otp_service.hashing.cores import usable_cores
 
 _TICKS = os.sysconf("SC_CLK_TCK")

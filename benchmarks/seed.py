@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from otp_service.clock import Clock
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.database.engine import Database, make_engine
-from otp_service.hashing.admission import Rank, Ticket
-from otp_service.hashing.argon2_cost import parse_argon2_cost
+from otp_service.hashing.argon2 import parse_argon2_cost
 from otp_service.hashing.hasher import PinHash, PinHasher
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services import numbers as kept_numbers
 from otp_service.services.clients import clients
 from otp_service.storage import numbers
@@ -83,7 +83,7 @@ def add_old(url: str, client_id: str, first: int, last: int) -> None:
 
 async def _hashes(argon2: str, ids: Sequence[str]) -> list[PinHash]:
     hasher = PinHasher(Vault(parse_secret_keys(SECRET_KEYS)), parse_argon2_cost(argon2))
-    made = await asyncio.gather(*(hasher.hash(each, PIN, Ticket(Rank.CHECK, "seed")) for each in ids))
+    made = await asyncio.gather(*(hasher.hash(each, PIN, Ticket(Kind.CHECK, "seed")) for each in ids))
     hasher.close()
     return made
 

@@ -19,7 +19,7 @@ from otp_service.cli import main
 from otp_service.config.environment import variable
 from otp_service.config.policy import Policy, load_policy
 from otp_service.config.settings import ServiceSettings, variables_of
-from otp_service.hashing.argon2_cost import Argon2Cost
+from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
 
 ROOT = Path(__file__).parent.parent

@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from otp_service import texts
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability import logs
 from otp_service.storage import tables
 from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
 from tests.support.vendor import PRIVATE_KEY, Vendor
 
-TICKET = Ticket(Rank.CHECK, "a")
+TICKET = Ticket(Kind.CHECK, "a")
 FAULTS = ["refuse", "bad_signature", "http_404", "unknown", "reset_after", "malformed", "html", "hang"]
 
 

@@ -13,9 +13,9 @@ from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import missing_file, schema_problem, unavailable
 from otp_service.config.settings import ServiceSettings
 from otp_service.errors import SettingsError, Unavailable
-from otp_service.hashing import argon2_build
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing import argon2
 from otp_service.hashing.hasher import PinHasher
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
 from otp_service.services.operations import health, renumbering, rotation
@@ -168,13 +168,19 @@ async def _hashing(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         rated = Finding("argon2", None, f"{detail}: slow; this machine is too small or too busy")
     else:
         rated = Finding("argon2", True, detail)
-    return [rated, _argon2_build()]
+    return [rated, _argon2_build(), *_malloc()]
+
+
+def _malloc() -> Iterator[Finding]:
+    if not argon2.is_malloc_tuned():
+        detail = "GLIBC_TUNABLES is not set: a hash takes about a tenth longer (docs/operations.md, Install)"
+        yield Finding("argon2", None, detail)
 
 
 def _argon2_build() -> Finding:
-    if not argon2_build.of_the_index():
+    if not argon2.is_index_build():
         return Finding("argon2", True, "not the package index's build: fast if it was built for this processor")
-    if not argon2_build.has_avx2():
+    if not argon2.has_avx2():
         return Finding("argon2", True, "the package index's build, made for any processor")
     detail = (
         "the package index's build, made for any processor: one built for this one makes 1.5 to 2 times as many "
@@ -195,7 +201,7 @@ async def _rate(hasher: PinHasher) -> tuple[float, float]:
 
 async def _seconds(hasher: PinHasher, count: int) -> float:
     """How long so many hashes take."""
-    ticket = Ticket(Rank.CHECK, "doctor")
+    ticket = Ticket(Kind.CHECK, "doctor")
     begun = time.perf_counter()
     await asyncio.gather(*(hasher.compare_nothing(ticket) for _ in range(count)))
     return time.perf_counter() - begun

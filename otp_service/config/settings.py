@@ -24,7 +24,7 @@ from otp_service.config.policy import Policy, load_policy
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.config.sentences import reason
 from otp_service.errors import SettingsError
-from otp_service.hashing.argon2_cost import Argon2Cost, parse_argon2_cost
+from otp_service.hashing.argon2 import Argon2Cost, parse_argon2_cost
 from otp_service.phone import KNOWN_REGIONS, carrier_is_safe
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+~-]{1,64}")

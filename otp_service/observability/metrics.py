@@ -19,7 +19,7 @@ RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["
 INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
 HASH_QUEUE = Gauge(
     "otp_hash_queue",
-    "Checks that are not answered, starts that are not at the gateway",
+    "Hashes that wait, run or are about to: of checks, and of starts that are not at the gateway",
     multiprocess_mode="livesum",
 )
 REQUESTS = Counter("otp_http_requests", "Requests by route, method and status", ["route", "method", "status"])

@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from otp_service import phone
 from otp_service.api.routes import OPERATIONS
-from otp_service.hashing.admission import Rank
+from otp_service.hashing.queue import Kind
 from otp_service.observability import logs
 from otp_service.services.operations import health
 from tests.api.support import JSON, nothing_counted, post, problem, wrong_fields
@@ -242,9 +242,9 @@ async def test_a_caller_that_hangs_up_in_its_body_breaks_nothing(shared: Service
 async def test_too_much_at_once_is_overloaded_and_says_when_to_come_back(shared: Service) -> None:
     started = await shared.api.start()
     pin = shared.pin(started["to"])
-    admission = shared.ctx.hasher.admission
+    queue = shared.ctx.hasher.queue
     async with nothing_counted(shared):
-        with full(admission, *Rank):
+        with full(queue, *Kind):
             problem(await shared.api.try_start(new_number()), 503, "overloaded")
             problem(await shared.api.try_check(started["id"], pin), 503, "overloaded")
     assert await shared.api.check(started["id"], pin) == "approved"

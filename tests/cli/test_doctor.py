@@ -1,11 +1,12 @@
 """`otp-service doctor`."""
 
+import platform
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from otp_service.hashing import argon2_build
+from otp_service.hashing import argon2
 from otp_service.vault import generate_key_entry
 from tests.support.processes import Done, here, run, service_settings, together
 from tests.support.servers import free_port
@@ -39,7 +40,7 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
     assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
     assert found["policy"].startswith("look ")
     assert "OTP_ALLOW_WEAK_ARGON2" in done.out
-    assert ("one built for this one" in found["argon2"]) == (argon2_build.of_the_index() and argon2_build.has_avx2())
+    assert ("one built for this one" in done.out) == (argon2.is_index_build() and argon2.has_avx2())
     assert vendor.messages() == before
 
 
@@ -61,6 +62,14 @@ def test_what_is_wrong_is_said_with_what_to_do(migrated_sqlite: Path, tmp_path: 
         assert [name for name, mark in found.items() if mark.startswith("WRONG ")] == [subject]
         assert advice in found[subject]
     assert not (tmp_path / "none.db").exists()
+
+
+def test_glibc_without_its_tunables_is_worth_a_look(migrated_sqlite: Path, vendor: Vendor) -> None:
+    settings = service_settings(f"sqlite:///{migrated_sqlite}", vendor)
+    for tunables, advised in (("", platform.libc_ver()[0] == "glibc"), ("glibc.malloc.hugetlb=1", False)):
+        done = looked({**settings, "GLIBC_TUNABLES": tunables})
+        assert done.code == 0
+        assert ("GLIBC_TUNABLES" in done.out) == advised
 
 
 def test_a_text_that_takes_two_messages_is_worth_a_look(migrated_sqlite: Path, tmp_path: Path, vendor: Vendor) -> None:

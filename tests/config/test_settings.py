@@ -13,7 +13,7 @@ from otp_service.config import environment
 from otp_service.config.policy import Policy
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
 from otp_service.errors import SettingsError
-from otp_service.hashing.argon2_cost import Argon2Cost
+from otp_service.hashing.argon2 import Argon2Cost
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(100, 132))).decode().rstrip("=")

@@ -12,7 +12,7 @@ from tests.faults.world import faults_settings
 from tests.support import postgres
 from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, Vendor, running_vendor
 
-DEAR = {"test_key_rotation", "test_overload", "test_stops"}
+DEAR = {"test_key_rotation", "test_stops"}
 
 
 @pytest.hookimpl(tryfirst=True)

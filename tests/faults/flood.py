@@ -14,10 +14,11 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass
 class Flood:
-    """`calls`: of all, in the order of their answers."""
+    """`pause`: seconds before the next call after a refusal; `calls`: of all, in the order of their answers."""
 
     url: str
     api_key: str = field(repr=False)
+    pause: float = 0.0
     calls: list[Call] = field(default_factory=list, repr=False)
 
     async def pour(self, following: Callable[[], tuple[str, dict[str, str], Call]], until: float) -> None:
@@ -34,6 +35,8 @@ class Flood:
             self.calls.append(
                 replace(call, status=status, body=shown, retry_after=headers.get("retry-after"), seconds=taken)
             )
+            if status == 503:
+                await asyncio.sleep(self.pause)
         writer.close()
         await writer.wait_closed()
 
@@ -64,11 +67,6 @@ class Tally:
         ours = [call for call in calls if call.operation == operation]
         accepted = sorted(call.seconds for call in ours if call.status in (200, 201))
         return cls(accepted, sorted(call.seconds for call in ours if call.status not in (200, 201)))
-
-    @property
-    def share(self) -> float:
-        """Of the accepted."""
-        return len(self.accepted) / max(1, len(self.accepted) + len(self.refused))
 
     def __str__(self) -> str:
         accepted, refused = _times(self.accepted), _times(self.refused)

@@ -3,25 +3,24 @@
 import asyncio
 import itertools
 import threading
-from typing import Any
 
 import pytest
 
-from otp_service.hashing import argon2_memory
 from otp_service.hashing import hasher as hashing
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.argon2 import argon2id
+from otp_service.hashing.queue import Kind, Ticket
 from tests.support.overload import full
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
-TICKET = Ticket(Rank.CHECK, "a")
+TICKET = Ticket(Kind.CHECK, "a")
 
 
 async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}) as service:
         started = await service.api.start()
-        admission = service.ctx.hasher.admission
-        with full(admission, *Rank):
+        queue = service.ctx.hasher.queue
+        with full(queue, *Kind):
             for refused in (
                 await service.api.try_check(started["id"], "123456"),
                 await service.api.try_start(new_number()),
@@ -35,8 +34,8 @@ async def test_over_the_bound_work_is_refused_with_when_to_come_back(vendor: Ven
 async def test_checks_still_have_places_when_starts_have_none(vendor: Vendor, migrated: str) -> None:
     async with serving(migrated, vendor, {"limits": NO_LIMITS}) as service:
         started = await service.api.start()
-        admission = service.ctx.hasher.admission
-        with full(admission, Rank.START):
+        queue = service.ctx.hasher.queue
+        with full(queue, Kind.START):
             assert (await service.api.try_start(new_number())).json()["code"] == "overloaded"
             assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
 
@@ -74,13 +73,19 @@ async def test_all_live_pins_are_compared_in_one_run(
         live = [await hasher.hash("ver_1", pin, TICKET) for pin in ("111111", "222222", "333333")]
         assert len({made.phc for made in live}) == 3
         runs: list[bytes] = []
-        real = argon2_memory.hash_secret
 
-        def counted(secret: bytes, *values: Any) -> bytes:
+        def counted(secret: bytes, salt: bytes, iterations: int, memory_kib: int) -> str:
             runs.append(secret)
-            return real(secret, *values)
+            return argon2id(secret, salt, iterations, memory_kib)
 
-        monkeypatch.setattr(hashing, "hash_secret", counted)
+        monkeypatch.setattr(hashing, "argon2id", counted)
         assert await hasher.matches("ver_1", "333333", live, TICKET)
         assert not await hasher.matches("ver_1", "444444", live, TICKET)
         assert len(runs) == 2
+
+
+async def test_threads_end_when_the_hasher_is_closed(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor) as service:
+        hasher = service.ctx.hasher
+        await hasher.compare_nothing(TICKET)
+    assert not any(worker.is_alive() for worker in hasher._workers)

@@ -1,19 +1,23 @@
-"""A service without a place for more work."""
+"""A hash queue that has no place left."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from otp_service.hashing.admission import Admission, Rank, Ticket
+from otp_service.errors import Refusal
+from otp_service.hashing.queue import HashQueue, Kind, Ticket
 
 
 @contextmanager
-def full(admission: Admission, *ranks: Rank) -> Iterator[None]:
-    """Two clients have the only place of each rank: a third gets none."""
-    most = admission.most
-    admission.most = most | dict.fromkeys(ranks, 1)
+def full(queue: HashQueue, *kinds: Kind) -> Iterator[None]:
+    """Hashes seem to take so long that nobody may wait, and other clients have taken every place of these kinds."""
+    seconds, queue._seconds = queue._seconds, 10.0
     with ExitStack() as stack:
-        for rank in ranks:
-            for client in ("a", "b"):
-                stack.enter_context(admission.place(Ticket(rank, client)))
+        for kind in kinds:
+            try:
+                for number in itertools.count():
+                    stack.enter_context(queue.admit(Ticket(kind, f"client {number}")))
+            except Refusal:
+                continue
         yield
-    admission.most = most
+    queue._seconds = seconds

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, pins
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
@@ -59,7 +59,7 @@ async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None)
     # For the log line of the request: a second line would cost as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
     valid = _validate(ctx, request, claim)
-    with ctx.hasher.admission.place(valid.ticket):
+    with ctx.hasher.queue.admit(valid.ticket):
         checked = await _check(ctx, valid)
     structlog.contextvars.bind_contextvars(result=checked.result)
     CHECKS.labels(checked.verification.purpose, checked.result).inc()
@@ -78,7 +78,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
         purpose=request.purpose,
         digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _ValidCheck(request, Ticket(Rank.CHECK, request.client_id), pin, matching, claim)
+    return _ValidCheck(request, Ticket(Kind.CHECK, request.client_id), pin, matching, claim)
 
 
 def malformed_pin() -> Refusal:

@@ -14,8 +14,8 @@ from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal, Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
-from otp_service.hashing.admission import Ticket
 from otp_service.hashing.hasher import PinHash
+from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.delivery import message_ids, sending
@@ -137,7 +137,7 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
-    with ctx.hasher.admission.away(message.ticket):
+    with ctx.hasher.queue.at_gateway(message.ticket):
         sent = await sending.send(ctx, route, _text_message(ctx, message), timeout, message.purpose.pin_length)
     log.info(
         "send",

@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
@@ -26,7 +26,7 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     deadline = pin_messages.deadline()
     row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
     message = _message(ctx, client_id, row, claim, deadline)
-    with ctx.hasher.admission.place(message.ticket):
+    with ctx.hasher.queue.admit(message.ticket):
         message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
         await ctx.database.write(lambda tx: _count(tx, ctx, row, message))
         row = await pin_messages.deliver(ctx, message)
@@ -44,7 +44,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
         raise Refusal("not_pending", "The configuration it was started under is gone; start a new verification.")
     phone.check_country(phone.parse(to), ctx.countries)
     return PinMessage(
-        ticket=Ticket(Rank.START, client_id),
+        ticket=Ticket(Kind.START, client_id),
         client_id=client_id,
         verification_id=row.id,
         to=to,

@@ -12,7 +12,7 @@ from otp_service import phone
 from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
-from otp_service.hashing.admission import Rank, Ticket
+from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import STARTS
 from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
@@ -68,7 +68,7 @@ async def counted(
 
 async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
     message = _message(ctx, request, claim)
-    with ctx.hasher.admission.place(message.ticket):
+    with ctx.hasher.queue.admit(message.ticket):
         message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
         pending = await ctx.database.write(lambda tx: _insert_and_count(tx, ctx, request, message))
         if pending is not None:
@@ -81,7 +81,7 @@ def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMes
     deadline = pin_messages.deadline()
     purpose, number = checked(ctx, request)
     return PinMessage(
-        ticket=Ticket(Rank.START, request.client_id),
+        ticket=Ticket(Kind.START, request.client_id),
         client_id=request.client_id,
         verification_id=new_id(),
         to=number.e164,

@@ -1,0 +1,151 @@
+"""The hash queue: which requests are admitted, and whose PIN is hashed next."""
+
+import asyncio
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from secrets import SystemRandom
+from typing import Any, TypeVar
+
+from otp_service.errors import Refusal
+from otp_service.observability.metrics import HASH_QUEUE
+
+T = TypeVar("T")
+Job = tuple[Callable[[], Any], Future[Any]]
+Kind = Enum("Kind", ["CHECK", "START"])
+
+MOST_SECONDS = {Kind.CHECK: 2.0, Kind.START: 3.0}  # a request that would wait longer for its hash is refused
+MOST_STARTS = 1000  # in flight: each may hold a connection to the gateway
+START_EVERY = 4  # checks go first, but every fourth hash is a start's if one waits
+SHARED_FROM = 0.5  # of the places: once so many are taken, no client gets more than its share
+WEIGHT = 1 / 16  # of the newest value in a moving average
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A request that needs a hash, a resend as a start. `hash_to_come`: it is admitted and not hashed yet."""
+
+    kind: Kind
+    client: str
+    hash_to_come: bool = False
+
+
+class HashQueue:
+    """Admits the requests of one event loop; each of `threads` threads calls `work` to run their hashes."""
+
+    def __init__(self, threads: int, seconds_per_hash: float) -> None:
+        self._threads, self._seconds = threads, seconds_per_hash
+        self._queued: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
+        self._starts_in_flight: Counter[str] = Counter()
+        self._waiting: dict[Kind, OrderedDict[str, deque[Job]]] = {kind: OrderedDict() for kind in Kind}
+        self._checks_in_row, self._checks_per_start = 0, 0.0
+        self._lock, self._jobs = threading.Lock(), threading.Semaphore(0)
+
+    @contextmanager
+    def admit(self, ticket: Ticket) -> Iterator[None]:
+        """Counts the ticket's hash as queued until it is done or the block ends. Refusal: `overloaded`."""
+        wait = self._wait(ticket)
+        if wait > MOST_SECONDS[ticket.kind] or not self._has_room(ticket):
+            again = wait * (1 + SystemRandom().random())
+            raise Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=again)
+        starts = int(ticket.kind is Kind.START)
+        self._starts_in_flight[ticket.client] += starts
+        ticket.hash_to_come = True
+        self._count(ticket, 1)
+        try:
+            yield
+        finally:
+            self._count(ticket, -1)
+            self._starts_in_flight[ticket.client] -= starts
+
+    @contextmanager
+    def at_gateway(self, ticket: Ticket) -> Iterator[None]:
+        """Counts no hash for the ticket while the block waits for the gateway."""
+        self._count(ticket, -1)
+        try:
+            yield
+        finally:
+            self._count(ticket, 1)
+
+    async def run(self, ticket: Ticket, work: Callable[[], T]) -> T:
+        """The result of `work`, which a thread runs when it is the ticket's turn."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._waiting[ticket.kind].setdefault(ticket.client, deque()).append((work, future))
+        self._jobs.release()
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            self._count(ticket, -1)
+            ticket.hash_to_come = False
+
+    def work(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Runs what waits, until the queue is closed and empty."""
+        while self._jobs.acquire() and (job := self.pop()) is not None:
+            work, future = job
+            begun = clock()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 - the caller of `run` gets it
+                    future.set_exception(error)
+                self._seconds += (clock() - begun - self._seconds) * WEIGHT
+
+    def close(self) -> None:
+        """Lets the threads end once nothing waits."""
+        self._jobs.release(self._threads)
+
+    def pop(self) -> Job | None:
+        """The next job, None if none waits: checks before starts, and clients in turn."""
+        with self._lock:
+            checks, starts = self._waiting[Kind.CHECK], self._waiting[Kind.START]
+            start_is_next = bool(starts) and (not checks or self._checks_in_row >= START_EVERY - 1)
+            if start_is_next:
+                self._checks_per_start += (self._checks_in_row - self._checks_per_start) * WEIGHT
+            self._checks_in_row = self._checks_in_row + 1 if starts and not start_is_next else 0
+            clients = starts if start_is_next else checks
+            if not clients:
+                return None
+            client, jobs = clients.popitem(last=False)
+            job = jobs.popleft()
+            if jobs:
+                clients[client] = jobs  # behind the others
+            return job
+
+    def _count(self, ticket: Ticket, hashes: int) -> None:
+        if ticket.hash_to_come:
+            self._queued[ticket.kind][ticket.client] += hashes
+            HASH_QUEUE.inc(hashes)
+
+    def _wait(self, ticket: Ticket) -> float:
+        """In how many seconds a new hash would begin, after those that come before it."""
+        mine = self._queued[ticket.kind][ticket.client]
+        turns = sum(min(count, mine + 1) for count in self._queued[ticket.kind].values())
+        checks, starts = self._queued[Kind.CHECK].total(), self._queued[Kind.START].total()
+        if ticket.kind is Kind.CHECK:
+            before = turns + min(starts, turns / (START_EVERY - 1))
+        else:  # checks that are still to come go first as well
+            before = turns + max(min(checks, (turns + 1) * (START_EVERY - 1)), turns * self._checks_per_start)
+        return max(0.0, before + 1 - self._threads) * self._seconds / self._threads
+
+    def _has_room(self, ticket: Ticket) -> bool:
+        places = max(self._threads, MOST_SECONDS[ticket.kind] * self._threads / self._seconds)
+        if not _has_share(self._queued[ticket.kind], ticket.client, places):
+            return False
+        starts = self._starts_in_flight
+        if ticket.kind is Kind.CHECK or not starts[ticket.client]:
+            return True
+        return starts.total() < MOST_STARTS and _has_share(starts, ticket.client, MOST_STARTS)
+
+
+def _has_share(taken: Counter[str], client: str, places: float) -> bool:
+    """Whether the client may take one more place."""
+    if taken.total() < SHARED_FROM * places:
+        return True
+    clients = {client, *(+taken)}  # without those that have none any more
+    return taken[client] < max(1.0, places / len(clients))
