@@ -14,6 +14,7 @@ from otp_service.gateways.breaker import (
     Breaker,
 )
 from otp_service.observability import metrics
+from tests.support.held import hold_next
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -144,28 +145,15 @@ async def test_an_open_route_is_left_out_shown_and_tried_again_by_one_send(
         assert found["routes"]["pin"] == "half_open", "also where no message uses the route for long"
         assert 'otp_gateway_breaker_open{route="pin"} 0.0' in metrics.render().decode()
         vendor.recover()
-        at_gateway, go_on = hold(service, monkeypatch)
+        held = hold_next(service, monkeypatch, "pin")
         probe = asyncio.create_task(service.api.try_start(new_number()))
-        await at_gateway.wait()
+        await held.done.wait()
         assert await exhaust(service, 4) == [502] * 4, "the others wait for the outcome of the probe"
-        go_on.set()
+        held.go_on.set()
         assert (await probe).status_code == 201
         assert (await ready(service))["status"] == "ok"
         assert 'otp_gateway_breaker_open{route="pin"} 0.0' in metrics.render().decode()
         assert await exhaust(service, 2) == [201, 201]
-
-
-def hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
-    """Holds every call of `pin` at the gateway: an event that says one is there, and one that lets them go on."""
-    real, at_gateway, go_on = service.ctx.gateway.send_pin, asyncio.Event(), asyncio.Event()
-
-    async def held(*args: Any) -> Sent:
-        at_gateway.set()
-        await go_on.wait()
-        return await real(*args)
-
-    monkeypatch.setattr(service.ctx.gateway, "send_pin", held)
-    return at_gateway, go_on
 
 
 async def test_a_carrier_that_the_gateway_rejects_closes_no_route_to_other_clients(

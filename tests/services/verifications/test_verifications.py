@@ -105,24 +105,25 @@ async def test_cancel_works_twice_and_not_on_another_final_state(service: Servic
     assert (await service.api.cancel(late["id"])).status_code == 409
 
 
-async def test_resends_wait_run_out_and_end_with_the_verification(service: Service) -> None:
-    started = await service.api.start()
-    early = await service.api.resend(started["id"])
-    assert (early.status_code, early.json()["limit"]) == (429, "resend_after")
-    service.shift(30)
-    second = (await service.api.resend(started["id"])).json()
-    assert second["sends_left"] == 1
-    service.shift(59)
-    assert (await service.api.resend(started["id"])).status_code == 429
-    service.shift(1.1)
-    third = (await service.api.resend(started["id"])).json()
-    assert (third["sends_left"], third["resend_at"]) == (0, None)
-    none_left = await service.api.resend(started["id"])
-    assert (none_left.status_code, none_left.json()["code"]) == (409, "no_sends_left")
-    assert third["expires_at"] == started["expires_at"], "resends are within the lifetime"
-    await service.api.cancel(started["id"])
-    over = await service.api.resend(started["id"])
-    assert (over.status_code, over.json()["code"]) == (409, "not_pending")
+async def test_resends_wait_run_out_and_end_with_the_verification(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, {"purposes": {"signup": {"resend_after": [100, 300]}}}) as service:
+        started = await service.api.start()
+        early = await service.api.resend(started["id"])
+        assert (early.status_code, early.json()["limit"]) == (429, "resend_after")
+        service.shift(100)
+        second = (await service.api.resend(started["id"])).json()
+        assert second["sends_left"] == 1
+        service.shift(200)
+        assert (await service.api.resend(started["id"])).status_code == 429
+        service.shift(100)
+        third = (await service.api.resend(started["id"])).json()
+        assert (third["sends_left"], third["resend_at"]) == (0, None)
+        none_left = await service.api.resend(started["id"])
+        assert (none_left.status_code, none_left.json()["code"]) == (409, "no_sends_left")
+        assert third["expires_at"] == started["expires_at"], "resends are within the lifetime"
+        await service.api.cancel(started["id"])
+        over = await service.api.resend(started["id"])
+        assert (over.status_code, over.json()["code"]) == (409, "not_pending")
 
 
 async def test_a_resend_goes_only_where_the_service_still_sends(database_url: str, vendor: Vendor) -> None:

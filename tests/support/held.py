@@ -1,0 +1,34 @@
+"""A send that stays at the gateway until the test lets it go on."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from otp_service.gateways.base import Sent
+from tests.support.service import Service
+
+
+@dataclass(frozen=True)
+class Held:
+    """`done`: the gateway has done the call; `go_on`: the test lets the service have the answer."""
+
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def hold_next(service: Service, monkeypatch: pytest.MonkeyPatch, route: str, answer: Sent | None = None) -> Held:
+    """Holds the answer to the next send over a route. `answer`: given instead of the gateway's."""
+    held, name = Held(), f"send_{route}"
+    real = getattr(service.ctx.gateway, name)
+
+    async def hold(*args: Any) -> Sent:
+        monkeypatch.setattr(service.ctx.gateway, name, real)
+        sent: Sent = await real(*args)
+        held.done.set()
+        await held.go_on.wait()
+        return answer or sent
+
+    monkeypatch.setattr(service.ctx.gateway, name, hold)
+    return held
