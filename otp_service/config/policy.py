@@ -147,6 +147,7 @@ class Limits(Table):
     sends_per_user_ip: Rates = parse_rates("25/5 minutes")
     sends_per_client: Rates = ()
     notifications_per_number: Rates = ()
+    notifications_per_client: Rates = ()
     failures_per_number: Failures = Failures()
 
     def looser(self, times: int) -> Self:

@@ -1,7 +1,7 @@
 """What every service works with; made once, in `app.py`."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from otp_service.clock import Clock
 from otp_service.config.policy import Policy
@@ -9,7 +9,6 @@ from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.health import GatewayHealth
 from otp_service.hashing.hasher import PinHasher
-from otp_service.services.delivery.early import EarlyReceipts
 from otp_service.services.loops import Wakes
 from otp_service.vault import Vault
 
@@ -18,8 +17,7 @@ from otp_service.vault import Vault
 class Context:
     """`countries`: ISO 3166 regions served, None for all. `default_carrier`: the operator where no other is known.
 
-    `gateway_timeout`: total seconds of one call; `sender`: the code that people text to; `early`: receipts
-    whose message is not known yet.
+    `gateway_timeout`: total seconds of one call; `sender`: the code that people text to.
     """
 
     policy: Policy
@@ -34,7 +32,6 @@ class Context:
     gateway_health: GatewayHealth
     sender: str
     wakes: Wakes
-    early: EarlyReceipts = field(default_factory=EarlyReceipts)
 
 
 def session_digest(client_id: str, session: str | None) -> str | None:

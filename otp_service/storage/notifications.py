@@ -1,5 +1,6 @@
-"""The table `notifications`: messages that are no PIN, queued here and sent from here."""
+"""The table `notifications`: messages that carry no PIN, and the queue from which they are sent."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,97 +8,117 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow, counts_by_key
-from otp_service.storage.tables import QUEUED, SENDING, notifications, numbers, opt_outs
+from otp_service.storage.lease_queue import LeaseQueue
+from otp_service.storage.tables import QUEUED, SENDING, clients, notifications, numbers, opt_outs
 
 n = notifications.c
 SHOWN = (n.id, n.status, n.reason, n.segments, n.template, n.reference, n.created_at, n.sent_at, n.route)
-_LEFT = {"text_sealed": None, "due_at": None}
-"""What leaves the queue keeps no text."""
+QUEUE = LeaseQueue(notifications, n.due_at, n.tries, waiting=n.status == QUEUED, claimed=n.status == SENDING)
 
 
 def insert(tx: Connection, row: Mapping[str, Any]) -> None:
-    """A new row of the queue."""
+    """Adds a message to the queue."""
     tx.execute(sa.insert(notifications).values(**row))
 
 
 def read(tx: Connection, client_id: str, notification_id: str) -> AnyRow | None:
-    """A client's own notification: `SHOWN` and `sealed`, the number's."""
+    """Returns a client's own notification: `SHOWN` and the `sealed` number."""
     joined = sa.select(*SHOWN, numbers.c.sealed).join(numbers, numbers.c.id == n.number_id, isouter=True)
     return tx.execute(joined.where(n.id == notification_id, n.client_id == client_id)).first()
 
 
 def of_request(tx: Connection, request_id: int) -> str | None:
-    """The notification that a request queued, if it came so far."""
+    """Returns the id of the notification that a request queued, if it did."""
     return tx.scalar(sa.select(n.id).where(n.request_id == request_id).limit(1))
 
 
 def is_due(tx: Connection, now: float) -> bool:
-    """Whether something waits to be sent."""
-    first = tx.scalar(sa.select(n.due_at).where(n.status == QUEUED).order_by(n.due_at).limit(1))
-    return first is not None and bool(first <= now)
+    """Whether a message is due."""
+    return QUEUE.is_due(tx, now)
 
 
-def claim(tx: Connection, *, now: float, lease_until: float, limit: int) -> Sequence[AnyRow]:
-    """Takes what is due out of the queue, the longest waiting first: each row for one process alone.
+def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
+    """Claims messages that are due; each place goes to the client that has the fewest in progress.
 
-    With the `sealed` number, and whether it has `opted_out` since.
+    With the `sealed` number, and whether the number has `opted_out` or the client was revoked since.
     """
-    waiting = sa.select(n.id).where(n.status == QUEUED, n.due_at <= now).order_by(n.due_at).limit(limit)
-    due = waiting.with_for_update(skip_locked=True).cte("due")  # a subquery could be run again, and take more
-    taken = sa.update(notifications).where(n.id.in_(sa.select(due.c.id)), n.status == QUEUED)
-    taken = taken.values(status="sending", due_at=lease_until, tries=n.tries + 1)
-    ids = list(tx.execute(taken.returning(n.id)).scalars())
-    if not ids:
-        return []
-    return tx.execute(_claimed().where(n.id.in_(ids))).all()
+    in_progress, waiting, ids = _in_progress(tx), _waiting_clients(tx, now), list[str]()
+    while waiting and len(ids) < limit:
+        client_id = min(waiting, key=in_progress.__getitem__)
+        places = 1 if len(waiting) > 1 else limit - len(ids)
+        of_client = n.client_id == client_id  # IS NULL for our own replies
+        claimed = QUEUE.claim(tx, of_client, now=now, lease_until=lease_until, limit=places, status="sending")
+        if not claimed:
+            waiting.remove(client_id)
+        in_progress[client_id] += len(claimed)
+        ids += claimed
+    return tx.execute(_claimed().where(n.id.in_(ids))).all() if ids else []
+
+
+def _in_progress(tx: Connection) -> Counter[str | None]:
+    """How many messages of each client are being sent."""
+    counts = sa.select(n.client_id, sa.func.count()).where(n.status == SENDING).group_by(n.client_id)
+    return Counter({row[0]: row[1] for row in tx.execute(counts)})
+
+
+def _waiting_clients(tx: Connection, now: float) -> list[str | None]:
+    """The clients that have a message due, the longest waiting first; None for our own replies."""
+    # By client, since all messages may be one client's: the first of each is one look into the index.
+    due_at = sa.select(n.due_at).where(n.status == QUEUED).order_by(n.due_at).limit(1)
+    of_client = due_at.where(n.client_id == clients.c.id).scalar_subquery()
+    own = due_at.where(n.client_id.is_(None)).scalar_subquery()
+    firsts = sa.union_all(sa.select(clients.c.id, of_client.label("due_at")), sa.select(sa.null(), own)).subquery()
+    statement = sa.select(firsts.c.id).where(firsts.c.due_at <= now).order_by(firsts.c.due_at)
+    return list(tx.execute(statement).scalars())
 
 
 def _claimed() -> sa.Select[Any]:
     columns = (n.id, n.number_masked, n.carrier, n.text_sealed, n.created_at, n.tries, n.due_at.label("lease_until"))
     opted_out = sa.func.coalesce(opt_outs.c.opted_out, sa.false()).label("opted_out")
-    joined = sa.select(*columns, numbers.c.sealed, opted_out).join(numbers, numbers.c.id == n.number_id, isouter=True)
-    return joined.join(opt_outs, opt_outs.c.number_id == n.number_id, isouter=True)
+    revoked = clients.c.revoked_at.is_not(None).label("client_revoked")
+    return (
+        sa.select(*columns, numbers.c.sealed, opted_out, revoked)
+        .join(numbers, numbers.c.id == n.number_id, isouter=True)
+        .join(opt_outs, opt_outs.c.number_id == n.number_id, isouter=True)
+        .join(clients, clients.c.id == n.client_id, isouter=True)
+    )
 
 
 def settle(tx: Connection, notification_id: str, tries: int, values: Mapping[str, Any]) -> bool:
-    """How a claim ended; False where its lease was over first. `tries`: as the claim had it."""
-    mine = n.id == notification_id, n.status == SENDING, n.tries == tries
-    return tx.execute(sa.update(notifications).where(*mine).values(**values)).rowcount == 1
+    """Ends a claim; False if its lease was over first. `tries`: as claimed."""
+    return QUEUE.settle(tx, notification_id, tries, values)
 
 
-def left(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
-    """The columns of a row that leaves the queue."""
-    return {**_LEFT, "status": status, "reason": reason, "ended_at": now}
+def ended(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
+    """The columns of a row that leaves the queue; it keeps no text."""
+    return {"text_sealed": None, "due_at": None, "status": status, "reason": reason, "ended_at": now}
 
 
 def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> int:
-    """Everything that waits for a number fails; how many."""
+    """Fails every message that waits for a number; returns how many."""
     waiting = n.number_id == number_id, n.status == QUEUED
-    return tx.execute(sa.update(notifications).where(*waiting).values(left("failed", reason=reason, now=now))).rowcount
+    return tx.execute(sa.update(notifications).where(*waiting).values(ended("failed", reason=reason, now=now))).rowcount
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
-    """Claims whose lease is over: their process died, nobody knows what went out, and nothing is sent again."""
-    over = sa.select(n.id).where(n.status == SENDING, n.due_at <= now)
-    over = over.order_by(n.due_at).limit(limit).with_for_update(skip_locked=True)
-    statement = sa.update(notifications).where(n.id.in_(over), n.status == SENDING)
-    return tx.execute(statement.values(left("unknown", reason="abandoned", now=now))).rowcount
+    """Ends claims whose lease is over: nobody knows what was sent, and nothing is sent again."""
+    return QUEUE.abandon(tx, now, limit, ended("unknown", reason="abandoned", now=now))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many texts wait, or ids of messages are kept, under each key id."""
+    """Counts by key id the waiting texts and the stored message ids."""
     return counts_by_key(tx, n.text_sealed, n.message_sealed, n.message_digest)
 
 
 def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """(id, text_sealed) of texts that another key sealed, by id."""
+    """Returns (id, text_sealed) of texts that another key sealed, by id."""
     others = ~n.text_sealed.startswith(f"{key_id}:", autoescape=True)
     statement = sa.select(n.id, n.text_sealed).where(n.id > after, n.text_sealed.is_not(None), others)
     return [(row.id, row.text_sealed) for row in tx.execute(statement.order_by(n.id).limit(limit))]
 
 
 def rewrite(tx: Connection, notification_id: str, was: str, sealed: str) -> bool:
-    """Moves a text to another key; False where it has left the queue since it was read."""
+    """Moves a text to another key; False if it has left the queue since it was read."""
     statement = sa.update(notifications).where(n.id == notification_id, n.text_sealed == was)
     return tx.execute(statement.values(text_sealed=sealed)).rowcount == 1
 

@@ -1,5 +1,7 @@
 """The tables. Times are seconds since the epoch; docs/architecture.md says what a row of each is."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData(
@@ -13,6 +15,11 @@ metadata = sa.MetaData(
 
 # Written out in statements, so that a plan for all values may use the partial indexes of these.
 PENDING, QUEUED, SENDING = (sa.literal_column(f"'{status}'", sa.Text) for status in ("pending", "queued", "sending"))
+
+
+def _partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any], unique: bool = False) -> None:
+    sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Time = sa.Double
@@ -51,9 +58,9 @@ numbers = sa.Table(
 )
 # Each has its own way to go: a sweep must not read those that it has wiped.
 _sealed = numbers.c.sealed.is_not(None)
-sa.Index("ix_numbers_sealed", numbers.c.seen_until, sqlite_where=_sealed, postgresql_where=_sealed)
+_partial_index("ix_numbers_sealed", _sealed, numbers.c.seen_until)
 _wiped = numbers.c.sealed.is_(None)
-sa.Index("ix_numbers_wiped", numbers.c.seen_until, sqlite_where=_wiped, postgresql_where=_wiped)
+_partial_index("ix_numbers_wiped", _wiped, numbers.c.seen_until)
 
 verifications = sa.Table(
     "verifications",
@@ -90,27 +97,20 @@ verifications = sa.Table(
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
-sa.Index(
+_partial_index(
     "uq_verifications_slot",
+    _pending,
     verifications.c.client_id,
     verifications.c.purpose,
     verifications.c.slot,
     unique=True,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
 )
-sa.Index("ix_verifications_pending", verifications.c.expires_at, sqlite_where=_pending, postgresql_where=_pending)
+_partial_index("ix_verifications_pending", _pending, verifications.c.expires_at)
 _ended = verifications.c.ended_at.is_not(None)
-sa.Index("ix_verifications_ended", verifications.c.ended_at, sqlite_where=_ended, postgresql_where=_ended)
+_partial_index("ix_verifications_ended", _ended, verifications.c.ended_at)
 _numbered = verifications.c.number_id.is_not(None)
-sa.Index(
-    "ix_verifications_numbered",
-    verifications.c.number_id,
-    verifications.c.ended_at,
-    sqlite_where=_numbered,
-    postgresql_where=_numbered,
-)
-sa.Index("ix_verifications_told", verifications.c.ended_at, sqlite_where=_numbered, postgresql_where=_numbered)
+_partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
+_partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
 
 sends = sa.Table(
     "sends",
@@ -133,15 +133,15 @@ sends = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _open = sends.c.outcome.is_(None)
-sa.Index("ix_sends_open", sends.c.started_at, sqlite_where=_open, postgresql_where=_open)
+_partial_index("ix_sends_open", _open, sends.c.started_at)
 _live = sends.c.pin_hash.is_not(None)
-sa.Index("ix_sends_live", sends.c.verification_id, sqlite_where=_live, postgresql_where=_live)
+_partial_index("ix_sends_live", _live, sends.c.verification_id)
 _requested = sends.c.request_id.is_not(None)
-sa.Index("ix_sends_request_id", sends.c.request_id, sqlite_where=_requested, postgresql_where=_requested)
+_partial_index("ix_sends_request_id", _requested, sends.c.request_id)
 _identified = sends.c.message_digest.is_not(None)
-sa.Index("ix_sends_message_digest", sends.c.message_digest, sqlite_where=_identified, postgresql_where=_identified)
+_partial_index("ix_sends_message_digest", _identified, sends.c.message_digest)
 _polled = sends.c.poll_at.is_not(None)
-sa.Index("ix_sends_poll_at", sends.c.poll_at, sqlite_where=_polled, postgresql_where=_polled)
+_partial_index("ix_sends_poll_at", _polled, sends.c.poll_at)
 
 events = sa.Table(
     "events",
@@ -218,28 +218,21 @@ notifications = sa.Table(
     sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
 )
 _queued = notifications.c.status == QUEUED
-sa.Index("ix_notifications_due", notifications.c.due_at, sqlite_where=_queued, postgresql_where=_queued)
+_partial_index("ix_notifications_due", _queued, notifications.c.due_at)
+_partial_index("ix_notifications_queued", _queued, notifications.c.client_id, notifications.c.due_at)
 _sending = notifications.c.status == SENDING
-sa.Index("ix_notifications_sending", notifications.c.due_at, sqlite_where=_sending, postgresql_where=_sending)
+_partial_index("ix_notifications_sending", _sending, notifications.c.due_at)
 _addressed = notifications.c.number_id.is_not(None)
-sa.Index(
-    "ix_notifications_numbered",
-    notifications.c.number_id,
-    notifications.c.ended_at,
-    sqlite_where=_addressed,
-    postgresql_where=_addressed,
-)
-sa.Index("ix_notifications_told", notifications.c.ended_at, sqlite_where=_addressed, postgresql_where=_addressed)
+_partial_index("ix_notifications_numbered", _addressed, notifications.c.number_id, notifications.c.ended_at)
+_partial_index("ix_notifications_told", _addressed, notifications.c.ended_at)
 _over = notifications.c.ended_at.is_not(None)
-sa.Index("ix_notifications_ended", notifications.c.ended_at, sqlite_where=_over, postgresql_where=_over)
+_partial_index("ix_notifications_ended", _over, notifications.c.ended_at)
 _asked = notifications.c.request_id.is_not(None)
-sa.Index("ix_notifications_request_id", notifications.c.request_id, sqlite_where=_asked, postgresql_where=_asked)
+_partial_index("ix_notifications_request_id", _asked, notifications.c.request_id)
 _named = notifications.c.message_digest.is_not(None)
-sa.Index(
-    "ix_notifications_message_digest", notifications.c.message_digest, sqlite_where=_named, postgresql_where=_named
-)
+_partial_index("ix_notifications_message_digest", _named, notifications.c.message_digest)
 _followed = notifications.c.poll_at.is_not(None)
-sa.Index("ix_notifications_poll_at", notifications.c.poll_at, sqlite_where=_followed, postgresql_where=_followed)
+_partial_index("ix_notifications_poll_at", _followed, notifications.c.poll_at)
 
 opt_outs = sa.Table(
     "opt_outs",
@@ -268,7 +261,7 @@ campaign_messages = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _due = campaign_messages.c.due_at.is_not(None)
-sa.Index("ix_fires_due_at", campaign_messages.c.due_at, sqlite_where=_due, postgresql_where=_due)
+_partial_index("ix_fires_due_at", _due, campaign_messages.c.due_at)
 sa.Index("ix_fires_created_at", campaign_messages.c.created_at)
 
 inbound_cursor = sa.Table(

@@ -178,7 +178,7 @@ def test_the_wheel_ships_the_migrations_and_finds_them(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "installed")
     expected = {path.relative_to(ROOT) for path in (ROOT / "migrations").rglob("*.py")}
     assert {f"otp_service/{path.as_posix()}" for path in expected} <= shipped
-    code = "import sys; from otp_service.storage import migrate; migrate.upgrade(sys.argv[1])"
+    code = "import sys; from otp_service.database import migrate; migrate.upgrade(sys.argv[1])"
     url = f"sqlite:///{tmp_path / 'otp.db'}"
     subprocess.run([sys.executable, "-c", code, url], cwd=tmp_path / "installed", check=True)
     connection = sqlite3.connect(tmp_path / "otp.db")

@@ -22,7 +22,7 @@ from tests.support.vendor import Vendor
 OLD = 24_000
 MOST_STEPS, MOST_ROWS = 2000, 60
 """Of one statement. A look at every hundredth of the old rows would be more."""
-QUEUES = {"ix_notifications_due", "ix_notifications_poll_at", "ix_sends_poll_at", "ix_fires_due_at"}
+QUEUES = {"ix_notifications_due", "ix_notifications_poll_at", "ix_sends_poll_at"}
 CONFIG: dict[str, Any] = {
     "purposes": {"signup": {"resend_after": [0]}, "texted": {"routes": ["sms"], "resend_after": [0]}},
     "limits": {"sends_per_client": "1000/hour", "pause_per_number": 0},

@@ -4,8 +4,9 @@ import re
 
 from otp_service.gateways.base import Delivery
 
-# Section 4, "Message statuses", in its spellings after `normalised`. The vendor repeats a send by itself after
-# CARRIER_GATEWAY_ERROR and INTERNAL_ERROR: calling these a failure would have us send a second message beside its own.
+# The documented statuses and the plain words DELIVERED, REJECTED and FAILED, spelled as `normalised` returns them.
+# After CARRIER_GATEWAY_ERROR and INTERNAL_ERROR the vendor retries the send by itself. Treating these as failures
+# would make us send a second message beside the vendor's own.
 _DELIVERIES: dict[str, Delivery] = {
     "SENT": "sent",
     "SENDING": "sent",
@@ -15,6 +16,7 @@ _DELIVERIES: dict[str, Delivery] = {
     "SENT_TO_CARRIER": "sent",
     "SENT_TO_DEVICE": "sent",
     "DELIVERED_TO_CARRIER": "sent",
+    "DELIVERED": "delivered",
     "DELIVERED_TO_DEVICE": "delivered",
     "DELIVRD": "delivered",
     "READ": "delivered",
@@ -29,10 +31,12 @@ _DELIVERIES: dict[str, Delivery] = {
     "BAD_FROM": "failed",
     "BAD_TIMEZONE": "failed",
     "BAD_TO": "failed",
+    "FAILED": "failed",
     "INVALID_ROUTING": "failed",
     "NOT_ENOUGH_FUNDS": "failed",
     "NOT_SENT": "failed",
     "REJECTD": "failed",
+    "REJECTED": "failed",
     "CARRIER_GATEWAY_ERROR": "unknown",
     "INTERNAL_ERROR": "unknown",
 }

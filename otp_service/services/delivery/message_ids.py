@@ -1,4 +1,4 @@
-"""The vendor's ids of messages: kept as a fingerprint that finds a receipt's message, and sealed to ask for it."""
+"""The gateway's message ids: stored as a fingerprint that finds a receipt's message, and sealed for asking about it."""
 
 from otp_service.vault import Vault
 
@@ -7,22 +7,23 @@ MESSAGE = "message"
 
 
 def kept(vault: Vault, message_id: str | None) -> dict[str, str | None]:
-    """The columns of a message with this id; empty where the vendor told none."""
+    """Returns the columns of a message with this id; none if the gateway named no id."""
     if message_id is None:
         return {}
     return {
-        "message_digest": vault.fingerprint(_named(message_id)),
+        "message_digest": vault.fingerprint(_named(message_id.lower())),
         "message_sealed": vault.seal(MESSAGE, message_id.encode()),
     }
 
 
 def digests(vault: Vault, message_id: str) -> list[str]:
-    """What `message_digest` can be of this id, whatever key it was written with."""
-    return vault.fingerprints(_named(message_id))
+    """Returns every value that `message_digest` can have for this id, in whatever case, under any secret key."""
+    # The previous release stores an id as it was written.
+    return [digest for each in {message_id.lower(), message_id} for digest in vault.fingerprints(_named(each))]
 
 
 def read(vault: Vault, sealed: str | None) -> str | None:
-    """The id; None where there is none or its key is gone."""
+    """Returns the id; None if there is none or its secret key is missing."""
     message_id = vault.open(MESSAGE, sealed)
     return message_id.decode() if message_id is not None else None
 

@@ -1,11 +1,12 @@
-"""What became of a message: by the gateway's callback, or asked for.
+"""Receipts: what became of a message, from the gateway's callback or by polling.
 
-A receipt only ever raises what is known of a message, so that doubled, late and disordered ones change nothing. It
-never touches a verification's status, an attempt or a budget: anybody who learns the callback's address can write one.
+A receipt only ever makes the known state of a message more certain, so that duplicate, late and disordered receipts
+change nothing. It never touches a verification's status, an attempt or a budget: anybody who learns the callback's
+address can write one.
 """
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from sqlalchemy.engine import Connection
@@ -17,58 +18,44 @@ from otp_service.gateways.base import Delivery, NoReply, Receipt
 from otp_service.observability.metrics import RECEIPTS
 from otp_service.services import numbers
 from otp_service.services.context import Context
-from otp_service.services.delivery import message_ids
+from otp_service.services.delivery import lease_queue, message_ids
 from otp_service.services.numbers import open_number
 from otp_service.storage.verifications import events, receipts
 
-RANKS: tuple[Delivery, ...] = ("sent", "unknown", "failed", "undelivered", "delivered")
-"""Each tells more than those before it."""
+RANKS: tuple[Delivery, ...] = ("unknown", "sent", "failed", "undelivered", "delivered")
+"""Each is more certain than those before it."""
 FINAL = frozenset({"failed", "undelivered", "delivered"})
 MATCHED_SECONDS = 7 * 3600.0
-"""How old a send may be that is known by its number and text alone; as long as it is asked for by default."""
+"""How old a send may be that is matched by number and text alone; as long as receipts are polled by default."""
 EARLIER_SECONDS = 60.0
-"""The vendor's clock can be behind ours."""
-BATCH = 20
+"""The gateway's clock can be behind ours."""
 AT_ONCE = 5
 
 Source = Literal["callback", "poll"]
 
 
-async def note(ctx: Context, receipt: Receipt, source: Source) -> None:
-    """Notes what a receipt says of one of our messages. One that comes before its message is kept for a while."""
-    RECEIPTS.labels(receipt.status, source).inc()
-    if not await _apply(ctx, receipt) and source == "callback":
-        ctx.early.add(receipt, ctx.clock.now())
+async def record(ctx: Context, receipt: Receipt, source: Source) -> None:
+    """Records a receipt of one of our messages; one of an unknown message is counted and dropped.
+
+    That message may not be stored yet: then polling brings its receipt.
+    """
+    matched = await _record(ctx, receipt)
+    RECEIPTS.labels(receipt.status if matched else "unmatched", source).inc()
 
 
 async def poll(ctx: Context) -> bool:
-    """Looks up early receipts again and asks the gateway for those that are due; True: more are due at once."""
-    await _look_again(ctx)
-    if not await ctx.database.read(lambda tx: receipts.is_due(tx, ctx.clock.now())):
-        return False
-    due = await ctx.database.write(lambda tx: _claim(ctx, tx))
-    few = asyncio.Semaphore(AT_ONCE)
-    went = await asyncio.gather(*(_ask(ctx, row, few) for rows in due for row in rows), return_exceptions=True)
-    for failure in went:
-        if failure is not None:
-            raise failure
-    return any(len(rows) == BATCH for rows in due)
+    """Asks the gateway for the receipts that are due; returns False: nothing more is due at once."""
+    poll_after = ctx.policy.receipts.poll_after
+
+    def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
+        return receipts.claim(tx, now, poll_after=poll_after, limit=limit)
+
+    ask = partial(_ask, ctx)
+    return await lease_queue.work(ctx, at_once=AT_ONCE, is_due=receipts.is_due, claim=claim, handle=ask)
 
 
-def _claim(ctx: Context, tx: Connection) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
-    now, asks = ctx.clock.now(), ctx.policy.receipts.poll_after
-    sends = receipts.claim_sends(tx, now, poll_after=asks, limit=BATCH)
-    return sends, receipts.claim_notifications(tx, now, poll_after=asks, limit=BATCH)
-
-
-async def _look_again(ctx: Context) -> None:
-    for early in ctx.early.take_due(ctx.clock.now()):
-        if not await _apply(ctx, early.receipt):
-            ctx.early.keep(early)
-
-
-async def _apply(ctx: Context, receipt: Receipt) -> bool:
-    """Notes a receipt; False where it is about no message that we know."""
+async def _record(ctx: Context, receipt: Receipt) -> bool:
+    """Records a receipt; False if it is about no message that we know."""
     digests = message_ids.digests(ctx.vault, receipt.message_id)
     message = await ctx.database.read(lambda tx: receipts.find(tx, digests))
     if message is None:
@@ -79,9 +66,9 @@ async def _apply(ctx: Context, receipt: Receipt) -> bool:
 
 
 async def _match(ctx: Context, receipt: Receipt) -> bool:
-    """Notes a receipt of a message whose id the vendor never told, where only one can be meant.
+    """Records a receipt of a message whose id the gateway never named, if it can only be about one.
 
-    The digits of its PIN are not looked at: whoever can write receipts could try out PINs.
+    The digits of the PIN are not compared: whoever can write receipts could try out PINs.
     """
     if receipt.to is None or receipt.text is None:
         return False
@@ -102,7 +89,7 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
 
 
 def _raise(ctx: Context, tx: Connection, message: AnyRow, status: Delivery) -> None:
-    """`message`: as `receipts.find` or `receipts.without_id` has it."""
+    """Raises what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
     over, final = _lower(status), status in FINAL
     if message.verification_id is None:
         receipts.raise_notification(tx, message.id, status, over=over, final=final)
@@ -119,7 +106,7 @@ def _lower(status: Delivery) -> Sequence[Delivery]:
 
 
 def _is_text_of(policy: Policy, send: AnyRow, text: str | None) -> bool:
-    """Whether `text` can be what was sent. `send`: with the verification's `purpose` and `pin_length`."""
+    """Whether `text` can be what was sent. `send`: with the `purpose` and `pin_length` of its verification."""
     purpose = policy.purposes.get(send.purpose)
     if purpose is None or text is None:
         return False
@@ -127,24 +114,24 @@ def _is_text_of(policy: Policy, send: AnyRow, text: str | None) -> bool:
     return any(texts.reads_like(text, template, **facts) for template in purpose.text.values())
 
 
-async def _ask(ctx: Context, row: AnyRow, few: asyncio.Semaphore) -> None:
-    async with few:
-        message_id = message_ids.read(ctx.vault, row.message_sealed)
-        if message_id is not None:
-            await _ask_for_message(ctx, message_id)
-        elif (to := open_number(ctx.vault, row.sealed)) is not None:
-            await _ask_for_report(ctx, row, to)
+async def _ask(ctx: Context, row: AnyRow) -> bool:
+    message_id = message_ids.read(ctx.vault, row.message_sealed)
+    if message_id is not None:
+        await _ask_for_message(ctx, message_id)
+    elif (to := open_number(ctx.vault, row.sealed)) is not None:
+        await _ask_for_report(ctx, row, to)
+    return True
 
 
 async def _ask_for_message(ctx: Context, message_id: str) -> None:
     got = await ctx.gateway.receipt(message_id, ctx.gateway_timeout)
     ctx.gateway_health.record_read("getMessage", got.reason if isinstance(got, NoReply) else "ok")
     if isinstance(got, Receipt):
-        await note(ctx, got, "poll")
+        await record(ctx, got, "poll")
 
 
 async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
-    """The way to a message whose id the vendor never told: what it reports of the number since the send."""
+    """Finds a message whose id the gateway never named in its report on the number since the send."""
     since, until = send.started_at - EARLIER_SECONDS, ctx.clock.now()
     got = await ctx.gateway.report(to, since, until, ctx.gateway_timeout)
     ctx.gateway_health.record_read("messageReport", got.reason if isinstance(got, NoReply) else "ok")
@@ -155,10 +142,10 @@ async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
     unknown = {receipt.message_id for receipt in alike} - known
     for receipt in alike:
         if receipt.message_id in known or len(unknown) == 1:
-            await note(ctx, receipt, "poll")
+            await record(ctx, receipt, "poll")
 
 
 def _known(ctx: Context, tx: Connection, found: Sequence[Receipt]) -> set[str]:
-    """The ids of these receipts that are of messages of ours."""
+    """Returns the ids of these receipts that are about messages of ours."""
     ids = {receipt.message_id for receipt in found}
     return {each for each in ids if receipts.find(tx, message_ids.digests(ctx.vault, each)) is not None}

@@ -12,6 +12,6 @@ async def take(ctx: Context, said: Inbound | Receipt | None) -> None:
     if isinstance(said, Inbound):
         await reader.on_text(ctx, said)
     elif isinstance(said, Receipt):
-        await receipts.note(ctx, said, "callback")
+        await receipts.record(ctx, said, "callback")
     else:
         RECEIPTS.labels("ignored", "callback").inc()

@@ -19,6 +19,7 @@ PAUSE = "pause_per_number"
 PER_USER_IP = "sends_per_user_ip"
 PER_CLIENT = "sends_per_client"
 PER_NOTIFIED = "notifications_per_number"
+PER_NOTIFYING = "notifications_per_client"
 FAILURES = "failures_per_number"
 
 
@@ -35,9 +36,11 @@ def _of_client(ctx: Context, client_id: str) -> list[Unit]:
     return [_unit(PER_CLIENT, client_id, rate) for rate in ctx.policy.limits.sends_per_client]
 
 
-def of_notification(ctx: Context, number_id: int) -> list[Unit]:
+def of_notification(ctx: Context, *, client_id: str, number_id: int) -> list[Unit]:
     """The units that every notification needs."""
-    return [_unit(PER_NOTIFIED, str(number_id), rate) for rate in ctx.policy.limits.notifications_per_number]
+    limits = ctx.policy.limits
+    of_number = [_unit(PER_NOTIFIED, str(number_id), rate) for rate in limits.notifications_per_number]
+    return of_number + [_unit(PER_NOTIFYING, client_id, rate) for rate in limits.notifications_per_client]
 
 
 def _unit(limit: str, of_whom: str, rate: Rate) -> Unit:

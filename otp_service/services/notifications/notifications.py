@@ -74,7 +74,8 @@ async def create(ctx: Context, request: NotificationRequest, claim: Claim | None
         idempotency.hold(tx, claim)
         now = ctx.clock.now()
         number_id = _remembered(tx, ctx, number, now)
-        limits.reserve(tx, limits.of_notification(ctx, number_id), now)
+        units = limits.of_notification(ctx, client_id=request.client_id, number_id=number_id)
+        limits.reserve(tx, units, now)
         _insert(tx, row, number_id, now)
         return now
 

@@ -15,8 +15,8 @@ from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS
 from otp_service.services.context import Context
 from otp_service.services.operations.clock import synchronize
+from otp_service.storage import campaign_messages, notifications, sweeps
 from otp_service.storage import clock as stored_clock
-from otp_service.storage import notifications, sweeps
 from otp_service.storage.verifications import sends, verifications
 
 log = structlog.get_logger("otp_service.retention")
@@ -51,6 +51,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
     return {
         "stuck": _abandon_stuck,
         "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
+        "abandoned_campaign": lambda tx, now: campaign_messages.abandon(tx, now, sweeps.BATCH),
         "expired": sweeps.expire,
         "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
         "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),

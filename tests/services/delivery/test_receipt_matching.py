@@ -33,7 +33,7 @@ async def statuses(service: Service) -> list[str]:
 
 async def note(service: Service, receipt: Receipt, **changes: Any) -> None:
     """A callback, with something about it changed."""
-    await receipts.note(service.ctx, replace(receipt, **changes), "callback")
+    await receipts.record(service.ctx, replace(receipt, **changes), "callback")
 
 
 async def test_the_only_message_to_a_number_is_known_by_its_text(sending: Service) -> None:

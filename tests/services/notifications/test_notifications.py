@@ -124,6 +124,16 @@ async def test_the_limit_is_off_unless_set_and_holds_over_all_clients(database_u
         await post(service.api, to, text="3")
 
 
+async def test_the_limit_of_a_client_counts_its_notifications_alone(migrated: str, vendor: Vendor) -> None:
+    async with serving(migrated, vendor, {"limits": {"notifications_per_client": "2/hour"}}) as service:
+        for _ in range(2):
+            await post(service.api, new_number(), text="Hello")
+        refused = await service.api.call("POST", "/v1/notifications", {"to": new_number(), "text": "Hello"})
+        assert (refused.status_code, refused.json()["limit"]) == (429, "notifications_per_client")
+        await service.api.start()
+        await post(await service.client("other"), new_number(), text="Hello")
+
+
 async def keyed(api: Api, to: str, text: str = "Hello") -> tuple[int, dict[str, Any]]:
     answer = await api.call("POST", "/v1/notifications", {"to": to, "text": text}, idempotency_key="k")
     return answer.status_code, answer.json()

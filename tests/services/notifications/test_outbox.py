@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from otp_service.gateways.base import Message, Sent
 from otp_service.observability import logs
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services.delivery import backoff
+from otp_service.services.clients import clients
+from otp_service.services.delivery import lease_queue
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.storage import notifications as queue
@@ -28,6 +29,16 @@ async def tries(service: Service) -> list[int]:
     """How often each notification was tried, in order."""
     statement = sa.select(n.tries).order_by(n.tries)
     return list(await service.ctx.database.read(lambda tx: tx.execute(statement).scalars().all()))
+
+
+async def claim(service: Service, limit: int = 16) -> list[Any]:
+    """Claims what is due, as a process does."""
+
+    def step(tx: sa.Connection) -> list[Any]:
+        now = service.ctx.clock.now()
+        return list(queue.claim(tx, now, lease_until=lease_queue.lease_until(service.ctx, now), limit=limit))
+
+    return await service.ctx.database.write(step)
 
 
 async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(service: Service) -> None:
@@ -49,7 +60,7 @@ async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(ser
 
 
 def test_a_try_waits_for_ten_minutes_at_the_most() -> None:
-    assert [backoff.seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
+    assert [lease_queue.retry_seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
 
 
 async def test_it_gives_up_when_it_has_tried_for_long_enough(database_url: str, vendor: Vendor) -> None:
@@ -121,12 +132,51 @@ async def test_a_message_that_was_claimed_for_a_number_that_opted_out_is_not_sen
     assert service.vendor.messages(to) == []
 
 
+async def test_a_message_of_a_client_that_was_revoked_is_not_sent(service: Service) -> None:
+    to, other = new_number(), await service.client("other")
+    revoked = await post(other, to, text="Hello")
+    await clients.revoke(service.ctx.database, service.ctx.clock, "other")
+    await outbox.work(service.ctx)
+    failed = await row(service, revoked["id"])
+    assert (failed.status, failed.reason, failed.text_sealed) == ("failed", "client_revoked", None)
+    assert service.vendor.messages(to) == []
+
+
+async def test_a_message_to_a_country_that_is_no_longer_served_is_not_sent(migrated: str, vendor: Vendor) -> None:
+    colombian, american = new_number(), "+12125550123"
+    async with serving(migrated, vendor) as service:
+        queued = [await post(service.api, to, text="Hello") for to in (colombian, american)]
+        key = service.api.api_key
+    async with serving(migrated, vendor, countries="US") as service:
+        await outbox.work(service.ctx)
+        shown = [await get(Api(service.http, key), each["id"]) for each in queued]
+    assert [(each["status"], each["reason"]) for each in shown] == [("failed", "country_not_allowed"), ("sent", None)]
+    assert vendor.messages(colombian) == []
+
+
+async def test_clients_take_turns_however_many_messages_one_of_them_has(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor) as service:
+        big, small = service.api, await service.client("small")
+        many = [(await post(big, new_number(), text="Hello"))["id"] for _ in range(20)]
+        few = [(await post(small, new_number(), text="Hello"))["id"] for _ in range(5)]
+
+        async def of_small(limit: int) -> list[bool]:
+            return [each.id in few for each in await claim(service, limit)]
+
+        assert sum(await of_small(4)) == 2
+        assert await of_small(1) + await of_small(1) == [False, True], "who has fewer in progress comes next"
+        assert sum(await of_small(16)) == 2
+        assert sum(await of_small(16)) == 0
+        assert {each.id for each in await claim(service)} == set()
+        assert await tries(service) == [1] * len(many + few)
+
+
 async def test_a_gateway_that_is_down_is_not_asked_for_the_whole_queue(service: Service) -> None:
     await asyncio.gather(*(post(service.api, new_number(), text="Hello") for _ in range(60)))
     service.vendor.fail("sms", "http_503", times=None)
     assert not await outbox.work(service.ctx), "no more at once"
     found = await tries(service)
-    assert found.count(0) >= 60 - 3 * outbox.IN_FLIGHT
+    assert found.count(0) >= 60 - 3 * outbox.AT_ONCE
     service.vendor.recover()
     for _ in range(60):
         service.shift(31)
@@ -146,22 +196,25 @@ async def test_several_processes_send_each_message_once(database_url: str, vendo
         assert await tries(one) == [1] * 150
 
 
-async def test_the_slowest_call_holds_up_no_other(migrated: str, vendor: Vendor) -> None:
-    async with serving(migrated, vendor) as service:
-        queued = [await post(service.api, new_number(), text="Hello") for _ in range(3 * outbox.IN_FLIGHT)]
-        vendor.fail("sms", "slow", seconds=1)
-        await outbox.work(service.ctx)
-        shown = [await get(service.api, each["id"]) for each in queued]
-        took = {when(each["sent_at"]): when(each["sent_at"]) - delivered_at(vendor, each["to"]) for each in shown}
-    assert max(took) == max(took, key=lambda ended: took[ended])
+async def test_a_slow_call_holds_up_no_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, *others = [new_number() for _ in range(3 * outbox.AT_ONCE)]
+    for to in (slow, *others):
+        await post(service.api, to, text="Hello")
+    ended, others_ended, real = list[str](), asyncio.Event(), service.ctx.gateway.send_sms
 
+    async def sends(message: Message, timeout: float) -> Sent:
+        if message.to == slow:
+            await others_ended.wait()
+        sent = await real(message, timeout)
+        ended.append(message.to)
+        if len(ended) == len(others):
+            others_ended.set()
+        return sent
 
-def when(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def delivered_at(vendor: Vendor, to: str) -> float:
-    return when(vendor.messages(to)[0]["at"])
+    monkeypatch.setattr(service.ctx.gateway, "send_sms", sends)
+    await outbox.work(service.ctx)
+    assert sorted(ended[:-1]) == sorted(others)
+    assert ended[-1] == slow
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["asked", "cut"])
@@ -184,14 +237,14 @@ async def test_a_process_that_ends_waits_for_what_is_under_way(service: Service,
 async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_changes_nothing(service: Service) -> None:
     ctx, to = service.ctx, new_number()
     queued = await post(service.api, to, text="Hello")
-    (claimed,) = await outbox._claim(ctx, 16)
+    (claimed,) = await claim(service)
     assert (await get(service.api, queued["id"]))["status"] == "queued", "as far as anybody outside can tell"
-    assert await outbox._claim(ctx, 16) == []
+    assert await claim(service) == []
     service.shift(15)
     assert "abandoned" not in await retention.sweep(ctx)
     service.shift(2)
     assert (await retention.sweep(ctx))["abandoned"] == 1
-    await outbox._handle(ctx, claimed)
+    await outbox._send(ctx, claimed)
     unknown = await get(service.api, queued["id"])
     assert (unknown["status"], unknown["reason"], unknown["sent_at"]) == ("unknown", "abandoned", None)
     assert (await row(service, queued["id"])).text_sealed is None
@@ -202,8 +255,8 @@ async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_chang
 async def test_a_settled_claim_is_settled_once(service: Service) -> None:
     ctx = service.ctx
     queued = await post(service.api, new_number(), text="Hello")
-    (claimed,) = await outbox._claim(ctx, 16)
-    values = queue.left("sent", reason=None, now=ctx.clock.now())
+    (claimed,) = await claim(service)
+    values = queue.ended("sent", reason=None, now=ctx.clock.now())
 
     async def settle(tries: int) -> bool:
         return await ctx.database.write(lambda tx: queue.settle(tx, queued["id"], tries, values))

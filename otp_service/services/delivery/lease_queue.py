@@ -1,0 +1,83 @@
+"""Works on a queue of messages: claims what is due, handles many at a time, and settles each under its claim."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Unavailable
+from otp_service.services.context import Context
+
+T = TypeVar("T")
+
+LOOKS_EVERY_SECONDS = 1.0
+LEASE_MARGIN_SECONDS = 10.0
+"""On top of the gateway's time: a busy machine and a slow database must not look like a dead process."""
+SETTLE_AGAIN_SECONDS = 0.5
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 600.0
+
+
+async def work(
+    ctx: Context,
+    *,
+    at_once: int,
+    is_due: Callable[[Connection, float], bool],
+    claim: Callable[[Connection, float, int], Sequence[AnyRow]],
+    handle: Callable[[AnyRow], Coroutine[Any, Any, bool]],
+) -> bool:
+    """Handles what is due, `at_once` rows at a time, until nothing is, the process stops or `handle` returns False.
+
+    `is_due(tx, now)` looks at the queue; `claim(tx, now, limit)` returns claimed rows. Returns False: the caller may
+    pause.
+    """
+    running: set[asyncio.Task[bool]] = set()
+    going = True
+
+    def looks(tx: Connection) -> bool:
+        return is_due(tx, ctx.clock.now())
+
+    def claims(tx: Connection) -> Sequence[AnyRow]:
+        return claim(tx, ctx.clock.now(), at_once - len(running))
+
+    try:
+        while going and not ctx.wakes.stopping.is_set():
+            # A read comes first: a process that has nothing to do should not write.
+            if len(running) < at_once and await ctx.database.read(looks):
+                running |= {asyncio.create_task(handle(row)) for row in await ctx.database.write(claims)}
+            if not running:
+                break
+            done, running = await asyncio.wait(
+                running, timeout=LOOKS_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            going = all(task.result() for task in done)
+        return False
+    finally:
+        # Also if this task is canceled: what is in progress has a deadline, and its outcome should be known.
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def settle(ctx: Context, lease_until: float, step: Callable[[Connection], T]) -> T:
+    """Runs `step`, which settles a claim; again if the database is away, as long as the lease lasts.
+
+    Repeating is safe: it is about this very claim.
+    """
+    while True:
+        try:
+            return await ctx.database.write(step)
+        except Unavailable:
+            if ctx.clock.now() > lease_until:
+                raise
+        await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+
+
+def lease_until(ctx: Context, now: float) -> float:
+    """When the lease of a claim made now ends."""
+    return now + ctx.gateway_timeout + LEASE_MARGIN_SECONDS
+
+
+def retry_seconds(tries: int) -> float:
+    """How long to wait after so many tries: twice as long after each."""
+    return min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(max(tries - 1, 0), 10))

@@ -1,0 +1,71 @@
+"""Queues in tables: one process claims a row that is due, holds it for the length of a lease, and settles that claim.
+
+A claim is committed before the work begins. `tries` counts the claims of a row and names the present one, so that a
+process whose lease is over settles nothing. `due_at` is when a waiting row is due, and when the lease of a claimed one
+ends.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+_NO_ROW = sa.false()
+
+
+@dataclass(frozen=True)
+class LeaseQueue:
+    """The queue in `table`. `waiting` and `claimed` tell its rows apart; each needs an index on `due_at`.
+
+    Work that may simply be done again when its lease ends has no `claimed` rows: they are waiting again.
+    """
+
+    table: sa.Table
+    due_at: sa.Column[Any]
+    tries: sa.Column[Any]
+    waiting: sa.ColumnElement[bool]
+    claimed: sa.ColumnElement[bool] = _NO_ROW
+
+    def is_due(self, tx: Connection, now: float) -> bool:
+        """Whether a row is due."""
+        # The first of the index: PostgreSQL takes EXISTS over a range for cheap, and reads the whole table.
+        first = sa.select(self.due_at).where(self.waiting, self.due_at.is_not(None)).order_by(self.due_at).limit(1)
+        due_at = tx.scalar(first)
+        return due_at is not None and bool(due_at <= now)
+
+    def claim(
+        self, tx: Connection, *only: sa.ColumnElement[bool], now: float, lease_until: Any, limit: int, **values: Any
+    ) -> list[Any]:
+        """Claims up to `limit` rows that are due and meet `only`, the longest due first; returns their ids.
+
+        Skips rows that another process is claiming. `values`: what else a claim changes.
+        """
+        values |= {self.due_at.name: lease_until, self.tries.name: self.tries + 1}
+        return self._change(tx, self.waiting, *only, now=now, limit=limit, values=values)
+
+    def settle(self, tx: Connection, row_id: Any, tries: int, values: Mapping[str, Any]) -> bool:
+        """Ends a claim; False if it has been ended since, or is not the newest of the row. `tries`: as claimed."""
+        statement = sa.update(self.table).where(self.table.c.id == row_id, self.tries == tries, self.claimed)
+        return tx.execute(statement.values(values)).rowcount == 1
+
+    def abandon(self, tx: Connection, now: float, limit: int, values: Mapping[str, Any]) -> int:
+        """Ends claims whose lease is over, since their process died; returns how many."""
+        return len(self._change(tx, self.claimed, now=now, limit=limit, values=values))
+
+    def _change(
+        self,
+        tx: Connection,
+        state: sa.ColumnElement[bool],
+        *only: sa.ColumnElement[bool],
+        now: float,
+        limit: int,
+        values: Mapping[str, Any],
+    ) -> list[Any]:
+        row_id = self.table.c.id
+        due = sa.select(row_id).where(state, self.due_at <= now, *only).order_by(self.due_at).limit(limit)
+        # A CTE: PostgreSQL may run a subquery again, and take more rows.
+        held = due.with_for_update(skip_locked=True).cte("due")
+        changed = sa.update(self.table).where(row_id.in_(sa.select(held.c.id)), state).values(values)
+        return list(tx.execute(changed.returning(row_id)).scalars())
