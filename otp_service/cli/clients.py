@@ -9,6 +9,7 @@ from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import DatabaseSettings
+from otp_service.database.statements import AnyRow
 from otp_service.services.clients import clients as service
 from otp_service.services.clients.clients import NewKey
 
@@ -31,12 +32,14 @@ def create(name: str, as_json: bool) -> None:
 
 @clients.command("list")
 def show() -> None:
-    """Show all clients."""
-    rows = with_database(_url(), service.list_all)
-    for row in rows:
-        state = f"revoked {rfc3339(row.revoked_at)}" if row.revoked_at else f"{row.keys} valid key(s)"
-        click.echo(f"{row.name}\t{row.id}\tcreated {rfc3339(row.created_at)}\t{state}")
-    if not rows:
+    """Show all clients and their keys that work."""
+    found = with_database(_url(), service.list_all)
+    for client, keys in found:
+        state = f"\trevoked {rfc3339(client.revoked_at)}" if client.revoked_at else ""
+        click.echo(f"{client.name}\t{client.id}\tcreated {rfc3339(client.created_at)}{state}")
+        for key in keys:
+            click.echo(f"  key {key.id}\tcreated {rfc3339(key.created_at)}\t{_use(key)}")
+    if not found:
         click.echo("There are no clients yet; `otp-service clients create NAME` makes one.")
 
 
@@ -56,6 +59,11 @@ def revoke(name: str) -> None:
     """Refuse every key of the client NAME, on all replicas within 5 seconds."""
     with_database(_url(), lambda database, clock: service.revoke(database, clock, name))
     click.echo(f"The keys of {name} are refused from now on.")
+
+
+def _use(key: AnyRow) -> str:
+    used = f"last used {rfc3339(key.last_used_at)}" if key.last_used_at else "not used yet"
+    return f"{used}\tends {rfc3339(key.expires_at)}" if key.expires_at else used
 
 
 def _url() -> str:

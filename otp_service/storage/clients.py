@@ -21,17 +21,27 @@ def by_name(tx: Connection, name: str) -> AnyRow | None:
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.name == name)).first()
 
 
-def list_all(tx: Connection, now: float) -> Sequence[AnyRow]:
-    """All clients by name, each with the number of keys that work."""
-    valid = sa.and_(k.client_id == c.id, c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
-    keys = sa.select(sa.func.count()).select_from(api_keys).where(valid).scalar_subquery()
-    return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at, keys.label("keys")).order_by(c.name)).all()
+def list_all(tx: Connection) -> Sequence[AnyRow]:
+    """Return all clients by name."""
+    return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).order_by(c.name)).all()
+
+
+def list_keys(tx: Connection, now: float) -> Sequence[AnyRow]:
+    """Return the keys that work, oldest first: id, client_id, created_at, expires_at, last_used_at."""
+    valid = sa.and_(c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
+    columns = (k.id, k.client_id, k.created_at, k.expires_at, k.last_used_at)
+    return tx.execute(sa.select(*columns).join(clients, c.id == k.client_id).where(valid).order_by(k.id)).all()
+
+
+def record_use(tx: Connection, key_id: int, now: float) -> None:
+    """Write down that a key was used."""
+    tx.execute(sa.update(api_keys).where(k.id == key_id).values(last_used_at=now))
 
 
 def by_key(tx: Connection, digest: str, now: float) -> AnyRow | None:
     """The client that a key belongs to, while both are valid."""
     statement = (
-        sa.select(c.id, c.name)
+        sa.select(c.id, c.name, k.id.label("key_id"), k.last_used_at)
         .join(api_keys, k.client_id == c.id)
         .where(k.digest == digest, c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))
     )

@@ -41,6 +41,7 @@ api_keys = sa.Table(
     sa.Column("digest", sa.Text, nullable=False, unique=True),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("expires_at", Time),
+    sa.Column("last_used_at", Time),
 )
 
 keyring = sa.Table(

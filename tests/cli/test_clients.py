@@ -1,5 +1,6 @@
 """`otp-service clients`."""
 
+import asyncio
 import base64
 import json
 import re
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
+from otp_service.services.clients.clients import ApiKeyCache
 from tests.support.processes import failed, here, ok, together
 
 
@@ -21,6 +25,15 @@ def created(text: str) -> dict[str, str]:
     return answer
 
 
+async def use(database_url: str, api_key: str) -> None:
+    """A request with the key."""
+    database = Database(database_url)
+    try:
+        assert await ApiKeyCache(database, Clock()).client_of(api_key)
+    finally:
+        database.close()
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_client_is_created_rotated_and_revoked(database_url: str) -> None:
     settings = {"OTP_DATABASE_URL": database_url}
@@ -28,8 +41,12 @@ def test_a_client_is_created_rotated_and_revoked(database_url: str) -> None:
     second = created(ok("clients", "rotate", "shop", "--grace", "15m", "--json", settings=settings))
     assert (second["id"], second["name"]) == (first["id"], "shop")
     assert second["api_key"] != first["api_key"]
+    asyncio.run(use(database_url, second["api_key"]))
     assert re.fullmatch(
-        rf"shop\t{first['id']}\tcreated \S+Z\t2 valid key\(s\)\n", ok("clients", "list", settings=settings)
+        rf"shop\t{first['id']}\tcreated \S+Z\n"
+        r"  key 1\tcreated \S+Z\tnot used yet\tends \S+Z\n"
+        r"  key 2\tcreated \S+Z\tlast used \S+Z\n",
+        ok("clients", "list", settings=settings),
     )
     assert ok("clients", "revoke", "shop", settings=settings) == "The keys of shop are refused from now on.\n"
     listed = ok("clients", "list", settings=settings)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
@@ -11,12 +11,14 @@ from sqlalchemy.engine import Connection
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
-from otp_service.errors import OtpError
+from otp_service.errors import OtpError, Unavailable
 from otp_service.storage import clients
 
 CACHED_SECONDS = 2.0
 """A revoked key must be refused within 5 s on every replica."""
 MOST_CACHED = 10_000
+USE_RECORDED_SECONDS = 3600.0
+"""How old the recorded use of a key may be: not every request writes."""
 _KEY_START = "otp_"
 _KEY = re.compile(rf"{_KEY_START}[A-Za-z0-9_-]{{43}}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -66,6 +68,9 @@ class ApiKeyCache:
             return None
         if len(self._known) >= MOST_CACHED:
             self._known.clear()
+        if row.last_used_at is None or row.last_used_at < now - USE_RECORDED_SECONDS:
+            with suppress(Unavailable):  # nobody is refused because this could not be written down
+                await self._database.write(lambda tx: clients.record_use(tx, row.key_id, now))
         client = Client(row.id, row.name)
         self._known[digest] = (client, now)
         return client
@@ -106,9 +111,18 @@ async def revoke(database: Database, clock: Clock, name: str) -> None:
     await database.write(lambda tx: clients.revoke(tx, client_id=_active(tx, name).id, now=clock.now()))
 
 
-async def list_all(database: Database, clock: Clock) -> Sequence[AnyRow]:
-    """All clients by name: id, name, created_at, revoked_at, keys (how many work)."""
-    return await database.read(lambda tx: clients.list_all(tx, clock.now()))
+async def list_all(database: Database, clock: Clock) -> list[tuple[AnyRow, list[AnyRow]]]:
+    """Return all clients by name (id, name, created_at, revoked_at), each with its keys that work.
+
+    A key has id, created_at, expires_at (the end of its grace, None if it was not rotated) and last_used_at, which is
+    up to an hour behind.
+    """
+
+    def step(tx: Connection) -> list[tuple[AnyRow, list[AnyRow]]]:
+        keys = clients.list_keys(tx, clock.now())
+        return [(row, [key for key in keys if key.client_id == row.id]) for row in clients.list_all(tx)]
+
+    return await database.read(step)
 
 
 def _require_name(name: str) -> None:
