@@ -7,11 +7,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service import pins
 from otp_service.api.kit import bodies, rate_limits
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
 from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Text, To
+from otp_service.hashing import pins
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
 

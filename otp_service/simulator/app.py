@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otp_service.simulator import answers, bodies, methods
-from otp_service.simulator.armed import ArmedFault, ArmedFaults
 from otp_service.simulator.callbacks import Callbacks
-from otp_service.simulator.faults import FAULTS, Spoiled
+from otp_service.simulator.faults.armed import ArmedFault, ArmedFaults
+from otp_service.simulator.faults.kinds import FAULTS, Spoiled
 from otp_service.simulator.store import Store
 from otp_service.simulator.testers import Testers
 from otp_service.simulator.wire import Account, BadParameterError, Call, find_call, is_known_with_other_verb

@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from otp_service.simulator import bodies
-from otp_service.simulator.armed import ArmedFaults, BadFaultError
 from otp_service.simulator.callbacks import BadAddressError, Callbacks
+from otp_service.simulator.faults.armed import ArmedFaults, BadFaultError
 from otp_service.simulator.page import messages_page
 from otp_service.simulator.store import MobileOriginated, Store
 

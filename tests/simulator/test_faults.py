@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from otp_service.simulator import faults
-from otp_service.simulator.armed import ArmedFaults
-from otp_service.simulator.faults import FAULTS
+from otp_service.simulator.faults import kinds
+from otp_service.simulator.faults.armed import ArmedFaults
+from otp_service.simulator.faults.kinds import FAULTS
 from tests.simulator.conftest import Caller, base64, signed
 from tests.support.vendor import Vendor, running_vendor
 
@@ -151,7 +151,7 @@ async def test_get_message_has_a_fault_of_its_own(caller: Caller) -> None:
 
 
 def test_the_docstring_names_what_is_not_delivered() -> None:
-    source = Path(faults.__file__).read_text().split('"""')[1].partition("all others")[0]
+    source = Path(kinds.__file__).read_text().split('"""')[1].partition("all others")[0]
     assert set(source.split("`")[1::2]) == set(NOT_DELIVERED)
 
 

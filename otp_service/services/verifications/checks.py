@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service import phone, pins
+from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
+from otp_service.hashing import pins
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS
 from otp_service.services import numbers

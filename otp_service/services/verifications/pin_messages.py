@@ -9,11 +9,12 @@ from typing import Any
 import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service import phone, pins, texts
+from otp_service import phone, texts
 from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal, Unavailable
 from otp_service.gateways.base import Message, Outcome, Sent
+from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import Claim

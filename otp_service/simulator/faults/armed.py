@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from otp_service.simulator.faults import FAULTS
+from otp_service.simulator.faults.kinds import FAULTS
 
 _METHODS = {
     "sendSMSPinMobileNumberConfirm": "pin",

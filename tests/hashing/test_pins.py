@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import pins
+from otp_service.hashing import pins
 
 
 @pytest.mark.parametrize("length", range(pins.MIN_LENGTH, pins.MAX_LENGTH + 1))

@@ -1,0 +1,1 @@
+"""Faults that a tester asks for: their kinds, and which are armed."""
