@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from otp_service.database.engine import Database
 from otp_service.storage import tables
+from tests.support.patience import PATIENCE
 from tests.support.processes import Running, launched
 from tests.support.servers import free_port
 from tests.support.service import Api
@@ -100,7 +101,7 @@ async def statuses(database_url: str) -> list[tuple[str, str]]:
     return [(row.reference, row.status) for row in rows]
 
 
-async def all_over(database_url: str, seconds: float = 60) -> None:
+async def all_over(database_url: str, seconds: float = PATIENCE) -> None:
     """Waits until nothing waits and nothing is under way."""
     database = Database(database_url)
     try:

@@ -21,10 +21,10 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from tests.support.patience import PATIENCE
+
 ROLE = "otp"
 OLDEST = 14
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -146,7 +146,7 @@ class Cluster(Server):
             raise RuntimeError(f"initdb failed:\n{done.stdout}")
 
     def _wait(self) -> None:
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 psycopg.connect(self._url).close()
@@ -162,7 +162,7 @@ class Cluster(Server):
             return
         self._process.send_signal(how)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -12,8 +12,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-_START_SECONDS = 20
-_STOP_SECONDS = 20
+from tests.support.patience import PATIENCE
 
 
 class _Server(uvicorn.Server):
@@ -44,12 +43,12 @@ def running(app: ASGIApp, listener: socket.socket | None = None, **options: Any)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        assert server.settled.wait(_START_SECONDS), "the server did not start in time"
+        assert server.settled.wait(PATIENCE), "the server did not start in time"
         assert server.started, "the server could not start"
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(_STOP_SECONDS)
+        thread.join(PATIENCE)
         listener.close()
         assert not thread.is_alive(), "the server did not stop in time"
 

@@ -1,7 +1,6 @@
 """A tester's side of the simulated Campaign Manager: its messages and its faults."""
 
-import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import httpx
 from starlette.applications import Starlette
 
 from otp_service.simulator import create_simulator
+from tests.support.patience import until
 from tests.support.servers import running
 
 INSTANCE_ID = "43"
@@ -37,15 +37,11 @@ class Vendor:
 
     async def delivered(self, to: str, count: int = 1) -> None:
         """Waits until so many messages have come to a number."""
-        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
-            while len((await http.get("/messages", params={"to": to})).json()) < count:
-                pass
+        await self._until("/messages", lambda messages: len(messages) >= count, to=to)
 
     async def fault_taken(self) -> None:
         """Waits until no fault is armed any more: the call that met the last one is under way."""
-        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
-            while (await http.get("/faults")).json():
-                pass
+        await self._until("/faults", lambda armed: not armed)
 
     def fail(self, method: str, fault: str, *, times: int | None = 1, seconds: float = 1.0) -> None:
         """Arms a fault."""
@@ -81,10 +77,8 @@ class Vendor:
 
     async def called_back(self, count: int) -> dict[str, int]:
         """Waits until so many callbacks were made since `call_back`; how many were `sent`, `failed`, are `waiting`."""
-        async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
-            counts: dict[str, int] = {"sent": 0, "failed": 0}
-            while counts["sent"] + counts["failed"] < count:
-                counts = (await http.get("/callback")).json()
+        await self._until("/callback", lambda counts: counts["sent"] + counts["failed"] >= count)
+        counts: dict[str, int] = self.http.get("/callback").json()
         return counts
 
     def notices(self) -> list[dict[str, str]]:
@@ -101,6 +95,14 @@ class Vendor:
     def reset(self) -> None:
         """The same, and no person has ever texted us."""
         self._post("/reset", None)
+
+    async def _until(self, path: str, holds: Callable[[Any], bool], **params: str) -> None:
+        async with httpx.AsyncClient(base_url=self.url) as http:
+
+            async def condition() -> bool:
+                return holds((await http.get(path, params=params)).json())
+
+            await until(condition)
 
     def _post(self, path: str, body: Any) -> None:
         self.http.post(path, json=body).raise_for_status()
