@@ -51,7 +51,7 @@ async def look_up(request: Request) -> Response:
     body = await bodies.read(request, NumberBody)
 
     async def run(_: Claim | None) -> Response:
-        return answered(OptOutLookupAnswer, await opt_outs.look_up(call.ctx, body.to))
+        return answered(OptOutLookupAnswer, await opt_outs.look_up(call.ctx, call.client.id, body.to))
 
     return await once(call, body, run)
 
@@ -62,6 +62,6 @@ async def remove(request: Request) -> Response:
     body = await bodies.read(request, NumberBody)
 
     async def run(claim: Claim | None) -> Response:
-        return answered(OptOutAnswer, await opt_outs.remove(call.ctx, body.to, claim))
+        return answered(OptOutAnswer, await opt_outs.remove(call.ctx, call.client.id, body.to, claim))
 
     return await once(call, body, run)

@@ -17,7 +17,7 @@ from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswe
 from otp_service.api.public import AliveAnswer, DocumentAnswer, KeysAnswer, ReadyAnswer
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 
-_SENDING = ("opted_out", "rate_limited", "gateway_failed", "overloaded")
+_SENDING = ("opted_out", "rate_limited", "gateway_failed")
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
 
@@ -38,7 +38,7 @@ _WITH_KEY = (
         verifications.check,
         CheckBody,
         {200: CheckAnswer},
-        ("not_found", "invalid_number", "mismatch", "overloaded"),
+        ("not_found", "invalid_number", "mismatch"),
     ),
     Operation(
         "POST",

@@ -1,7 +1,7 @@
 """What every service works with; made once, in `app.py`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otp_service.clock import Clock
 from otp_service.config.policy import Policy
@@ -9,6 +9,7 @@ from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.health import GatewayHealth
 from otp_service.hashing.hasher import PinHasher
+from otp_service.services.limits.concurrency import Concurrency
 from otp_service.services.loops import Wakes
 from otp_service.vault import Vault
 
@@ -32,6 +33,7 @@ class Context:
     gateway_health: GatewayHealth
     sender: str
     wakes: Wakes
+    concurrency: Concurrency = field(default_factory=Concurrency)
 
 
 def session_digest(client_id: str, session: str | None) -> str | None:

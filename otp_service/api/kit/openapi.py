@@ -15,7 +15,7 @@ from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTIONS = {200: "Done.", 201: "Created.", 202: "Queued.", 503: "Not ready."}
-_OF_A_CALL_WITH_KEY = ("unauthorized", "unavailable")
+_OF_A_CALL_WITH_KEY = ("unauthorized", "overloaded", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
 

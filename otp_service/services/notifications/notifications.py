@@ -79,7 +79,8 @@ async def create(ctx: Context, request: NotificationRequest, claim: Claim | None
         _insert(tx, row, number_id, now)
         return now
 
-    created_at = await ctx.database.write(step)
+    async with ctx.concurrency.turn(request.client_id, number.e164):
+        created_at = await ctx.database.write(step)
     NOTIFICATIONS.labels("queued").inc()
     ctx.wakes.outbox.set()
     return _queued(row, number.e164, created_at)
@@ -95,7 +96,8 @@ def queue_reply(tx: Connection, ctx: Context, *, number_id: int, e164: str, text
 
 async def read(ctx: Context, client_id: str, notification_id: str) -> Notification:
     """A notification as it is now. Refusal: `not_found`."""
-    row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
+    with ctx.concurrency.of_client(client_id):
+        row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
     if row is None:
         raise not_found()
     return _shown(ctx, row)

@@ -54,13 +54,14 @@ async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None)
             _tell(tx, number_id, ctx.policy.campaign.stop, now)
         return opt_outs.read(tx, number_id)
 
-    row = await ctx.database.write(step)
+    async with ctx.concurrency.turn(client_id, e164):
+        row = await ctx.database.write(step)
     ctx.wakes.campaign.set()
     log.info("opted_out", to=phone.mask(e164), source=row.source if row else None)
     return _shown(e164, row)
 
 
-async def remove(ctx: Context, to: str, claim: Claim | None = None) -> OptOut:
+async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
     """The number takes messages again. Refusals: `invalid_number`; `user_opted_out` after a STOP by SMS."""
     e164 = phone.parse(to).e164
 
@@ -76,16 +77,18 @@ async def remove(ctx: Context, to: str, claim: Claim | None = None) -> OptOut:
             raise Refusal("user_opted_out", "The person texted STOP; START by SMS lifts it, or an operator.")
         return opt_outs.read(tx, number_id)
 
-    row = await ctx.database.write(step)
+    async with ctx.concurrency.turn(client_id, e164):
+        row = await ctx.database.write(step)
     ctx.wakes.campaign.set()
     log.info("opt_out_lifted", to=phone.mask(e164), source="client")
     return _shown(e164, row)
 
 
-async def look_up(ctx: Context, to: str) -> LookedUp:
+async def look_up(ctx: Context, client_id: str, to: str) -> LookedUp:
     """What is known of a number, and what the gateway says. Refusal: `invalid_number`."""
     e164 = phone.parse(to).e164
-    said = await ctx.gateway.is_blacklisted(e164, min(ctx.gateway_timeout, LOOKUP_SECONDS))
+    with ctx.concurrency.of_client(client_id):
+        said = await ctx.gateway.is_blacklisted(e164, min(ctx.gateway_timeout, LOOKUP_SECONDS))
     blocked = None if isinstance(said, NoReply) else said
     ctx.gateway_health.record_read("isUserInBlackList", said.reason if isinstance(said, NoReply) else "ok")
     found = await show(ctx.database, ctx.vault, e164)

@@ -45,7 +45,8 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
         pending = starts.insert(tx, new, now, refuse_opted_out=False)
         return pending or found(verifications.read(tx, request.client_id, verification_id))
 
-    row = await ctx.database.write(step)
+    async with ctx.concurrency.turn(request.client_id, number.e164):
+        row = await ctx.database.write(step)
     return represent(ctx, row), row.id == verification_id
 
 

@@ -30,7 +30,8 @@ class Event:
 
 async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
     """A client's verification. Refusal: `not_found`."""
-    row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
+    with ctx.concurrency.of_client(client_id):
+        row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     return represent(ctx, found(row))
 
 
@@ -48,7 +49,8 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
             raise Refusal("not_pending", "The verification is over; there is nothing to cancel.")
         return row
 
-    row = await ctx.database.write(step)
+    async with ctx.concurrency.turn(client_id, verification_id):
+        row = await ctx.database.write(step)
     return represent(ctx, row)
 
 
@@ -64,7 +66,8 @@ async def list_events(ctx: Context, client_id: str, verification_id: str) -> lis
         # Stable: the check that approved stands before the approval of the same moment.
         return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
 
-    return await ctx.database.read(step)
+    with ctx.concurrency.of_client(client_id):
+        return await ctx.database.read(step)
 
 
 def _send(row: AnyRow) -> Event:
