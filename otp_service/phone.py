@@ -201,11 +201,12 @@ def mask(e164: str) -> str:
     return f"+{calling_code}{'*' * (len(national) - shown)}{national[-shown:]}"
 
 
-def carrier_is_safe(text: str) -> bool:
-    """Whether the operator name `text` stays one segment of the gateway's URL: 1 to 64 characters, no `/ \\ ? # %`."""
-    if not 1 <= len(text) <= 64 or text != text.strip() or text in {".", ".."}:
-        return False
-    return texts.is_printable(text) and not any(char in "/\\?#%" for char in text)
+def check_carrier(name: str) -> str:
+    """Return the name of a carrier; raise ValueError if it cannot be a segment of the gateway's URL, or is `null`."""
+    fits = 1 <= len(name) <= 64 and name == name.strip() and name not in {".", "..", "null"}
+    if not fits or not texts.is_printable(name) or any(char in "/\\?#%" for char in name):
+        raise ValueError("Must be the carrier's name: 1 to 64 printable characters, none of / \\ ? # %.")
+    return name
 
 
 def _calling_code(e164: str) -> str:

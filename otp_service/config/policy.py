@@ -23,7 +23,7 @@ from otp_service.config.messaging import Campaign, GatewayUse, Inbound, Locale, 
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
 from otp_service.errors import SettingsError
-from otp_service.phone import carrier_is_safe
+from otp_service.phone import check_carrier
 
 __all__ = ["Failures", "Limits", "Policy", "Purpose", "Rate", "Retention", "load_policy", "parse_rates"]
 
@@ -181,13 +181,7 @@ def _checked_prefix(prefix: str) -> str:
     return prefix
 
 
-def _checked_carrier(name: str) -> str:
-    if not carrier_is_safe(name):
-        raise ValueError("should be 1 to 64 printable characters, none of / \\ ? # %")
-    return name
-
-
-Carriers = dict[Annotated[str, AfterValidator(_checked_prefix)], Annotated[str, AfterValidator(_checked_carrier)]]
+Carriers = dict[Annotated[str, AfterValidator(_checked_prefix)], Annotated[str, AfterValidator(check_carrier)]]
 
 
 class Policy(Table):

@@ -25,7 +25,7 @@ from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.config.sentences import reason
 from otp_service.errors import SettingsError
 from otp_service.hashing.argon2 import Argon2Cost, parse_argon2_cost
-from otp_service.phone import KNOWN_REGIONS, carrier_is_safe
+from otp_service.phone import KNOWN_REGIONS, check_carrier
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+~-]{1,64}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -37,12 +37,6 @@ _MAY_BE_EMPTY = frozenset({"ogangi_pin_placeholder"})
 def _checked_segment(text: str) -> str:
     if not _SEGMENT.fullmatch(text) or text in {".", ".."}:
         raise ValueError("should be 1 to 64 of A-Z, a-z, 0-9, _, -, +, . and ~")
-    return text
-
-
-def _checked_carrier(text: str) -> str:
-    if not carrier_is_safe(text):
-        raise ValueError("should be the operator's name: 1 to 64 printable characters, none of / \\ ? # %")
     return text
 
 
@@ -157,7 +151,7 @@ class ServiceSettings(StorageSettings):
         description="the private key of the gateway account"
     )
     ogangi_sender: Segment = Field(description="the short or long code that messages come from")
-    ogangi_carrier: Annotated[str, AfterValidator(_checked_carrier)] | None = Field(
+    ogangi_carrier: Annotated[str, AfterValidator(check_carrier)] | None = Field(
         default=None, description="the operator name where no other is known"
     )
     ogangi_timeout: float = Field(default=6.0, ge=0.1, le=9, description="total seconds of one gateway call")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from otp_service.phone import carrier_is_safe
+from otp_service.phone import check_carrier
 from otp_service.texts import is_printable, locale_is_wellformed
 
 
@@ -18,12 +18,6 @@ class Body(BaseModel):
 def _checked_locale(text: str) -> str:
     if not locale_is_wellformed(text):
         raise ValueError("Must be a language tag such as en or pt-BR.")
-    return text
-
-
-def _checked_carrier(text: str) -> str:
-    if not carrier_is_safe(text):
-        raise ValueError("Must be the carrier's name: 1 to 64 printable characters, none of / \\ ? # %.")
     return text
 
 
@@ -65,7 +59,7 @@ Locale = Annotated[
 ]
 Carrier = Annotated[
     str,
-    AfterValidator(_checked_carrier),
+    AfterValidator(check_carrier),
     documented("The carrier's name.", r"^[^\p{C}\p{Zl}\p{Zp}/\\?#%]{1,64}$", "Movistar"),
 ]
 Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]
