@@ -1,4 +1,4 @@
-"""What a gateway must do, and what it tells (docs/gateway.md)."""
+"""The interface of a gateway, and its results (docs/gateway.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 
 class Outcome(StrEnum):
-    """ACCEPTED: the gateway took it. REFUSED: surely nothing was sent. UNKNOWN: nobody knows; never repeated."""
+    """ACCEPTED: the gateway took the message. REFUSED: surely nothing was sent. UNKNOWN: maybe sent; never retried."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -15,14 +15,14 @@ class Outcome(StrEnum):
 
 
 Delivery = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
-"""What became of a message, in our words."""
+"""The state of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one handset. `to`: E.164. `carrier`: operator name, where one is known.
+    """One message to one handset. `to`: E.164. `carrier`: operator name, None if unknown.
 
-    For the route `pin`, `text` carries the gateway's `pin_placeholder` where the PIN goes.
+    For the route `pin`, `text` contains the gateway's `pin_placeholder` in place of the PIN.
     """
 
     to: str = field(repr=False)
@@ -32,11 +32,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How a send went.
+    """The outcome of a send.
 
-    `reason`: one stable word for events, logs and metrics; `pin`: only what the route `pin` returned; `message_id`: the
-    vendor's, opaque and possibly revealing: kept sealed alone. `passing`: of a refusal, whether its cause can pass by
-    itself, so that the same message may be taken later.
+    `reason`: one stable word for events, logs and metrics; `pin`: what the route `pin` returned; `message_id`: the
+    vendor's, opaque and perhaps revealing, so it is stored sealed; `passing`: whether the cause of a refusal can pass
+    by itself, so that the same message may be accepted later.
     """
 
     outcome: Outcome
@@ -71,7 +71,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """A call that only reads brought nothing. `reason`: one stable word, as in `Sent`."""
+    """The failure of a call that only reads. `reason`: one stable word, as in `Sent`."""
 
     reason: str
 
@@ -85,11 +85,11 @@ class Probe:
 
 
 class Gateway(Protocol):
-    """One vendor. Every call ends within `timeout` seconds in total and never raises for what the vendor does."""
+    """One vendor. Every call ends within `timeout` seconds in total, and raises nothing for what the vendor does."""
 
     @property
     def pin_placeholder(self) -> str:
-        """What stands in the text where the vendor puts its PIN; empty: the vendor appends it."""
+        """The mark in the text that the vendor replaces by its PIN; if empty, it appends the PIN."""
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
         """The vendor makes and sends a PIN of `pin_length` digits and returns it. Needs `message.carrier`."""

@@ -1,4 +1,4 @@
-"""What an operator does about a gateway that does not answer as it should."""
+"""Advice for operators about a gateway that does not answer as it should."""
 
 _ADVICE = {
     "ok": "The gateway answers and accepts our signature.",
@@ -9,7 +9,7 @@ _ADVICE = {
     "connection_lost": "The gateway closed the connection without an answer: try again, then ask the vendor.",
     "unreadable": "What answers is not the Campaign Manager: check that the base URL ends with the web-app context.",
     "bad_segment": "The instance id or the public key holds a character that no URL segment can hold.",
-    "url_too_long": "The text is too long for the URL that it stands in: shorten it.",
+    "url_too_long": "The text is too long for a URL: shorten it.",
     "http_404": "The gateway does not know this address: check that the base URL ends with the web-app context.",
     "http_401": "The gateway wants another login: check with the vendor that API access is on.",
     "http_403": "The gateway forbids the call: check with the vendor that our address is allowed.",
@@ -17,7 +17,7 @@ _ADVICE = {
 
 
 def advice(reason: str) -> str:
-    """What to do about how a harmless call went, in one sentence."""
+    """One sentence: what to do about the outcome of a harmless call."""
     status = reason.removeprefix("http_")
     other = f"The gateway answers with HTTP status {status}: check the base URL, then ask the vendor."
     return _ADVICE.get(reason, other)

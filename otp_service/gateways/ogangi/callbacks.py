@@ -1,4 +1,4 @@
-"""Reading what the Campaign Manager posts to our callback address: anybody may have written it."""
+"""Reads what is posted to our callback address. Anybody may have written it."""
 
 from urllib.parse import parse_qsl
 
@@ -13,7 +13,7 @@ _LONGEST = {"TYPE": 32, "FROM": 32, "TO": 32, "TEXT": 10_000, "MESSAGE_BODY": 10
 
 
 def read_callback(body: bytes) -> Inbound | Receipt | None:
-    """What a form-encoded body (section 4) says; None where it says nothing that we know. Never raises."""
+    """What a form-encoded body says; None if it says nothing that we know. Never raises."""
     fields = _fields(body)
     if fields is None:
         return None

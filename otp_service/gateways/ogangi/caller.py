@@ -1,4 +1,4 @@
-"""`Caller`: one signed call of any method, on behalf of one account."""
+"""Signed calls of any method, on behalf of one account."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from otp_service.gateways.ogangi.methods import Method
 from otp_service.gateways.ogangi.transport import Answer, NoAnswer, Request, Transport
 
 LONGEST_URL = 8000
-"""Characters. Web servers and proxies begin to refuse or to cut a little above."""
+"""In characters. Web servers and proxies refuse or cut URLs that are a little longer."""
 
 _PASSING = frozenset({"not_connected", "http_408", "http_425", "http_429", "http_503", "error", "bad_signature"})
 
@@ -28,7 +28,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The names in fireMessage's JSON, which an administrator of the platform can change (section 4)."""
+    """The names in fireMessage's JSON. An administrator of the platform can change them."""
 
     sender: str = "sender_id_id"
     keyword: str = "keyword_value"
@@ -36,7 +36,7 @@ class Descriptor:
 
 
 class Caller:
-    """Calls the Campaign Manager. No URL of it may be logged: numbers and texts stand in its path."""
+    """Calls the Campaign Manager. Its URLs must not be logged: their paths contain numbers and texts."""
 
     def __init__(self, account: Account, *, padding: bool, descriptor: Descriptor) -> None:
         self._account = account
@@ -45,7 +45,7 @@ class Caller:
         self._transport = Transport()
 
     def request(self, method: Method, values: Mapping[str, str]) -> Request:
-        """The call, its account's own parameters filled in. Raises ValueError, naming the parameter, not its value."""
+        """The request, with the account's parameters. Raises ValueError that names the parameter, not its value."""
         own = {"instanceId": self._account.instance_id, "from": self._account.sender}
         known = {each.name for each in (*method.url, *method.body)}
         whole = method.complete({**{name: own[name] for name in own if name in known}, **values})
@@ -55,7 +55,7 @@ class Caller:
         return Request(url, self._body(method, whole), method.limit)
 
     async def call(self, method: Method, values: Mapping[str, str], timeout: float) -> replies.Reply | Sent:
-        """The reply, whatever its status; without one, how the call went: refused or unknown."""
+        """The reply, whatever its status; if there is none, the outcome: refused or unknown."""
         try:
             request = self.request(method, values)
         except ValueError:
@@ -69,7 +69,7 @@ class Caller:
         await self._transport.aclose()
 
     def _body(self, method: Method, values: Mapping[str, str]) -> bytes | None:
-        """fireMessage's descriptor (section 4); it is not signed."""
+        """The descriptor of fireMessage, which is not signed."""
         if not method.body:
             return None
         names = {"from": self._descriptor.sender, "text": self._descriptor.keyword}
@@ -79,12 +79,12 @@ class Caller:
 
 
 def refused(reason: str) -> Sent:
-    """Surely nothing was sent; whether the cause can pass by itself is said of each reason in docs/gateway.md."""
+    """The outcome if surely nothing was sent. docs/gateway.md says which reasons are passing."""
     return Sent(Outcome.REFUSED, reason, passing=reason in _PASSING)
 
 
 def _read(answer: Answer | NoAnswer, *, is_list: bool) -> replies.Reply | Sent:
-    """What a failure of HTTP means: docs/gateway.md."""
+    """The reply, or the outcome of an HTTP failure (docs/gateway.md)."""
     if isinstance(answer, NoAnswer):
         return Sent(Outcome.UNKNOWN, answer.reason) if answer.left else refused(answer.reason)
     if answer.status != 200:

@@ -1,4 +1,4 @@
-"""`OgangiGateway`: the methods of the Campaign Manager behind the gateway interface."""
+"""The Campaign Manager as a gateway."""
 
 import math
 import time
@@ -21,7 +21,7 @@ _REPORT_SIZE = 100
 
 
 class OgangiGateway:
-    """The Campaign Manager as a gateway. `mt_flags`: the flags of sendMT, "" without; `caller`: for calls by hand."""
+    """A gateway that calls the Campaign Manager. `mt_flags`: of sendMT, may be ""; `caller`: for calls by hand."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class OgangiGateway:
 
     @property
     def pin_placeholder(self) -> str:
-        """Where the vendor puts its PIN in the text (section 3: assumed `{0}`); empty: it appends it."""
+        """The mark in the text that the vendor replaces by its PIN (assumed: `{0}`); if empty, it appends the PIN."""
         return self._pin_placeholder
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
-        """sendSMSPinMobileNumberConfirm (section 1): the vendor makes the PIN and returns it."""
+        """Calls sendSMSPinMobileNumberConfirm: the vendor makes the PIN and returns it."""
 
         def read(reply: Reply) -> Sent:
             pin = replies.usable_pin(reply, pin_length)
@@ -54,21 +54,21 @@ class OgangiGateway:
         return await self._send(methods.SEND_PIN, values, read, timeout)
 
     async def send_sms(self, message: Message, timeout: float) -> Sent:
-        """sendSMS (section 1): the one method whose mobile number is Base64 too."""
+        """Calls sendSMS, the only method whose mobile number is in Base64 too."""
         if message.carrier is None:
             return refused("no_carrier")
         values = {**_addressed(message), "carrier": message.carrier}
         return await self._send(methods.SEND_SMS, values, _read_messages, timeout)
 
     async def send_mt(self, message: Message, timeout: float) -> Sent:
-        """sendMT (section 1): `null` lets the vendor choose the carrier; OK is all that it answers."""
+        """Calls sendMT: `null` lets the vendor choose the carrier; the reply is only OK."""
         if not self._mt_flags:
             return await self._send(methods.SEND_MT, _addressed(message), lambda _reply: _ACCEPTED, timeout)
         values = {**_addressed(message), "flags": self._mt_flags}
         return await self._send(methods.SEND_MT_FLAGS, values, lambda _reply: _ACCEPTED, timeout)
 
     async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
-        """fireMessage with a descriptor (sections 1 and 4): unlike the GET it names our code."""
+        """Calls fireMessage with a descriptor, which names our code; the GET form does not."""
 
         def read(reply: Reply) -> Sent:
             return Sent(Outcome.UNKNOWN, "no_result") if reply.root.find("result/mo") is None else _ACCEPTED
@@ -76,13 +76,13 @@ class OgangiGateway:
         return await self._send(methods.FIRE_DESCRIPTOR, {"mobileNumber": to, "text": keyword}, read, timeout)
 
     async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
-        """getMOMessages (sections 1, 3 and 4), newest first."""
+        """Calls getMOMessages, newest first."""
         values = {"page": str(page), "resultsPerPage": str(size), "parameters": "order=desc"}
         found = await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)
         return found if isinstance(found, NoReply) else found[:size]
 
     async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
-        """getMessage (section 1). A reply about another message is none."""
+        """Calls getMessage. A reply about another message counts as no reply."""
 
         def read(reply: Reply) -> Receipt | None:
             found = records.receipt(reply)
@@ -91,9 +91,9 @@ class OgangiGateway:
         return await self._read(methods.GET_MESSAGE, {"messageId": message_id}, read, timeout)
 
     async def report(self, to: str, since: float, until: float, timeout: float) -> Sequence[Receipt] | NoReply:
-        """messageReport (section 1), its first few pages.
+        """Calls messageReport for its first few pages.
 
-        That it takes the filters of getMOMessages is assumed, so a message to another number is left out here.
+        That it takes the filters of getMOMessages is assumed, so messages to other numbers are left out here.
         """
         deadline = time.monotonic() + timeout
         period = {"initialDate": str(math.floor(since * 1000)), "finalDate": str(math.ceil(until * 1000))}
@@ -110,11 +110,11 @@ class OgangiGateway:
         return found
 
     async def is_blacklisted(self, to: str, timeout: float) -> bool | NoReply:
-        """isUserInBlackList (section 1) for all codes."""
+        """Calls isUserInBlackList for all codes."""
         return await self._read(methods.IS_USER_IN_BLACKLIST, {"mobilenumber": to}, records.is_blacklisted, timeout)
 
     async def probe(self, timeout: float) -> Probe:
-        """getMOMessages, first page, one result: signed like a send, but only reads."""
+        """Calls getMOMessages for one result: it is signed as a send is, but only reads."""
         values = {"resultsPerPage": "1", "parameters": "order=desc"}
         went = await self._send(methods.GET_MO_MESSAGES, values, lambda _reply: _ACCEPTED, timeout)
         return Probe(went.outcome is Outcome.ACCEPTED, advice(went.reason))

@@ -1,4 +1,4 @@
-"""The provider's methods, one row each: address, verb, parameters and how each of these stands in the URL."""
+"""The methods of the Campaign Manager: address, verb, parameters, and how each parameter is written in the URL."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ LIST_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter. `encode`: its text as a segment, or ValueError without the value; `hint`: for a person."""
+    """One parameter. `encode`: returns its segment, or raises ValueError without the value; `hint`: for a person."""
 
     name: str
     hint: str
@@ -22,7 +22,7 @@ class Parameter:
     default: str | None = None
 
     def segment(self, value: str, *, padding: bool) -> str:
-        """`value` as it stands in the URL. Raises ValueError, without the value."""
+        """The segment of `value` in the URL. Raises ValueError, without the value."""
         try:
             text = self.encode(value)
             return signing.base64_segment(text, padding=padding) if self.base64 else text
@@ -34,9 +34,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method (section 1). `url`: the segments between its path and the public key, in their order.
+    """One method. `url`: the segments between its path and the public key, in their order.
 
-    `body`: what goes into the JSON descriptor of a POST; `result`: what `<result>` holds, None where there is none.
+    `body`: the parameters in the JSON descriptor of a POST; `result`: the content of `<result>`, None if there is none.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Method:
 
     @property
     def verb(self) -> str:
-        """GET is assumed for all but the descriptor (section 1)."""
+        """The HTTP verb. GET is assumed for all methods except the one with a descriptor."""
         return "POST" if self.body else "GET"
 
     @property
     def limit(self) -> int:
-        """How many bytes of its reply are read."""
+        """The number of bytes of its reply that are read."""
         return LIST_LIMIT if self.is_list else SEND_LIMIT
 
     def complete(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Every parameter with its value or default. Raises ValueError naming what is missing or not known."""
+        """Every parameter with its value or default. Raises ValueError that names what is missing or unknown."""
         parameters = {each.name: each for each in (*self.url, *self.body)}
         unknown = [name for name in values if name not in parameters]
         defaults = {name: each.default for name, each in parameters.items() if each.default is not None}
@@ -80,7 +80,7 @@ def _bounded(least: int, most: int) -> Callable[[str], str]:
 
 
 def _number(e164: str) -> str:
-    """Digits with the country code, no `+` (section 1)."""
+    """The digits with the country code, without `+`."""
     if not re.fullmatch(r"\+[0-9]+", e164):
         raise ValueError("must be E.164")
     return e164[1:]
@@ -148,4 +148,4 @@ METHODS: dict[str, Method] = {
         *(GET_MO_MESSAGES, GET_MESSAGE, MESSAGE_REPORT, IS_USER_IN_BLACKLIST),
     )
 }
-"""By the name under which `otp-service gateway call` knows them."""
+"""By the name that `otp-service gateway call` takes."""

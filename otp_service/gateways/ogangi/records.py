@@ -9,7 +9,7 @@ from otp_service.gateways.ogangi.statuses import delivery
 
 
 def incoming(reply: Reply) -> list[Inbound] | None:
-    """The messages of getMOMessages (section 3), None without a result.
+    """The messages of getMOMessages ; None without a result.
 
     One for each that is listed, so that a page has the length that it had; one from nobody has the sender "".
     """

@@ -1,4 +1,4 @@
-"""Reading the vendor's XML replies, which may be ill or hostile."""
+"""Reads the vendor's XML replies, which may be malformed or hostile."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ _LIST = "<MOMessageList>"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply that could be read. `root` holds `<status>` and, where there is one, `<result>`; it can hold a PIN."""
+    """A reply that could be read. `root` has `<status>` and perhaps `<result>`; it can contain a PIN."""
 
     status: Status
     root: Element = field(repr=False)
@@ -27,14 +27,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One `<message>` of a sendSMS reply: its id, opaque text, and its own status (section 3)."""
+    """One `<message>` of a sendSMS reply: its id, which is opaque, and its own status."""
 
     id: str | None
     status: str | None
 
 
 def parse(body: bytes, *, is_list: bool = False) -> Reply | None:
-    """The reply in `body`, or None if it is not one (section 3, "Replies"): rootless or in `<response>`.
+    """The reply in `body`, rootless or in `<response>`; None if it cannot be read.
 
     `is_list`: it shows what people wrote, so what XML cannot hold must not make all of it unreadable.
     """
@@ -76,9 +76,9 @@ def _root(text: str) -> Element | None:
 
 
 def usable_pin(reply: Reply, length: int) -> str | None:
-    """The PIN of the PIN method (section 3): `result/PinSMSConfirmation/pin`, `length` ASCII digits, blanks trimmed.
+    """The PIN that the PIN method returns, `length` ASCII digits with blanks trimmed; None if there is no usable one.
 
-    A second `pin` element anywhere makes none usable: nobody can tell which one is in the message.
+    If there is a second `pin` element anywhere, none is usable: either could be the one in the message.
     """
     anywhere = [element for element in reply.root.iter() if _name(element) == "pin"]
     at = reply.root
@@ -97,7 +97,7 @@ def _name(element: Element) -> str:
 
 
 def sent_messages(reply: Reply) -> list[SentMessage]:
-    """The messages that sendSMS says it made (section 3): `result/messages/message`."""
+    """The messages in a sendSMS reply."""
     return [
         SentMessage(_only_text(message, "id"), _only_text(message, "status"))
         for message in reply.root.findall("result/messages/message")

@@ -44,17 +44,17 @@ _PASSING = frozenset({"NOT_ENOUGH_FUNDS", "NOT_SENT"})
 
 
 def normalised(status: str) -> str:
-    """One spelling for a status: capitals, with `_` for spaces, slashes and the like (section 4)."""
+    """One spelling for a status: capitals, with `_` for spaces, slashes and the like."""
     return re.sub(r"[^A-Za-z0-9]+", "_", status).strip("_").upper()
 
 
 def delivery(status: str) -> Delivery:
-    """What a vendor status means for the message; one that is not in the table is `unknown` (section 4)."""
+    """What a vendor status means for the message; one that is not in the table is `unknown`."""
     return _DELIVERIES.get(normalised(status), "unknown")
 
 
 def is_failure(status: str) -> bool:
-    """True if the message will not reach the handset and the vendor does not try again (sections 3 and 4)."""
+    """True if the message will not reach the handset and the vendor does not try again."""
     return delivery(status) in ("failed", "undelivered")
 
 

@@ -20,14 +20,14 @@ _GZIP_OR_ZLIB = 47
 _JSON = {"Content-Type": "application/json"}
 
 # No connection is used twice. What a vendor writes beyond its answer would be read as the answer of the next send:
-# somebody's PIN would approve somebody else's number. And a request that meets a connection just being closed is one
-# whose outcome nobody knows.
-# More of them than admission lets starts in flight: a call that waited for one would look like a dead gateway.
+# somebody's PIN would approve somebody else's number. And if a connection is closed while a request is sent on it, the
+# outcome of that request is unknown.
+# There are more of them than starts in flight: a call that waited for one would look like a dead gateway.
 _LIMITS = httpx.Limits(max_connections=2000, max_keepalive_connections=0)
 
 
 class _NoCookies(CookieJar):
-    """Reads none: thousands in one answer would hold everybody up, and the parser prints its tracebacks."""
+    """Reads no cookies: thousands in one answer would block all calls, and the parser prints its tracebacks."""
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Extracts none."""
@@ -35,7 +35,7 @@ class _NoCookies(CookieJar):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What leaves: a GET, or with a `body` a POST of that JSON. `limit`: bytes of the answer's body that are read."""
+    """A GET, or with a `body` a POST of that JSON. `limit`: bytes of the answer's body that are read."""
 
     url: str = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No HTTP answer. `left`: the request had started to leave, so the vendor may have acted on it."""
+    """No HTTP answer. `left`: a part of the request was sent, so the vendor may have acted on it."""
 
     left: bool
     reason: str
@@ -105,7 +105,7 @@ class Transport:
 
 
 class _Journey:
-    """How far a request has come, as httpcore's `trace` extension tells it."""
+    """The progress of a request, from httpcore's `trace` extension."""
 
     def __init__(self) -> None:
         self.left = False

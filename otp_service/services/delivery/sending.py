@@ -1,4 +1,4 @@
-"""One message over one route: the only way out, behind the circuit breaker."""
+"""Sends one message over one route, behind the circuit breaker; nothing else sends."""
 
 import time
 
@@ -8,26 +8,26 @@ from otp_service.services.context import Context
 
 CARRIER_ROUTES = frozenset({"pin", "sms"})
 LEAST_SECONDS = 1.0
-"""A call that has less time left is not made."""
+"""A call with less time left is not made."""
 
 
 async def send(ctx: Context, route: str, message: Message, timeout: float, pin_length: int = 0) -> Sent:
     """Sends over `pin`, `sms` or `mt` within `timeout` seconds. `pin_length`: of the PIN that the route `pin` makes.
 
-    An open breaker refuses without a call: `breaker_open`.
+    If the breaker is open, the send is refused without a call: `breaker_open`.
     """
     if not ctx.gateway_health.allows(route, ctx.clock.now()):
         sent = Sent(Outcome.REFUSED, "breaker_open", passing=True)
     else:
         with GATEWAY_SECONDS.labels(route).time():
-            sent = await _connected(ctx, route, message, timeout, pin_length)
+            sent = await _send(ctx, route, message, timeout, pin_length)
         ctx.gateway_health.record_send(route, sent, ctx.clock.now())
     SENDS.labels(route, sent.outcome.value).inc()
     return sent
 
 
-async def _connected(ctx: Context, route: str, message: Message, timeout: float, pin_length: int) -> Sent:
-    """Once more where no connection was made, the one case in which surely nothing left."""
+async def _send(ctx: Context, route: str, message: Message, timeout: float, pin_length: int) -> Sent:
+    """Tries once more if no connection was made: only then is it sure that nothing was sent."""
     deadline = time.monotonic() + timeout
     sent = await _call(ctx, route, message, timeout, pin_length)
     left = deadline - time.monotonic()

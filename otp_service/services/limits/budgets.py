@@ -1,4 +1,4 @@
-"""What a number has used up, and how an operator lifts it."""
+"""The limits and waits of a number, for operators."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED)
 
 @dataclass(frozen=True)
 class Budget:
-    """One limit or wait of a number. `left`: sends or checks that are free now; `free_at`: when the next one is."""
+    """One limit or wait of a number. `left`: sends or checks that are free now; `free_at`: time of the next one."""
 
     limit: str
     scope: str
@@ -28,7 +28,7 @@ class Budget:
 
 
 async def show(database: Database, vault: Vault, clock: Clock, policy: Failures, e164: str) -> list[Budget]:
-    """Everything that is counted at a number."""
+    """All limits and waits of a number."""
 
     def step(tx: Connection) -> list[Budget]:
         number_id = numbers.find(tx, vault, e164)
@@ -51,12 +51,12 @@ def _budgets(tx: Connection, number_id: int, policy: Failures, now: float) -> li
 
 
 def _checks_left(row: AnyRow, policy: Failures, now: float) -> int:
-    """Before the first wait what is free of it; after a wait one at a time."""
+    """The checks that are free now: those before the first wait, then one after each wait."""
     return max(policy.free - int(row.checks), int(row.waits_until <= now))
 
 
 async def clear(database: Database, vault: Vault, e164: str) -> int:
-    """Lifts every limit and wait of a number; how many there were."""
+    """Lifts every limit and wait of a number; returns how many there were."""
 
     def step(tx: Connection) -> int:
         number_id = numbers.find(tx, vault, e164)

@@ -43,7 +43,7 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
         ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now)
-        # The row was read before the update: only a second read tells how a race ended.
+        # The row was read before the update: only a second read shows how a race ended.
         row = ended or found(verifications.read(tx, client_id, verification_id))
         if row.status != "canceled":
             raise Refusal("not_pending", "The verification is over; there is nothing to cancel.")
@@ -63,7 +63,7 @@ async def list_events(ctx: Context, client_id: str, verification_id: str) -> lis
         happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
         recorded = events.of_verification(tx, verification_id)
         happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in recorded]
-        # Stable: the check that approved stands before the approval of the same moment.
+        # The sort is stable: the check that approved comes before the approval of the same moment.
         return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
 
     with ctx.concurrency.of_client(client_id):

@@ -86,7 +86,7 @@ class PinMessage:
 
 
 def deadline() -> float:
-    """The deadline of a message whose request comes now."""
+    """The deadline of a message whose request arrives now."""
     return time.monotonic() + TOTAL_SECONDS
 
 
@@ -182,7 +182,7 @@ async def _settle(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
     pin_hash = attempt.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
         pin_hash = await ctx.hasher.hash(message.verification_id, sent.pin, message.ticket)
-    # Without a PIN that we know, nobody should have to wait for the next one.
+    # If we know no PIN, the person need not wait for the next one.
     at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 
     def step(tx: Connection) -> AnyRow:
@@ -249,5 +249,5 @@ def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
     """The columns that find the receipt of a message that may be out, and say when to poll for it first."""
     if sent.outcome is Outcome.REFUSED:
         return {}
-    asks = ctx.policy.receipts.poll_after
-    return {**message_ids.kept(ctx.vault, sent.message_id), "poll_at": now + asks[0] if asks else None}
+    poll_after = ctx.policy.receipts.poll_after
+    return {**message_ids.kept(ctx.vault, sent.message_id), "poll_at": now + poll_after[0] if poll_after else None}

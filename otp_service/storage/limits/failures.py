@@ -1,4 +1,4 @@
-"""The table `failures`: wrong checks in a row of (client, number, purpose), over all its verifications."""
+"""The table `failures`: consecutive wrong checks per client, number and purpose, over all verifications."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ f = failures.c
 
 
 def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> float:
-    """Until when the next check waits; 0 where nothing is counted."""
+    """The time until which the next check waits; 0 if nothing is counted."""
     return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
 
 
@@ -21,11 +21,11 @@ CLEAR = sa.delete(failures).where(
     f.client_id == sa.bindparam("client", type_=sa.Text),
     f.purpose == sa.bindparam("for_purpose", type_=sa.Text),
 )
-"""Of one (number, client, purpose)."""
+"""Clears the count of one number, client and purpose."""
 
 
 def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
-    """An approval: the number begins anew, for that client and purpose alone."""
+    """Clears the count of a number after an approval, for that client and purpose."""
     tx.execute(CLEAR, {"number": number_id, "client": client_id, "for_purpose": purpose})
 
 
@@ -35,7 +35,7 @@ def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:
 
 
 def clear_number(tx: Connection, number_id: int) -> int:
-    """An operator lifts every wait of a number; how many rows there were."""
+    """Clears every count of a number; returns how many there were."""
     return tx.execute(sa.delete(failures).where(f.number_id == number_id)).rowcount
 
 
