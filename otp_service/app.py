@@ -34,7 +34,7 @@ from otp_service.vault import Vault
 
 
 def make_gateway(settings: ServiceSettings) -> OgangiGateway:
-    """The gateway of the settings."""
+    """Return the gateway of the settings."""
     account = Account(
         base_url=settings.ogangi_base_url,
         instance_id=settings.ogangi_instance_id,
@@ -53,7 +53,7 @@ def make_gateway(settings: ServiceSettings) -> OgangiGateway:
 
 
 def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> Context:
-    """Everything the services work with."""
+    """Return the context that the services share."""
     vault = Vault(settings.keys)
     return Context(
         policy=settings.policy,
@@ -72,7 +72,7 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
 
 
 def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, background_work: bool = True) -> Starlette:
-    """The service as an ASGI application. Without `background_work`, a test takes each step when it wants it."""
+    """Return the service as an ASGI application. `background_work`: False if a test runs each step itself."""
     ctx = make_context(settings, gateway)
     app = Starlette(
         routes=routes(),
@@ -94,7 +94,7 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, bac
 
 
 def _loops(ctx: Context) -> list[Loop]:
-    """What goes on beside the requests, with the pauses in seconds."""
+    """Return the background loops with their pauses in seconds."""
     return [
         Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
         Loop("outbox", partial(outbox.work, ctx), lease_queue.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),

@@ -8,7 +8,7 @@ _ELAPSED_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def elapsed() -> float:
-    """Seconds since some fixed moment; never jumps."""
+    """Return the seconds since a fixed moment; it never jumps."""
     return time.clock_gettime(_ELAPSED_CLOCK)
 
 
@@ -25,7 +25,7 @@ class Clock:
         """Seconds added to every answer; tests shift it."""
 
     def now(self) -> float:
-        """Seconds since the epoch, UTC."""
+        """Return the seconds since the epoch, UTC."""
         return elapsed() + self._anchor + self.offset
 
     def anchor_to(self, server_time: float, measured_at: float) -> None:
@@ -35,14 +35,14 @@ class Clock:
 
     @property
     def anchor(self) -> float | None:
-        """What is added to `elapsed()`; None until the clock was set."""
+        """Return what is added to `elapsed()`, None until the clock was set."""
         return self._anchor if self._is_set else None
 
     def wall_difference(self) -> float:
-        """Seconds by which the machine's wall clock is ahead of this one."""
+        """Return the seconds by which the machine's wall clock is ahead of this one."""
         return time.time() - self.now()
 
 
 def rfc3339(seconds: float) -> str:
-    """`2026-01-31T10:30:51.922Z` (RFC 3339, UTC, milliseconds)."""
+    """Format a time as `2026-01-31T10:30:51.922Z` (RFC 3339, UTC, milliseconds)."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

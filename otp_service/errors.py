@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`size` requests in `window` seconds, None where the wait differs; `left` now, one more in `more_in` seconds.
+    """What is left of a limit, as callers see it.
 
-    `limit`: its name, of the table in docs/api.md.
+    `size` requests are allowed in `window` seconds (None if the wait varies); `left` are left now, one more in
+    `more_in` seconds. `limit`: its name in the table of docs/api.md.
     """
 
     limit: str
@@ -24,7 +25,7 @@ class Quota:
 
 
 class OtpError(Exception):
-    """Base of everything the project raises on purpose."""
+    """The base of all errors that the project raises on purpose."""
 
 
 class SettingsError(OtpError):
@@ -68,4 +69,4 @@ def not_found(noun: str) -> Refusal:
 
 
 class Unavailable(OtpError):
-    """The database is away. Carries no text of the driver: it can hold values."""
+    """The database is unavailable. It carries no text of the driver, which could contain values."""

@@ -31,7 +31,7 @@ def _derive(secret: bytes, use: bytes) -> bytes:
 
 
 class Vault:
-    """`keys`: (id, 32 bytes) in the order of OTP_SECRET_KEYS."""
+    """Everything that is derived from the secret keys. `keys`: (id, 32 bytes) in the order of OTP_SECRET_KEYS."""
 
     def __init__(self, keys: tuple[tuple[str, bytes], ...]) -> None:
         self._keys = {key_id: _Keys(secret) for key_id, secret in keys}
@@ -39,30 +39,30 @@ class Vault:
 
     @property
     def key_ids(self) -> list[str]:
-        """The ids, the writing one first."""
+        """Return the ids, the writing one first."""
         return list(self._keys)
 
     def digests(self, number: str) -> dict[str, str]:
-        """Key id -> `id:hex`, the number's index under every key; equal numbers give equal digests."""
+        """Return the number's index under every key, as key id -> `id:hex`; equal numbers give equal digests."""
         return {
             key_id: f"{key_id}:{hmac.new(keys.index, number.encode(), hashlib.sha256).hexdigest()}"
             for key_id, keys in self._keys.items()
         }
 
     def address_digest(self, address: str) -> str:
-        """A keyed pseudonym of an IP address, for counters that live for minutes."""
+        """Return a keyed pseudonym of an IP address, for short-lived counters."""
         return hmac.new(
             self._keys[self.writing_key_id].fingerprint, b"ip " + address.encode(), hashlib.sha256
         ).hexdigest()[:32]
 
     def seal(self, use: str, plain: bytes) -> str:
-        """`id:base64url(nonce, AES-256-GCM ciphertext)`, bound to `use`."""
+        """Encrypt `plain`, bound to `use`, as `id:base64url(nonce, AES-256-GCM ciphertext)`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._keys[self.writing_key_id].seal.encrypt(nonce, plain, use.encode())
         return f"{self.writing_key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, use: str, sealed: str | None) -> bytes | None:
-        """What `seal` took; None where there is nothing, its key is gone or it is damaged."""
+        """Return what `seal` encrypted, None if there is nothing, its key is gone or it is damaged."""
         key_id, _, encoded = (sealed or "").partition(":")
         if key_id not in self._keys:
             return None
@@ -73,31 +73,31 @@ class Vault:
             return None
 
     def new_pin_mac(self, verification_id: str, pin: str) -> tuple[str, bytes, bytes]:
-        """For a new hash: the writing key's id, the MAC of the PIN, bound to its verification, and Argon2's salt.
+        """Return what a new hash needs: the writing key's id, the PIN's MAC bound to its verification, Argon2's salt.
 
-        One salt per verification, so that one run of Argon2id compares with all its live PINs.
+        A verification has one salt, so that one run of Argon2id compares a PIN with all its live PINs.
         """
         key_id = self.writing_key_id
         salt = hmac.digest(self._keys[key_id].pepper, f"salt:{verification_id}".encode(), "sha256")[:16]
         return key_id, self._pin_mac_under(key_id, verification_id, pin), salt
 
     def pin_mac(self, key_id: str, verification_id: str, pin: str) -> bytes | None:
-        """The same MAC under the key that a hash was made with; None where that key is gone."""
+        """Return the PIN's MAC under the key that a hash was made with, None if that key is gone."""
         return self._pin_mac_under(key_id, verification_id, pin) if key_id in self._keys else None
 
     def _pin_mac_under(self, key_id: str, verification_id: str, pin: str) -> bytes:
         return hmac.digest(self._keys[key_id].pepper, f"{verification_id}:{pin}".encode(), "sha256")
 
     def fingerprint(self, data: bytes) -> str:
-        """`id:hex`, the MAC of a request."""
+        """Return the MAC of a request as `id:hex`."""
         return self._fingerprint_under(self.writing_key_id, data)
 
     def fingerprints(self, data: bytes) -> list[str]:
-        """The same under every key, the writing one first."""
+        """Return the MAC under every key, the writing one first."""
         return [self._fingerprint_under(key_id, data) for key_id in self._keys]
 
     def fingerprint_matches(self, recorded: str, data: bytes) -> bool:
-        """Whether `recorded` is the fingerprint of `data`; False where the key that made it is gone."""
+        """Return whether `recorded` is the fingerprint of `data`; False if the key that made it is gone."""
         key_id = recorded.partition(":")[0]
         return key_id in self._keys and hmac.compare_digest(self._fingerprint_under(key_id, data), recorded)
 
@@ -106,5 +106,5 @@ class Vault:
 
 
 def generate_key_entry() -> str:
-    """A new entry for OTP_SECRET_KEYS: `id:base64url(32 random bytes)`."""
+    """Return a new entry for OTP_SECRET_KEYS: `id:base64url(32 random bytes)`."""
     return f"k{secrets.token_hex(4)}:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip('=')}"

@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @click.group()
 def clients() -> None:
-    """The applications that may call, and their API keys."""
+    """Manage the client applications and their API keys."""
 
 
 @clients.command()

@@ -20,7 +20,7 @@ def migrate() -> None:
 
 @click.command()
 def restored() -> None:
-    """After a restore from a backup: cancel what it shows as pending, so that no old PIN revives."""
+    """Cancel the pending verifications of a restored backup, so that no old PIN becomes valid again."""
     url = load(DatabaseSettings).database_url
     count = with_database(url, lambda database, clock: retention.cancel_pending(database, clock, "restored"))
     click.echo(f"Canceled {count} pending verifications.")

@@ -28,7 +28,7 @@ HASHED_FOR_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `ok` None: works, but worth a look."""
+    """One result of the examination. `ok`: None if it works but deserves a look."""
 
     subject: str
     ok: bool | None
@@ -190,7 +190,7 @@ def _argon2_build() -> Finding:
 
 
 async def _rate(hasher: PinHasher) -> tuple[float, float]:
-    """(hashes per second on all threads, seconds of one alone), the best of several rounds: other work slows some."""
+    """Return (hashes per second on all threads, seconds of one alone), the best of several rounds."""
     at_once = hasher.threads * 4
     alone = min([await _seconds(hasher, 1) for _ in range(3)])
     rounds = [await _seconds(hasher, at_once)]
@@ -200,7 +200,7 @@ async def _rate(hasher: PinHasher) -> tuple[float, float]:
 
 
 async def _seconds(hasher: PinHasher, count: int) -> float:
-    """How long so many hashes take."""
+    """Return how long this number of hashes takes."""
     ticket = Ticket(Kind.CHECK, "doctor")
     begun = time.perf_counter()
     await asyncio.gather(*(hasher.compare_nothing(ticket) for _ in range(count)))

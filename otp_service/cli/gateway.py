@@ -45,7 +45,7 @@ def _parameters(method: Method) -> Iterator[str]:
 
 @click.group()
 def gateway() -> None:
-    """The SMS gateway: its own methods."""
+    """Call methods of the SMS gateway."""
 
 
 @gateway.command(epilog=_methods())
@@ -95,7 +95,7 @@ async def _called(settings: ServiceSettings, method: Method, given: dict[str, st
 
 
 def _print(reply: Reply | Sent, show: bool) -> None:
-    """What came back; raises Problems unless it is OK."""
+    """Print a reply. Raises Problems unless its status is OK."""
     if isinstance(reply, Sent):
         click.echo(f"outcome: {reply.outcome} ({reply.reason})")
         raise Problems([advice(reply.reason)])
@@ -108,7 +108,7 @@ def _print(reply: Reply | Sent, show: bool) -> None:
 
 
 def _tree(element: Element, show: bool) -> Iterator[str]:
-    """A line for each element, indented; without recursion, since a reply may be nested deeply."""
+    """Return a line for each element, indented; without recursion, since a reply may be nested deeply."""
     waiting = [(element, 0)]
     while waiting:
         at, depth = waiting.pop()
@@ -127,5 +127,5 @@ def _masked(name: str, text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what a terminal would take as a command."""
+    """Return text without control characters, which a terminal would interpret."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

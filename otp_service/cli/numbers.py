@@ -16,7 +16,7 @@ from otp_service.vault import Vault
 
 @click.group()
 def budgets() -> None:
-    """The limits and waits of a number."""
+    """Show or clear the limits and waits of a number."""
 
 
 @budgets.command()
@@ -50,13 +50,13 @@ def clear(number: str) -> None:
 
 @click.group()
 def numbers() -> None:
-    """The phone numbers of which something is kept."""
+    """Maintain the stored phone numbers."""
 
 
 @numbers.command()
 @click.option("--dry-run", is_flag=True, help="Only say how many numbers would move.")
 def renumber(*, dry_run: bool) -> None:
-    """Write numbers in their present form where a country has changed its numbering plan."""
+    """Rewrite numbers whose country has changed its numbering plan in their present form."""
     settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
 

@@ -13,7 +13,7 @@ from otp_service.vault import Vault
 
 @click.group()
 def opt_outs() -> None:
-    """Numbers that want no messages."""
+    """Show or lift opt-outs."""
 
 
 @opt_outs.command()
@@ -33,7 +33,7 @@ def show(number: str) -> None:
 @opt_outs.command()
 @click.argument("number")
 def lift(number: str) -> None:
-    """Let NUMBER (E.164) have messages again, also after a STOP by SMS: only where the person asked for it."""
+    """Let NUMBER (E.164) get messages again, also after a STOP by SMS. Do it only if the person asked for it."""
     settings = load_settings(StorageSettings)
     e164 = phone.as_kept(number)
     vault, keyword = Vault(settings.keys), settings.policy.campaign.start

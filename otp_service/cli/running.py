@@ -28,10 +28,9 @@ _SQLITE = "sqlite:///"
 
 
 class Friendly(click.Group):
-    """Turns errors into one line each on standard error, and exit code 1.
+    """A group of commands that prints each error as one line on standard error and exits with 1.
 
-    A command is imported when it is asked for: `clients list` needs no web server. `commands_at`: name ->
-    `file:function`.
+    It imports a command when it is used: `clients list` needs no web server. `commands_at`: name -> `file:function`.
     """
 
     def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
@@ -39,11 +38,11 @@ class Friendly(click.Group):
         self._commands_at = commands_at
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order in which people need them."""
+        """Return the names in the order in which people need them."""
         return list(self._commands_at)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Imports the command."""
+        """Import a command."""
         if cmd_name not in self._commands_at:
             return None
         file, _, function = self._commands_at[cmd_name].partition(":")
@@ -51,7 +50,7 @@ class Friendly(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
+        """Run the command and print its errors."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -66,14 +65,14 @@ class Friendly(click.Group):
 
 
 class Problems(click.ClickException):
-    """Everything that is wrong, one line each."""
+    """Problems that end a command, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
     def show(self, file: Any = None) -> None:
-        """Prints every problem."""
+        """Print every problem."""
         for problem in self.problems:
             click.echo(f"error: {problem}", err=True, file=file)
 
@@ -89,7 +88,7 @@ def _sentences(error: OtpError) -> list[str]:
 
 
 def _broken(error: Exception) -> str:
-    """The types and the place: a message can hold values."""
+    """Return the types and the place of an unexpected error: its message could contain secrets."""
     names = [type(error).__qualname__]
     original = getattr(error, "orig", None)  # the driver's, inside SQLAlchemy's
     if isinstance(original, Exception):
@@ -102,7 +101,7 @@ def _broken(error: Exception) -> str:
 
 
 def unavailable(error: Unavailable) -> str:
-    """What to do when the database is away."""
+    """Return what to do if the database is unavailable."""
     if str(error) == "schema":
         return "The database has no schema yet; run `otp-service migrate`."
     if str(error) in ("SQLITE_READONLY", "ReadOnlySqlTransaction"):
@@ -113,7 +112,7 @@ def unavailable(error: Unavailable) -> str:
 
 
 def schema_problem(found: str | None) -> str | None:
-    """What to do about the revision that was found."""
+    """Return what to do about the schema's revision, None if it is current."""
     if found is None:
         return "The database has no schema yet; run `otp-service migrate`."
     if not schema.is_current(found):
@@ -122,14 +121,14 @@ def schema_problem(found: str | None) -> str | None:
 
 
 def missing_file(url: str) -> str | None:
-    """SQLite would make an empty file where the path is mistyped; only `migrate` may."""
+    """Return what to do if the SQLite file does not exist: only `migrate` may create one."""
     if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists():
         return "The database file of OTP_DATABASE_URL does not exist; check the path, then run `otp-service migrate`."
     return None
 
 
 def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> T:
-    """Runs `work` with an open database whose schema is current, and its time."""
+    """Run `work` with an open database whose schema is current, and its clock; return its result."""
     if problem := missing_file(url):
         raise Problems([problem])
 
@@ -147,7 +146,7 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens, so that what is printed about it works at once."""
+    """Return a listening socket. Raises Problems if the port cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -158,7 +157,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def end_cleanly_when_stopped() -> None:
-    """A stop that was asked for is no failure; uvicorn raises the signal again once it has shut down."""
+    """Exit with 0 on SIGINT, SIGTERM and SIGHUP; uvicorn raises the signal again after its shutdown."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
@@ -171,5 +170,5 @@ def ends_when_hung_up() -> bool:
 
 
 def dump_no_core() -> None:
-    """The memory holds keys and PINs: a crash must not write it to the disk. Children inherit this."""
+    """Disable core dumps, for child processes as well: the memory contains keys and PINs."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -13,7 +13,7 @@ from otp_service.vault import Vault, generate_key_entry
 
 @click.group("secrets")
 def secret_keys() -> None:
-    """The secret keys of OTP_SECRET_KEYS."""
+    """Manage the secret keys of OTP_SECRET_KEYS."""
 
 
 @secret_keys.command()
@@ -40,7 +40,7 @@ def rewrap() -> None:
 
 @secret_keys.command()
 def status() -> None:
-    """Say which keys are still needed."""
+    """Show which keys are still needed."""
     settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
     uses = with_database(settings.database_url, lambda database, _: rotation.status(database, vault))

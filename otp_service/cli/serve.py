@@ -80,7 +80,7 @@ def _serve_in_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> b
 
 
 class _Supervisor(Multiprocess):
-    """The parent of the workers."""
+    """The parent process of the workers."""
 
     def handle_hup(self) -> None:
         """Let every worker reload, or stop if the terminal was closed."""
@@ -93,7 +93,7 @@ class _Supervisor(Multiprocess):
 
 
 def worker() -> Reloadable:
-    """The application of one worker process, from its own environment."""
+    """Return the application of one worker process, from its own environment."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -107,7 +107,7 @@ def _application() -> Starlette:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed must not leave workers behind that hold the port."""
+    """Stop the worker if its parent was killed, so that it does not hold the port."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -115,7 +115,7 @@ def _end_with_parent() -> None:
 
 
 def server_options(settings: ServiceSettings) -> dict[str, Any]:
-    """uvicorn's defaults that are changed: it would believe headers, log query strings and wait for ever."""
+    """Return the options that replace uvicorn's defaults: it trusts headers, logs queries and waits for ever."""
     return {
         "loop": "uvloop",
         "http": Connection,
@@ -134,7 +134,7 @@ def server_options(settings: ServiceSettings) -> dict[str, Any]:
 
 
 def checked_settings() -> ServiceSettings:
-    """The settings, or SettingsError with every problem at once, the schema's included."""
+    """Return the settings. Raises SettingsError with every problem at once, the schema's included."""
     problems: list[str] = []
     settings = None
     try:

@@ -55,7 +55,7 @@ from the shell:</p>
 
 
 def render(document: dict[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """Return the page of an OpenAPI document."""
     info = {name: _prose(text) for name, text in document["info"].items()}
     schemas = document["components"]["schemas"]
     calls = [
@@ -87,7 +87,7 @@ def _is_open(operation: dict[str, Any]) -> bool:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    """The smallest call: the required fields of the body with their examples, ID for the id of the path."""
+    """Return the smallest call: the required fields of the body with their examples, and ID in the path."""
     filled = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
     lines = [f'curl -s "$PIN_SERVICE{filled}"']
     if not _is_open(operation):
@@ -106,7 +106,7 @@ def _example(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """`rows`: of HTML. In a box of its own, which scrolls where the screen is narrow."""
+    """Return a table in a box that scrolls on a narrow screen. `rows`: of HTML."""
     heading = f"<h3>{title}</h3>\n" if title else ""
     titles = "".join(f'<th scope="col">{each}</th>' for each in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
@@ -120,7 +120,7 @@ def _content(described: dict[str, Any]) -> str:
 
 
 def _reference(described: dict[str, Any]) -> str:
-    """The name of the schema of a body or an answer; empty where it is plain text."""
+    """Return the name of the schema of a body or an answer, empty for plain text."""
     (content,) = described["content"].values()
     return str(content["schema"].get("$ref", "")).rpartition("/")[2]
 
@@ -149,7 +149,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _meaning(schema: dict[str, Any]) -> str:
-    """The description, how long it may be, and examples; of an optional field they stand at its one real type."""
+    """Return a field's description, its length limit and examples; those of an optional field are in its one type."""
     told: dict[str, Any] = {}
     for each in (*schema.get("anyOf", []), schema):
         told.update(each)
@@ -171,5 +171,5 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text in which backticks mark code."""
+    """Return text as HTML; backticks mark code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

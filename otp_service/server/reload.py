@@ -15,7 +15,7 @@ log = structlog.get_logger("otp_service.reload")
 
 
 class _Served:
-    """One application between its start and its end, with the requests that it is answering."""
+    """One running application with the requests that it is answering."""
 
     def __init__(self, app: Starlette) -> None:
         self._app = app

@@ -15,26 +15,26 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def element(name: str, *children: str) -> str:
-    """An element around elements."""
+    """Return an element that contains elements."""
     return f"<{name}>{''.join(children)}</{name}>"
 
 
 def leaf(name: str, text: str | None) -> str:
-    """An element around text; what XML cannot hold becomes U+FFFD."""
+    """Return an element that contains text; characters that XML does not allow become U+FFFD."""
     return element(name, escape(_NOT_XML.sub("\ufffd", text or "")))
 
 
 def parts(method: str, status: str, result: str | None = None) -> str:
-    """The elements of a reply, side by side."""
+    """Return the elements of a reply, side by side."""
     shown = [leaf("input", method), leaf("status", status), leaf("description", _DESCRIPTIONS[status])]
     return "".join(shown) + (element("result", result) if result is not None else "")
 
 
 def reply(method: str, status: str, result: str | None = None) -> str:
-    """A whole reply. `result`: the elements inside `<result>`; None: the method has none."""
+    """Return a whole reply. `result`: the elements inside `<result>`, None if the method has none."""
     return element("response", parts(method, status, result))
 
 
 def as_xml(body: str | bytes) -> Response:
-    """HTTP 200 with `body`."""
+    """Return HTTP 200 with `body`."""
     return Response(body, media_type="application/xml")

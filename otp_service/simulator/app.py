@@ -29,7 +29,7 @@ class Simulator:
         self._faults = faults
 
     async def api(self, request: Request) -> Response:
-        """One call of the wire protocol."""
+        """Answer one call of the wire protocol."""
         path = request.scope["raw_path"].partition(_API)[2].decode("latin-1")
         call = find_call(request.method, path)
         if call is None:
@@ -77,10 +77,10 @@ def create_simulator(
     deliver_after: float | None = None,
     callback_url: str | None = None,
 ) -> Starlette:
-    """The simulator of one account; its base URL is `http://host:port/mmc`.
+    """Return the simulator of one account; its base URL is `http://host:port/mmc`.
 
     `clock`: seconds since the epoch; `kept`: how many messages it remembers; `deliver_after`: seconds until a message
-    is DELIVERED_TO_DEVICE, None: never by itself; `callback_url`: on loopback. Raises BadAddressError.
+    is DELIVERED_TO_DEVICE, None if it never is by itself; `callback_url`: on loopback. Raises BadAddressError.
     """
     faults, callbacks = ArmedFaults(), Callbacks(callback_url)
     store = Store(clock, callbacks.notify, kept=kept, deliver_after=deliver_after)

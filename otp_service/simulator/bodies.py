@@ -6,11 +6,11 @@ from starlette.requests import Request
 
 
 class TooLongError(Exception):
-    """A body over its bound."""
+    """A request body is over its limit."""
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """At most `limit` bytes. Raises TooLongError."""
+    """Return the request body, at most `limit` bytes. Raises TooLongError."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -20,7 +20,7 @@ async def read(request: Request, limit: int) -> bytes:
 
 
 async def read_json(request: Request, limit: int) -> object:
-    """The body as JSON; None if it is none, or over `limit` bytes."""
+    """Return the request body as JSON, None if it is not JSON or over `limit` bytes."""
     try:
         return json.loads(await read(request, limit))
     except (TooLongError, ValueError, RecursionError):

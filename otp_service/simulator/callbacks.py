@@ -13,7 +13,7 @@ _LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost):([0-9]{1,5})(/[!-~]*)?"
 
 
 class BadAddressError(Exception):
-    """Not an address of this machine."""
+    """The address is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class _Address:
 
 
 class Callbacks:
-    """The notices of one customer. `url`: where they go; None: nowhere, they are only remembered."""
+    """The callbacks of one customer. `url`: where they are posted, None if they are only kept."""
 
     def __init__(self, url: str | None) -> None:
         self._waiting: deque[dict[str, str]] = deque()
@@ -33,7 +33,7 @@ class Callbacks:
         self.call(url)
 
     def call(self, url: object) -> None:
-        """From now on posts to `url`, or nowhere, and counts anew; what waits is dropped. Raises BadAddressError."""
+        """Post to `url` from now on, or nowhere; reset the counts and drop what waits. Raises BadAddressError."""
         self._address = _address(url)
         self._waiting.clear()
         if self._worker is not None:
@@ -42,7 +42,7 @@ class Callbacks:
         self._sent = self._failed = 0
 
     def notify(self, fields: dict[str, str]) -> None:
-        """Posts `fields` in the background, after all that wait."""
+        """Post `fields` in the background, after all that wait."""
         self._notices.append(fields)
         if self._address is None:
             return
@@ -54,11 +54,11 @@ class Callbacks:
             self._worker = asyncio.get_running_loop().create_task(self._work(self._address))
 
     def notices(self) -> list[dict[str, str]]:
-        """The newest ones first, posted or not."""
+        """Return the callbacks, newest first, posted or not."""
         return list(reversed(self._notices))
 
     def as_json(self) -> dict[str, int]:
-        """How many were taken (HTTP 2xx), dropped, and wait or are under way."""
+        """Return how many were accepted (HTTP 2xx) and dropped, and how many wait or are under way."""
         return {"sent": self._sent, "failed": self._failed, "waiting": len(self._waiting) + self._is_working()}
 
     def _is_working(self) -> bool:
@@ -73,7 +73,7 @@ class Callbacks:
 
 
 def _address(url: object) -> _Address | None:
-    """Loopback alone: a simulator that anybody can reach on this machine must not knock at other doors."""
+    """Return the URL if it is on loopback: the simulator must not call other machines. Raises BadAddressError."""
     if url is None:
         return None
     found = _LOOPBACK.fullmatch(url) if isinstance(url, str) else None
@@ -83,7 +83,7 @@ def _address(url: object) -> _Address | None:
 
 
 async def _post(address: _Address, fields: dict[str, str]) -> bool:
-    """Whether it was answered with 2xx in time."""
+    """Return whether the callback was answered with 2xx in time."""
     body = urlencode(fields, errors="replace")
     head = (
         f"POST {address.target} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nConnection: close\r\n"

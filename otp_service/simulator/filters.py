@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Filters:
-    """`tests`: by attribute of what is listed."""
+    """The filters of a list. `tests`: by attribute of the listed messages."""
 
     tests: dict[str, Callable[[str], object]]
     newest_first: bool
 
     def select(self, kept: Iterable[T]) -> list[T]:
-        """What passes every test, in the order that was asked for. `kept`: oldest first."""
+        """Return what passes every test, in the order of the filters. `kept`: oldest first."""
         found = list(kept)
         for attribute, passes in self.tests.items():
             found = [each for each in found if passes(getattr(each, attribute))]
@@ -32,7 +32,7 @@ class Filters:
 
 
 def parse(text: str, names: Iterable[str]) -> Filters:
-    """The filters of one call; newest first unless it says otherwise. Raises BadParameterError."""
+    """Return the filters of a call; newest first is the default. Raises BadParameterError."""
     wanted = _wanted(text)
     order = ",".join(wanted.pop("order", ["desc"])).lower()
     if order not in ("asc", "desc") or not set(wanted) <= set(names):

@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Done:
-    """What a method did. `result`: the elements inside `<result>`, None where the method has none."""
+    """The effect of a method. `result`: the elements inside `<result>`, None if the method has none."""
 
     result: str | None
     pin: str | None = None
 
 
 def send_pin(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """Makes a PIN, puts it where `{0}` stands or else at the end, delivers the text and returns the PIN."""
+    """Generate a PIN, put it in place of `{0}` or at the end, deliver the text and return the PIN."""
     pin = "".join(secrets.choice("0123456789") for _ in range(int(values["length"])))
     text = values["text"].replace("{0}", pin) if "{0}" in values["text"] else values["text"] + pin
     name = "sendSMSPinMobileNumberConfirm"
@@ -34,12 +34,12 @@ def send_pin(store: Store, values: dict[str, str], _body: bytes) -> Done:
 
 
 def pin_result(*pins: str) -> str:
-    """The PIN method's result."""
+    """Return the result of the PIN method."""
     return element("PinSMSConfirmation", *(leaf("pin", pin) for pin in pins))
 
 
 def send_sms(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """Delivers a text and describes the message."""
+    """Deliver a text and return its message."""
     sent = store.deliver(
         "sendSMS", values["number"], values["text"], sender=values["sender"], carrier=values["carrier"]
     )
@@ -47,7 +47,7 @@ def send_sms(store: Store, values: dict[str, str], _body: bytes) -> Done:
 
 
 def failed_message(store: Store, values: dict[str, str], status: str) -> str:
-    """The result of a sendSMS whose message failed: nothing is delivered."""
+    """Return the result of a sendSMS whose message failed; nothing is delivered."""
     message = Message(
         id=new_id(),
         at=store.now(),
@@ -63,19 +63,19 @@ def failed_message(store: Store, values: dict[str, str], status: str) -> str:
 
 
 def send_mt(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """Delivers a text; there is no result."""
+    """Deliver a text; there is no result."""
     store.deliver("sendMT", values["number"], values["text"], sender=values["sender"], carrier=values["carrier"])
     return Done(None)
 
 
 def fire_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """Takes a text as if the handset had sent it."""
+    """Store a text as if the handset had sent it."""
     store.fire(values["number"], values["text"], "")
     return Done(None)
 
 
 def fire_descriptor(store: Store, values: dict[str, str], body: bytes) -> Done:
-    """The same from a JSON descriptor."""
+    """Store the text of a JSON descriptor as if the handset had sent it."""
     try:
         fields = json.loads(body)["event"]["fld-val-list"]
         code, keyword, to = (fields[name] for name in ("sender_id_id", "keyword_value", "recipient_address"))
@@ -90,7 +90,7 @@ def fire_descriptor(store: Store, values: dict[str, str], body: bytes) -> Done:
 
 
 def get_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """One message by its id."""
+    """Return a message by its id."""
     message = store.message(values["message_id"])
     if message is None:
         raise BadParameterError
@@ -98,14 +98,14 @@ def get_message(store: Store, values: dict[str, str], _body: bytes) -> Done:
 
 
 def get_mo_messages(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """One page of what handsets sent, filtered; newest first unless ORDER is ASC."""
+    """Return a page of the messages from handsets; newest first unless ORDER is ASC."""
     found = filters.parse(values["filters"], filters.MOS).select(store.from_handsets())
     shown = [_received(received) for received in _page(found, values)]
     return Done(element("MOMessageList", leaf("records", str(len(found))), element("MessageList", *shown)))
 
 
 def message_report(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """One page of the messages between two times, whatever method sent them; newest first unless ORDER is ASC."""
+    """Return a page of the messages between two times, of every method; newest first unless ORDER is ASC."""
     sent = store.between(int(values["initial"]) / 1000, int(values["final"]) / 1000)
     found = filters.parse(values["filters"], filters.MESSAGES).select(sent)
     shown = [_message(message) for message in _page(found, values)]
@@ -113,7 +113,7 @@ def message_report(store: Store, values: dict[str, str], _body: bytes) -> Done:
 
 
 def is_blacklisted(store: Store, values: dict[str, str], _body: bytes) -> Done:
-    """Whether a number is blocked, for all short codes alike."""
+    """Return whether a number is blocked, for all short codes alike."""
     blocked = values["number"] in store.blacklist
     return Done(
         element("userBlackList", leaf("text", str(blocked).lower()), leaf("blackListType", "GLOBAL" if blocked else ""))
@@ -175,5 +175,5 @@ _ACTIONS: dict[tuple[str, str], Callable[[Store, dict[str, str], bytes], Done]] 
 
 
 def act(method: Method, store: Store, values: dict[str, str], body: bytes) -> Done:
-    """Does what `method` does. Raises BadParameterError."""
+    """Run `method`. Raises BadParameterError."""
     return _ACTIONS[method.verb, method.name](store, values, body)

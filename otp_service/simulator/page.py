@@ -66,7 +66,7 @@ _PAGE = """<!DOCTYPE html>
 def messages_page(
     messages: Sequence[Message], from_handsets: Sequence[MobileOriginated], *, url: str, refreshing: bool
 ) -> HTMLResponse:
-    """The newest of both. `messages`: newest first; `from_handsets`: oldest first; `url`: of this page."""
+    """Return the page. `messages`: newest first; `from_handsets`: oldest first; `url`: of the page."""
     shown: list[Message | MobileOriginated] = [*messages[:_SHOWN], *islice(reversed(from_handsets), _SHOWN)]
     page = _PAGE.format(
         style=_STYLE,
@@ -80,7 +80,7 @@ def messages_page(
 
 
 def _texting(url: str, newest: Message | None) -> str:
-    """How to answer the newest message."""
+    """Return a command that answers the newest message."""
     number, code = (newest.to, newest.sender) if newest else ("573001234567", "12345")
     body = json.dumps({"from": f"+{number}", "to": code, "text": "STOP"})
     return escape(f"curl -s {url}mo -d '{body}'")

@@ -18,7 +18,7 @@ _DELIVERED = "DELIVERED_TO_DEVICE"
 
 @dataclass
 class Message:
-    """A message to a handset. `to`: digits; `pin`: what a person reads as the PIN; `status`: in the vendor's words."""
+    """A message to a handset. `to`: digits; `pin`: what a person reads as the PIN; `status`: the vendor's word."""
 
     id: str
     at: float
@@ -31,7 +31,7 @@ class Message:
     status: str = _AT_FIRST
 
     def as_json(self) -> dict[str, str | None]:
-        """As `GET /messages` lists it."""
+        """Return the message as `GET /messages` lists it."""
         return {
             "at": rfc3339(self.at),
             "method": self.method,
@@ -42,7 +42,7 @@ class Message:
         }
 
     def notice(self) -> dict[str, str]:
-        """What is called back when the status changes."""
+        """Return the callback of a change of status."""
         return {
             "FROM": self.sender,
             "TO": self.to,
@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(frozen=True)
 class MobileOriginated:
-    """A message from a handset (MO). `sender` is the handset, `to` the short code, empty where none is known."""
+    """A message from a handset (MO). `sender`: the handset; `to`: the short code, empty if it is not known."""
 
     at: float
     sender: str
@@ -66,18 +66,18 @@ class MobileOriginated:
 
     @property
     def keyword(self) -> str:
-        """The first word."""
+        """Return the first word."""
         return (self.text.split() or [""])[0]
 
     def notice(self) -> dict[str, str]:
-        """What is called back."""
+        """Return the callback of the message."""
         return {"FROM": self.sender, "TO": self.to, "TEXT": self.text, "ENCODING": "UTF-8", "TYPE": "MO_MESSAGE"}
 
 
 class Store:
-    """The newest of both kinds; older ones fall out.
+    """The newest messages to and from handsets; older ones are dropped.
 
-    `notify`: takes what is called back. `kept`: messages; `deliver_after`: seconds until one is delivered by itself.
+    `notify`: posts a callback. `kept`: how many messages; `deliver_after`: seconds until one is delivered by itself.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Store:
         self.blacklist: set[str] = set()
 
     def deliver(self, method: str, to: str, text: str, *, sender: str, carrier: str, pin: str | None = None) -> Message:
-        """Keeps a message as delivered."""
+        """Keep a message as delivered."""
         message = Message(new_id(), self._clock(), method, to, sender, carrier, text, pin or pin_in(text))
         self._messages[message.id] = message
         if len(self._messages) > self._kept:
@@ -112,65 +112,65 @@ class Store:
             self.set_status(message, _DELIVERED)
 
     def messages(self, to: str | None = None) -> list[Message]:
-        """Newest first; `to`: only those to this number."""
+        """Return the messages, newest first. `to`: only those to this number."""
         return [message for message in reversed(self._messages.values()) if to in (None, message.to)]
 
     def between(self, first: float, last: float) -> Iterable[Message]:
-        """Oldest first: those of this time, both ends included."""
+        """Return the messages between two times, both included, oldest first."""
         return (message for message in self._messages.values() if first <= message.at <= last)
 
     def message(self, message_id: str) -> Message | None:
-        """The message with this id."""
+        """Return the message with this id."""
         return self._messages.get(message_id)
 
     def newest(self, to: str) -> Message | None:
-        """The newest message to a number."""
+        """Return the newest message to a number."""
         return next((message for message in reversed(self._messages.values()) if message.to == to), None)
 
     def set_status(self, message: Message, status: str, times: int = 1) -> None:
-        """Gives a message a status and tells it, `times` times."""
+        """Give a message a status and post the callback `times` times."""
         message.status = status
         for _ in range(times):
             self._notify(message.notice())
 
     def receive(self, received: MobileOriginated, *, listed: bool = True, callback: bool = True) -> None:
-        """Takes a message from a handset. `listed`: getMOMessages shows it; `callback`: it is called back."""
+        """Store a message from a handset. `listed`: getMOMessages returns it; `callback`: its callback is posted."""
         if listed:
             self._from_handsets.append(received)
         if callback:
             self._notify(received.notice())
 
     def fire(self, to: str, text: str, code: str) -> None:
-        """Takes what the customer says that a handset texted; nothing goes to the handset."""
+        """Store a text that the customer sends in a handset's name; nothing goes to the handset."""
         fired = MobileOriginated(self._clock(), to, code, text, "")
         self._fired.append(fired)
         self.receive(fired)
 
     def from_handsets(self) -> Sequence[MobileOriginated]:
-        """Oldest first."""
+        """Return the messages from handsets, oldest first."""
         return self._from_handsets
 
     def fired(self) -> list[dict[str, str]]:
-        """As `GET /fired` lists it, newest first."""
+        """Return the messages as `GET /fired` lists them, newest first."""
         return [{"at": rfc3339(each.at), "to": "+" + each.sender, "text": each.text} for each in reversed(self._fired)]
 
     def forget_handsets(self) -> None:
-        """No handset has ever texted, none is blocked."""
+        """Drop the messages from handsets and the blocked numbers."""
         self._from_handsets.clear()
         self._fired.clear()
         self.blacklist.clear()
 
     def now(self) -> float:
-        """The simulator's time."""
+        """Return the simulator's time in seconds since the epoch."""
         return self._clock()
 
 
 def new_id() -> str:
-    """Like the vendor's: a negative 64-bit number as text."""
+    """Return an id like the vendor's: a negative 64-bit number as text."""
     return str(-secrets.randbelow(2**63) - 1)
 
 
 def pin_in(text: str) -> str | None:
-    """The only run of 6 to 10 digits that stands alone, where there is exactly one (however often it stands there)."""
+    """Return the only run of 6 to 10 digits in a text, None if there is none or more than one."""
     found = set(_STANDALONE_DIGITS.findall(text))
     return found.pop() if len(found) == 1 else None

@@ -18,7 +18,7 @@ _MOST_TIMES = 1_000
 
 
 class Testers:
-    """A tester's hands on one simulator."""
+    """The calls with which a tester controls a simulator."""
 
     def __init__(self, store: Store, faults: ArmedFaults, callbacks: Callbacks) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class Testers:
         self._callbacks = callbacks
 
     def routes(self) -> list[Route]:
-        """Where testers go."""
+        """Return the routes for testers."""
         return [
             Route("/", self.page),
             Route("/messages", self.messages),
@@ -45,14 +45,14 @@ class Testers:
         ]
 
     async def messages(self, request: Request) -> Response:
-        """What was delivered, newest first."""
+        """List the delivered messages, newest first."""
         to = request.query_params.get("to")
         # A bare `+` in a query is a space.
         wanted = _digits(to.strip()) if to is not None else None
         return JSONResponse([message.as_json() for message in self._store.messages(wanted)])
 
     async def receive(self, request: Request) -> Response:
-        """A message from a handset, or a list of them, the oldest first."""
+        """Store a message from a handset, or a list of them, oldest first."""
         asked = await bodies.read_json(request, _BODY_LIMIT)
         all_asked: list[Any] = asked if isinstance(asked, list) and asked else [asked]
         if not all(_is_mo(fields) for fields in all_asked):
@@ -67,11 +67,11 @@ class Testers:
         self._store.receive(received, listed=fields.get("listed", True), callback=fields.get("callback", True))
 
     async def fired(self, _request: Request) -> Response:
-        """What came by fireMessage, newest first."""
+        """List the messages of fireMessage, newest first."""
         return JSONResponse(self._store.fired())
 
     async def set_status(self, request: Request) -> Response:
-        """The newest message to a number gets a status."""
+        """Give the newest message to a number a status."""
         fields = await bodies.read_json(request, _BODY_LIMIT)
         if not isinstance(fields, dict) or not _is_text(fields.get("to")) or not _is_text(fields.get("status")):
             return _unprocessable("should be an object with the texts to and status")
@@ -85,7 +85,7 @@ class Testers:
         return Response(status_code=204)
 
     async def block(self, request: Request) -> Response:
-        """Puts a number on the gateway's own blacklist, or takes it off."""
+        """Put a number on the gateway's own blacklist, or remove it."""
         fields = await bodies.read_json(request, _BODY_LIMIT)
         if not isinstance(fields, dict) or not _is_text(fields.get("number")):
             return _unprocessable("should be an object with the text number and with blocked")
@@ -96,12 +96,12 @@ class Testers:
         return Response(status_code=204)
 
     async def unblock_all(self, _request: Request) -> Response:
-        """Takes every number off it."""
+        """Remove every number from the blacklist."""
         self._store.blacklist.clear()
         return Response(status_code=204)
 
     async def call_back(self, request: Request) -> Response:
-        """Where callbacks go from now on."""
+        """Set the address of callbacks."""
         fields = await bodies.read_json(request, _BODY_LIMIT)
         if not isinstance(fields, dict) or set(fields) != {"url"}:
             return _unprocessable("should be an object with url and nothing else")
@@ -112,38 +112,38 @@ class Testers:
         return Response(status_code=204)
 
     async def called_back(self, _request: Request) -> Response:
-        """How the callbacks went."""
+        """Return how the callbacks went."""
         return JSONResponse(self._callbacks.as_json())
 
     async def notices(self, _request: Request) -> Response:
-        """What is called back, or would be if there were an address, newest first."""
+        """List the callbacks, newest first, posted or not."""
         return JSONResponse(self._callbacks.notices())
 
     async def ask_for_fault(self, request: Request) -> Response:
-        """Arms a fault."""
+        """Arm a fault."""
         try:
             return JSONResponse(self._faults.add(await bodies.read_json(request, _BODY_LIMIT)), 201)
         except BadFaultError as error:
             return _unprocessable(str(error))
 
     async def faults(self, _request: Request) -> Response:
-        """The armed faults."""
+        """List the armed faults."""
         return JSONResponse(self._faults.as_json())
 
     async def clear_faults(self, _request: Request) -> Response:
-        """Disarms every fault."""
+        """Disarm every fault."""
         self._faults.clear()
         return Response(status_code=204)
 
     async def reset(self, _request: Request) -> Response:
-        """No faults, callbacks, texts from handsets or blocked numbers any more; the messages stay."""
+        """Drop faults, callbacks, messages from handsets and blocked numbers; keep the delivered messages."""
         self._faults.clear()
         self._callbacks.call(None)
         self._store.forget_handsets()
         return Response(status_code=204)
 
     async def page(self, request: Request) -> Response:
-        """Everything for a person."""
+        """Return the page for a person."""
         return messages_page(
             self._store.messages(),
             self._store.from_handsets(),
@@ -162,7 +162,7 @@ def _is_mo(fields: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a text with something in it and without half a character."""
+    """Return whether the value is text, not empty and without a lone surrogate."""
     return isinstance(value, str) and value != "" and not re.search("[\ud800-\udfff]", value)
 
 

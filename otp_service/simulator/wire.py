@@ -14,12 +14,12 @@ from urllib.parse import unquote_to_bytes
 
 
 class BadParameterError(Exception):
-    """A path parameter is not what the method takes; answered with status ERROR."""
+    """A path parameter is not what the method accepts; the reply has status ERROR."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The one customer that the simulator knows."""
+    """The customer that the simulator knows."""
 
     instance_id: str
     public_key: str
@@ -28,7 +28,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One path segment: its name, and how its text is read."""
+    """A path segment: its name, and how its text is read."""
 
     name: str
     read: Callable[[str], str]
@@ -36,7 +36,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Method:
-    """One method: how it is called, and the segments between its name and the public key."""
+    """A method: how it is called, and the segments between its name and the public key."""
 
     path: str
     verb: str
@@ -44,13 +44,13 @@ class Method:
 
     @property
     def name(self) -> str:
-        """The name without its folder, as replies and lists show it."""
+        """Return the name without its folder, as replies and lists show it."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request, split; nothing of it is decoded or believed yet."""
+    """A request, split into its segments; nothing is decoded or verified yet."""
 
     method: Method
     segments: tuple[str, ...]
@@ -58,20 +58,20 @@ class Call:
     signature: str
 
     def is_signed_by(self, account: Account) -> bool:
-        """Whether the signature is the account's, over the segments as they stand in the path."""
+        """Return whether the signature is the account's, over the segments as they are in the path."""
         message = "/".join(self.segments).encode("latin-1")
         expected = hmac.new(account.private_key.encode(), message, hashlib.sha256).hexdigest()
         known = hmac.compare_digest(self.public_key.encode(), account.public_key.encode())
         return known and hmac.compare_digest(self.signature.encode(), expected.encode())
 
     def values(self) -> dict[str, str]:
-        """The decoded parameters by name. Raises BadParameterError."""
+        """Return the decoded parameters by name. Raises BadParameterError."""
         pairs = zip(self.method.parameters, self.segments, strict=True)
         return {parameter.name: parameter.read(segment) for parameter, segment in pairs}
 
 
 def find_call(verb: str, path: str) -> Call | None:
-    """The call that a raw path after `/rest/api/` is, or None: no such method, or not so many parameters."""
+    """Return the call of a raw path after `/rest/api/`, None if no method has this name and number of parameters."""
     for method in METHODS:
         segments = path.removeprefix(method.path + "/").split("/")
         if verb == method.verb and path.startswith(method.path + "/") and len(segments) == len(method.parameters) + 2:
@@ -80,12 +80,12 @@ def find_call(verb: str, path: str) -> Call | None:
 
 
 def is_known_with_other_verb(path: str) -> bool:
-    """Whether another HTTP verb would find a method at this path."""
+    """Return whether another HTTP verb has a method at this path."""
     return any(find_call(verb, path) for verb in ("GET", "POST"))
 
 
 def _text(segment: str) -> str:
-    """A percent-encoded segment."""
+    """Decode a percent-encoded segment."""
     try:
         text = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
@@ -96,7 +96,7 @@ def _text(segment: str) -> str:
 
 
 def _operator_name(segment: str) -> str:
-    """An operator's name; the literal `null` is documented for sendMT alone."""
+    """Decode an operator's name; the literal `null` is documented for sendMT alone."""
     if segment == "null":
         raise BadParameterError
     return _text(segment)
@@ -109,7 +109,7 @@ def _digits(segment: str) -> str:
 
 
 def _base64(segment: str) -> str:
-    """URL-safe Base64 with or without its padding; `+` and `/` belong to the other alphabet."""
+    """Decode URL-safe Base64 with or without padding; `+` and `/` belong to the other alphabet."""
     bare = segment.rstrip("=")
     padded = bare + "=" * (-len(bare) % 4)
     if segment not in (bare, padded) or not re.fullmatch(r"[A-Za-z0-9_-]+", bare):
@@ -131,7 +131,7 @@ def _pin_length(segment: str) -> str:
 
 
 def _short_code(segment: str) -> str:
-    """A code, or -1 for all of them."""
+    """Decode a short code, -1 for all of them."""
     return segment if segment == "-1" else _digits(segment)
 
 

@@ -39,7 +39,7 @@ SENDER = "12345"
 
 @dataclass(frozen=True)
 class _Port:
-    """A listening socket of this machine's own."""
+    """A listening socket on loopback."""
 
     socket: socket.socket
 
@@ -91,7 +91,7 @@ def _bind(port: int | None, usual: int) -> _Port:
 
 
 def _settings(folder: Folder, vendor: str) -> ServiceSettings:
-    """The gateway, the database and the keys are always dev's own: a production .env must not send real messages."""
+    """Return settings with a gateway, database and keys of dev's own: a production .env must not send real messages."""
     values = {
         "database_url": folder.database_url,
         "secret_keys": folder.kept("secret-keys", generate_key_entry),
@@ -183,9 +183,9 @@ async def _serve(apps: list[tuple[ASGIApp, _Port]], settings: ServiceSettings) -
 
 
 class _Quiet(uvicorn.Server):
-    """Two servers in one process: the signals are handled above, once."""
+    """A server that leaves the signals to its caller: two of them run in one process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
+        """Capture no signal."""
         yield

@@ -45,7 +45,7 @@ class Folder:
 
     @property
     def database_url(self) -> str:
-        """The SQLite database of the folder."""
+        """Return the URL of the folder's SQLite database."""
         return f"sqlite:///{self.path / 'otp.db'}"
 
     def read(self, name: str) -> str:

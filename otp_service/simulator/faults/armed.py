@@ -22,12 +22,12 @@ _LONGEST = 3600
 
 
 class BadFaultError(Exception):
-    """What was asked for is no fault; the text says why."""
+    """The request does not describe a fault; the text says why."""
 
 
 @dataclass
 class ArmedFault:
-    """A fault that waits for calls. `method`: `*` is all that send; `times`: how many still, None until cleared."""
+    """A fault that waits for calls. `method`: `*` is every method that sends; `times`: None until cleared."""
 
     method: str
     fault: str
@@ -35,26 +35,26 @@ class ArmedFault:
     seconds: float = 1.0
 
     def meets(self, method: str) -> bool:
-        """Whether a call of this method runs into it."""
+        """Return whether a call of this method meets the fault."""
         kind = _METHODS[method]
         meant = kind in _SENDING if self.method == "*" else kind == self.method
         return meant and _ONLY_FOR.get(self.fault, kind) == kind
 
 
 class ArmedFaults:
-    """The faults that wait, in the order in which they were asked for."""
+    """The faults that wait for calls, oldest first."""
 
     def __init__(self) -> None:
         self._armed: list[ArmedFault] = []
 
     def add(self, asked: object) -> dict[str, Any]:
-        """Takes the JSON of a request. Raises BadFaultError."""
+        """Arm the fault of a request's JSON. Raises BadFaultError."""
         fault = _checked(asked)
         self._armed.append(fault)
         return asdict(fault)
 
     def take(self, method: str) -> ArmedFault | None:
-        """The first fault that a call of `method` meets; one of its times is spent."""
+        """Return the first fault that a call of `method` meets, and count that call."""
         fault = next((armed for armed in self._armed if armed.meets(method)), None)
         if fault is not None and fault.times is not None:
             fault.times -= 1
@@ -63,11 +63,11 @@ class ArmedFaults:
         return fault
 
     def as_json(self) -> list[dict[str, Any]]:
-        """As `GET /faults` lists them."""
+        """Return the faults as `GET /faults` lists them."""
         return [asdict(armed) for armed in self._armed]
 
     def clear(self) -> None:
-        """The vendor is well again."""
+        """Disarm every fault."""
         self._armed.clear()
 
 

@@ -26,7 +26,7 @@ _DEPTH = 8_000
 
 @dataclass(frozen=True)
 class Spoiled:
-    """One good call that a fault meets. `deliver`: does what the method does."""
+    """A call that meets a fault. `deliver`: does what the method does."""
 
     request: Request
     method: str
@@ -35,20 +35,20 @@ class Spoiled:
     seconds: float
 
     def delivered(self) -> str:
-        """Delivers; the good answer."""
+        """Deliver the message and return the regular answer."""
         return answers.reply(self.method, "OK", self.deliver().result)
 
     def delivered_pin(self) -> str:
-        """Delivers; the PIN."""
+        """Deliver the message and return its PIN."""
         return self.deliver().pin or ""
 
     def ok(self, result: str | None) -> Response:
-        """An answer with status OK and another result."""
+        """Return an answer with status OK and another result."""
         return as_xml(answers.reply(self.method, "OK", result))
 
 
 async def _wait(request: Request, seconds: float) -> None:
-    """Waits, but not for a caller that has hung up."""
+    """Wait, but not for a caller that has disconnected."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while (await request.receive())["type"] != "http.disconnect":
