@@ -1,7 +1,7 @@
 """Statements that are compiled once and run past SQLAlchemy, whose execution costs more than they do."""
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,16 +39,18 @@ class Compiled:
         cursor = tx.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.values(given))
-            rows = [] if most == 0 else cursor.fetchall()
+            if most == 0:
+                return []
+            row_of = compiled.row_class(cursor.description)
+            return [row_of(*row) for row in cursor.fetchall()[:most]]
         except dialect.loaded_dbapi.Error as error:
             raise _translated(tx, cursor, error) from error
         finally:
             cursor.close()
-        return [compiled.row(*row) for row in rows[:most]]
 
 
 class _Compiled:
-    """A statement in a dialect's SQL. `row` builds a row from the values that the database returns."""
+    """A statement in a dialect's SQL."""
 
     def __init__(self, statement: sa.ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
@@ -57,12 +59,18 @@ class _Compiled:
         needed = {name for name, bound in compiled.binds.items() if bound.required}
         self._fixed = {name: each for name, each in compiled.params.items() if name not in needed}
         self._order: list[str] | None = compiled.positiontup
-        self.row = _row_of([str(column.name) for column in getattr(statement, "exported_columns", ())])
+        self._row_class: Callable[..., Any] | None = None
 
     def values(self, given: Mapping[str, Any]) -> Any:
         """Return the parameters as the driver expects them."""
         values = {**self._fixed, **given}
         return values if self._order is None else [values[name] for name in self._order]
+
+    def row_class(self, description: Sequence[Sequence[Any]]) -> Callable[..., Any]:
+        """Return what builds a row; its columns have the names that the database gives them."""
+        if self._row_class is None:
+            self._row_class = _row_of([column[0] for column in description])
+        return self._row_class
 
 
 def _row_of(names: list[str]) -> Callable[..., Any]:

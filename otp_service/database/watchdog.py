@@ -40,8 +40,8 @@ class Watchdog:
         self._began: dict[Job, float] = {}
         self._answered_at = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
-        for event in ("connect", "checkout"):
-            sa.event.listen(engine, event, _connected, insert=True)
+        sa.event.listen(engine, "connect", self._connected, insert=True)
+        sa.event.listen(engine, "checkout", _checked_out, insert=True)
 
     def track(self, job: Job) -> None:
         """Give the job up if it takes too long."""
@@ -53,6 +53,10 @@ class Watchdog:
     def _ended(self, job: Job) -> None:
         if self._began.pop(job, None) is not None:  # else it was given up, and nothing was answered
             self._answered_at = time.monotonic()
+
+    def _connected(self, connection: postgres.AnyConnection, *_: object) -> None:
+        self._answered_at = time.monotonic()
+        _checked_out(connection)
 
     def _look_in(self, seconds: float) -> None:
         due = time.monotonic() + seconds
@@ -82,6 +86,6 @@ class Watchdog:
             postgres.shut_down(job.connection)
 
 
-def _connected(connection: postgres.AnyConnection, *_: object) -> None:
+def _checked_out(connection: postgres.AnyConnection, *_: object) -> None:
     if (job := running_job()) is not None:
         job.connection = connection

@@ -79,6 +79,11 @@ async def _what_comes_back(service: Service) -> None:
         await outbox.work(service.ctx)
 
 
+def analyze(engine: sa.Engine) -> None:
+    with engine.begin() as tx:
+        tx.execute(sa.text("ANALYZE")).close()
+
+
 async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: bool) -> list[Read]:
     """What each statement read, among old rows."""
     async with serving(database_url, vendor, CONFIG) as service:
@@ -86,7 +91,7 @@ async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: boo
         client_id = await database.read(lambda tx: str(tx.scalar(sa.select(clients.c.id))))
         await asyncio.to_thread(old_rows.add, database.engine, client_id, now, 1, OLD, every=2)
         if analyzed:
-            await database.write(lambda tx: tx.execute(sa.text("ANALYZE")).close())
+            await asyncio.to_thread(analyze, database.engine)
         with reading(database.engine) as reads:
             await use_everything(service)
         add_scans(database.engine, reads)
