@@ -46,12 +46,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class _ValidCheck:
-    """A check whose fields are well-formed. `matching`: what must match before an attempt is spent."""
+    """A check whose fields are well-formed. `start`: what must match the start before an attempt is spent."""
 
-    request: CheckRequest
-    ticket: Ticket
+    start: attempts.Matching = field(repr=False)
     pin: str = field(repr=False)
-    matching: attempts.Matching = field(repr=False)
+    ticket: Ticket
     claim: Claim | None
 
 
@@ -71,7 +70,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
-    matching = attempts.Matching(
+    start = attempts.Matching(
         client_id=request.client_id,
         verification_id=request.verification_id,
         pin_length=len(pin),
@@ -79,7 +78,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
         purpose=request.purpose,
         digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _ValidCheck(request, Ticket(Kind.CHECK, request.client_id), pin, matching, claim)
+    return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), claim)
 
 
 def malformed_pin() -> Refusal:
@@ -92,7 +91,7 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.claim is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, waits=spent is Unspent.WAITS)
-    right = await ctx.hasher.matches(valid.request.verification_id, valid.pin, spent.live, valid.ticket)
+    right = await ctx.hasher.matches(valid.start.verification_id, valid.pin, spent.live, valid.ticket)
     row = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, valid)
@@ -103,19 +102,18 @@ def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
     """Spends an attempt and counts it in the number's failure budget, both or none."""
     idempotency.hold(tx, valid.claim)
     waits = limits.waits(ctx.policy.limits.failures_per_number)
-    return attempts.spend(tx, valid.matching, now=ctx.clock.now(), waits=waits)
+    return attempts.spend(tx, valid.start, now=ctx.clock.now(), waits=waits)
 
 
 def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool) -> AnyRow | None:
     """Records the comparison; returns None if the PIN is right but the verification is over."""
-    now = ctx.clock.now()
-    request = valid.request
+    now, verification_id = ctx.clock.now(), valid.start.verification_id
     if not right:
-        return attempts.incorrect(tx, request.verification_id, none_left=spent.none_left, now=now)
+        return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now)
     return attempts.approve(
         tx,
-        request.verification_id,
-        client_id=request.client_id,
+        verification_id,
+        client_id=valid.start.client_id,
         number_id=spent.number_id,
         purpose=spent.purpose,
         now=now,
@@ -124,13 +122,13 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, ri
 
 async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
     """The answer if the verification ended, or was wiped, while the PIN was compared."""
-    request = valid.request
+    client_id, verification_id = valid.start.client_id, valid.start.verification_id
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
-        row = found(verifications.read(tx, request.client_id, request.verification_id))
+        row = found(verifications.read(tx, client_id, verification_id))
         result = _result_of(row, now)
-        events.add(tx, request.verification_id, now=now, kind="check", result=result)
+        events.add(tx, verification_id, now=now, kind="check", result=result)
         return Checked(result, represent(ctx, row))
 
     return await ctx.database.write(step)
@@ -138,15 +136,15 @@ async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
 
 async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Checked:
     """The answer if nothing was compared: why, after as much time as a comparison takes."""
-    request = valid.request
+    client_id, verification_id = valid.start.client_id, valid.start.verification_id
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
-        row = found(verifications.read(tx, request.client_id, request.verification_id))
+        row = found(verifications.read(tx, client_id, verification_id))
         _check_match(row, valid)
         result = "locked" if waits else _result_of(row, now)
         retry_at = _waits_until(tx, row, now) if waits else None
-        events.add_bounded(tx, request.verification_id, now=now, kind="check", result=result)
+        events.add_bounded(tx, verification_id, now=now, kind="check", result=result)
         return Checked(result, represent(ctx, row), retry_at)
 
     await ctx.hasher.compare_nothing(valid.ticket)
@@ -163,10 +161,10 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
     """Raises Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
     if row.pin_length != len(valid.pin):
         raise malformed_pin()
-    matching = valid.matching
-    same = row.session_digest == matching.session_digest
-    same = same and matching.purpose in (None, row.purpose)
-    same = same and (matching.digests is None or row.digest in matching.digests.values())
+    start = valid.start
+    same = row.session_digest == start.session_digest
+    same = same and start.purpose in (None, row.purpose)
+    same = same and (start.digests is None or row.digest in start.digests.values())
     if not same:
         detail = "session, to or purpose differs from the start, or session is missing; nothing was compared."
         raise Refusal("mismatch", detail)

@@ -21,7 +21,7 @@ async def start(ctx: Context, request: StartRequest, claim: Claim | None = None)
 
 
 async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
-    purpose, number = starts.checked(ctx, request)
+    purpose, number = starts.purpose_and_number(ctx, request)
     if not purpose.inbound:
         raise _no_channel("This purpose does not allow it.")
     if not ctx.policy.inbound.poll_every:

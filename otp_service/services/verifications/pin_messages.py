@@ -68,7 +68,7 @@ class PinMessage:
     lifetime_left: float
     number_id: int = 0
     reserved: list[Reserved] = field(default_factory=list)
-    attempt: RouteAttempt = field(init=False)
+    attempt: RouteAttempt = field(init=False, repr=False)
 
     @property
     def routes(self) -> list[str]:

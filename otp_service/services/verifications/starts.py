@@ -1,7 +1,7 @@
 """Starts: a new verification and its first message."""
 
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +21,11 @@ from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications import pauses, pin_messages
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
-from otp_service.storage.limits import buckets
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
-
-FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
-"""The values of `delivery_status` after which a message cannot arrive any more."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
 
 def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMessage:
     deadline = pin_messages.deadline()
-    purpose, number = checked(ctx, request)
+    purpose, number = purpose_and_number(ctx, request)
     return PinMessage(
         ticket=Ticket(Kind.START, request.client_id),
         client_id=request.client_id,
@@ -94,7 +90,7 @@ def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMes
     )
 
 
-def checked(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
+def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
     """The purpose and the number of a start. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
     structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
     purpose = ctx.policy.purposes.get(request.purpose)
@@ -154,35 +150,12 @@ def insert(
         if other.waits_until is not None and other.waits_until > now:
             raise limits.limited(limits.FAILURES, other.waits_until - now)
         if pause is not None and other.paused_until is not None and other.paused_until > now:
-            since = other.paused_until - pause.interval
-            rows = verifications.of_number_since(tx, **owner, since=since)
-            if not _ends_pause(rows):
-                raise _paused(pause, rows, new, now, other.paused_until)
-            buckets.clear(tx, pause.key)
+            pauses.end(tx, pause, new, now, until=other.paused_until)
         if other.id is not None:
             verifications.clear_slot(tx, other.id, now)
         if verifications.insert(tx, new):
             return None
         # Another start claimed the slot at the same moment: now it can be found.
-
-
-def _ends_pause(rows: Sequence[AnyRow]) -> bool:
-    """Whether an approval ended the pause, or a cancel of the newest verification whose message cannot arrive later.
-
-    `rows`: the verifications of the number since the pause began, newest first.
-    """
-    if any(row.status == "approved" for row in rows):
-        return True
-    newest = next((row for row in rows if row.channel == "sms"), None)
-    return newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
-
-
-def _paused(pause: Unit, rows: Sequence[AnyRow], new: dict[str, Any], now: float, until: float) -> Refusal:
-    newest = next((row for row in rows if row.channel == "sms"), None)
-    why = None
-    if newest is not None and newest.session_digest != new["session_digest"]:
-        why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
-    return limits.limited(pause.limit, until - now, window=pause.interval, why=why)
 
 
 def new_row(

@@ -1,0 +1,31 @@
+"""The pause between two starts to one number, for one client and purpose, and what ends it early."""
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from otp_service.services.limits import limits
+from otp_service.storage.limits import buckets
+from otp_service.storage.limits.buckets import Unit
+from otp_service.storage.verifications import verifications
+
+FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
+"""The values of `delivery_status` after which a message cannot arrive any more."""
+
+
+def end(tx: Connection, pause: Unit, new: dict[str, Any], now: float, *, until: float) -> None:
+    """Ends a pause that is in force if it may end, for the new verification; else raises Refusal `rate_limited`.
+
+    An approval ends it, and a cancel of the newest verification once the fate of its message is known.
+    """
+    owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
+    rows = verifications.of_number_since(tx, **owner, since=until - pause.interval)
+    newest = next((row for row in rows if row.channel == "sms"), None)
+    canceled = newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
+    if canceled or any(row.status == "approved" for row in rows):
+        buckets.clear(tx, pause.key)
+        return
+    why = None
+    if newest is not None and newest.session_digest != new["session_digest"]:
+        why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
+    raise limits.limited(pause.limit, until - now, window=pause.interval, why=why)
