@@ -136,3 +136,9 @@ def anchors_of(page: Path) -> set[str]:
 def test_the_hooks_before_a_commit_are_local() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
+
+
+@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_uses_no_private_words(page: Path) -> None:
+    """Words that only the authors understood, and references to documents that are not here."""
+    assert re.findall(r"(?i)\b(?:errands?|anew|mends?|dearest|section \d+)\b", page.read_text()) == []
