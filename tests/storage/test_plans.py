@@ -25,7 +25,7 @@ MOST_STEPS, MOST_ROWS = 2000, 60
 QUEUES = {"ix_notifications_due", "ix_notifications_poll_at", "ix_sends_poll_at"}
 CONFIG: dict[str, Any] = {
     "purposes": {"signup": {"resend_after": [0]}, "texted": {"routes": ["sms"], "resend_after": [0]}},
-    "limits": {"sends_per_client": "1000/hour", "pause_per_number": 0},
+    "limits": {"sends_per_client": "1000/hour", "pause_per_number": 30},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-FEW = {"free": 4, "first_wait": 30, "longest_wait": 100, "lock_after": 8, "lock_for": 5000}
+FEW = {"free": 4, "first_wait": 50, "longest_wait": 150, "lock_after": 8, "lock_for": 5000}
 
 
 def config(**more: Any) -> dict[str, Any]:
@@ -40,10 +40,10 @@ async def test_waits_double_up_to_the_longest_and_then_lock(database_url: str, v
         to = new_number()
         started = await wrong_checks(service, service.api, to, 4)
         pin = service.pin(to)
-        for wait in (30, 60, 100, 100):
-            service.shift(wait - 2)
+        for wait in (50, 100, 150, 150):
+            service.shift(wait - 20)
             assert await service.api.check(started["id"], pin) == "locked"
-            service.shift(2.1)
+            service.shift(20.1)
             assert await service.api.check(started["id"], wrong(pin)) == "incorrect"
         service.shift(4000)
         refused = await service.api.try_start(to)
@@ -60,11 +60,11 @@ async def test_a_locked_number_gets_no_message_and_says_until_when(database_url:
         sent = len(vendor.messages(to))
         resent = await service.api.resend(started["id"])
         assert (resent.status_code, resent.json()["limit"]) == (429, "failures_per_number")
-        assert 0 < int(resent.headers["retry-after"]) <= 30
+        assert 0 < int(resent.headers["retry-after"]) <= 50
         await service.api.cancel(started["id"])
         assert (await service.api.try_start(to)).status_code == 429
         assert len(vendor.messages(to)) == sent
-        service.shift(31)
+        service.shift(51)
         assert (await service.api.start(to))["status"] == "pending"
 
 
