@@ -144,6 +144,12 @@ def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list
     return sorted(national, key=_rank) or ([f"+{digits}"] if _E164.fullmatch(f"+{digits}") else [])
 
 
+def is_same(text: str, e164: str) -> bool:
+    """Return whether what a gateway writes as `text` can be the number `e164`."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(_calling_code(e164) or 0), ())
+    return e164 in spellings(text, frozenset(regions))
+
+
 def same_country(e164s: list[str]) -> bool:
     """Return whether all numbers have one calling code: the spellings of one phone do."""
     return len({_calling_code(e164) for e164 in e164s}) == 1

@@ -237,3 +237,17 @@ def test_every_spelling_is_in_e164(text: str) -> None:
         assert spelling[0] == "+"
         assert spelling[1:].isdigit()
         assert len(spelling) <= 16
+
+
+@pytest.mark.parametrize(
+    ("text", "e164", "same"),
+    [
+        ("5215512345678", "+525512345678", True),
+        ("3001234567", "+573001234567", True),
+        ("3001234567", "+12125550123", False),
+        ("573001234568", "+573001234567", False),
+        ("", "+573001234567", False),
+    ],
+)
+def test_a_number_is_the_same_in_every_spelling_of_it(text: str, e164: str, same: bool) -> None:
+    assert phone.is_same(text, e164) is same

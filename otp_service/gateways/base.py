@@ -61,7 +61,10 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the vendor says became of one message. `to`: E.164; `text`: of the message; None where it does not say."""
+    """What the gateway says became of one message.
+
+    `to`: its number as the gateway writes it; `text`: of the message; None if the gateway does not say.
+    """
 
     message_id: str = field(repr=False)
     status: Delivery

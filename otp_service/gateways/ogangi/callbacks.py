@@ -32,7 +32,7 @@ def _receipt(fields: dict[str, str]) -> Receipt | None:
     if not message_id or not status:
         return None
     text = fields.get("MESSAGE_BODY") or None
-    return Receipt(message_id, delivery(status), to=e164(fields.get("TO", "")), text=text)
+    return Receipt(message_id, delivery(status), to=fields.get("TO", "").strip() or None, text=text)
 
 
 def _fields(body: bytes) -> dict[str, str] | None:

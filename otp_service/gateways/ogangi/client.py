@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from otp_service import phone
 from otp_service.gateways.base import Inbound, Message, NoReply, Outcome, Probe, Receipt, Sent
 from otp_service.gateways.ogangi import methods, records, replies
 from otp_service.gateways.ogangi.advice import advice
@@ -104,7 +105,7 @@ class OgangiGateway:
             got = await self._read(methods.MESSAGE_REPORT, {**values, "page": str(page)}, records.receipts, left)
             if isinstance(got, NoReply):
                 return got
-            found += [receipt for receipt in got[:_REPORT_SIZE] if receipt is not None and receipt.to == to]
+            found += [receipt for receipt in got[:_REPORT_SIZE] if receipt and phone.is_same(receipt.to or "", to)]
             if len(got) < _REPORT_SIZE:
                 break
         return found

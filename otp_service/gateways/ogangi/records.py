@@ -56,7 +56,7 @@ def _receipt(message: Element) -> Receipt | None:
     if not message_id or not status:
         return None
     text = _text(message, "text") or None
-    return Receipt(message_id[:128], delivery(status), to=e164(_text(message, "to")), text=text)
+    return Receipt(message_id[:128], delivery(status), to=_text(message, "to").strip() or None, text=text)
 
 
 def _text(parent: Element, name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.engine import Connection
 
-from otp_service import texts
+from otp_service import phone, texts
 from otp_service.config.policy import Policy
 from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Delivery, NoReply, Receipt
@@ -72,8 +72,11 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
     """
     if receipt.to is None or receipt.text is None:
         return False
-    number, since = list(numbers.digests(ctx.vault, receipt.to).values()), ctx.clock.now() - MATCHED_SECONDS
-    sends = await ctx.database.read(lambda tx: receipts.without_id(tx, number, since))
+    # If all countries are served, a number without calling code could be of any: polling brings its receipt.
+    spellings = phone.spellings(receipt.to, ctx.countries or frozenset())
+    digests = [digest for each in spellings for digest in numbers.digests(ctx.vault, each).values()]
+    since = ctx.clock.now() - MATCHED_SECONDS
+    sends = await ctx.database.read(lambda tx: receipts.without_id(tx, digests, since))
     alike = [send for send in sends if _is_text_of(ctx.policy, send, receipt.text)]
     if len(alike) != 1 or alike[0].outcome is None:
         return False

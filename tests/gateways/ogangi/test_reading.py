@@ -54,9 +54,9 @@ async def test_what_people_text_is_listed_newest_first_page_by_page(empty: Vendo
 async def test_a_message_tells_its_fate_by_its_id(vendor: Vendor, gateway: OgangiGateway) -> None:
     sent = await gateway.send_sms(Message(TO, "Acme", CARRIER), 5)
     assert sent.message_id is not None
-    assert await gateway.receipt(sent.message_id, 5) == Receipt(sent.message_id, "sent", to=TO, text="Acme")
+    assert await gateway.receipt(sent.message_id, 5) == Receipt(sent.message_id, "sent", to=TO[1:], text="Acme")
     vendor.set_status(TO, "UNDELIV")
-    assert await gateway.receipt(sent.message_id, 5) == Receipt(sent.message_id, "undelivered", to=TO, text="Acme")
+    assert await gateway.receipt(sent.message_id, 5) == Receipt(sent.message_id, "undelivered", to=TO[1:], text="Acme")
     assert await gateway.receipt("12", 5) == NoReply("error")
     assert await gateway.receipt("a/b", 5) == NoReply("bad_segment")
 
@@ -73,7 +73,7 @@ async def test_a_report_finds_the_messages_to_a_number_in_a_time(vendor: Vendor,
     vendor.set_status(REPORTED, "DELIVERED_TO_DEVICE")
     found = await gateway.report(REPORTED, since - 1, time.time() + 1, 5)
     assert not isinstance(found, NoReply)
-    assert [(each.status, each.to, each.text) for each in found] == [("delivered", REPORTED, f"PIN {sent.pin}")]
+    assert [(each.status, each.to, each.text) for each in found] == [("delivered", REPORTED[1:], f"PIN {sent.pin}")]
     assert await gateway.report(REPORTED, since - 3600, since - 1800, 5) == []
 
 
@@ -81,7 +81,7 @@ async def test_a_report_leaves_out_what_it_was_not_asked_for(gateway_to: Gateway
     odd = "<message><id>-83</id></message>"
     async with answering(page(reported("-81"), reported("-82", OTHER), odd)) as bare:
         found = await gateway_to(bare.base_url).report(TO, 0, 1, 5)
-    assert found == [Receipt("-81", "delivered", to=TO, text="a")]
+    assert found == [Receipt("-81", "delivered", to=TO[1:], text="a")]
     assert len(bare.heads) == 1
 
 

@@ -77,6 +77,25 @@ async def test_a_message_in_flight_makes_another_uncertain(sending: Service) -> 
     assert await statuses(sending) == ["sent"]
 
 
+SPELLINGS = {
+    "+5491123456789": ["541123456789", "+54 9 11 2345-6789", "005491123456789"],
+    "+525512345678": ["5215512345678"],
+    "+5511987654321": ["551187654321"],
+    "+573001234567": ["573001234567", "00573001234567", "+57 300 123 4567", "3001234567"],
+}
+"""Numbers that we send to, and how the gateway may write them."""
+
+
+@pytest.mark.parametrize(("to", "written"), [(to, each) for to, all_of_it in SPELLINGS.items() for each in all_of_it])
+async def test_a_number_is_known_however_the_gateway_writes_it(
+    migrated: str, vendor: Vendor, to: str, written: str
+) -> None:
+    async with serving(migrated, vendor, config(routes=["mt"]), countries="AR,BR,CO,MX") as service:
+        await service.api.start(to)
+        await note(service, receipt_of(vendor, to, "DELIVRD"), to=written)
+        assert await statuses(service) == ["delivered"]
+
+
 UNLIKE: dict[str, dict[str, Any]] = {
     "another number": {"to": "+573009999999"},
     "no number": {"to": None},
