@@ -35,8 +35,8 @@ MOST_MEMORY_MB = 300
 Following = Callable[[], tuple[str, dict[str, str], Call]]
 MANY_ATTEMPTS = """
 [limits.failures_per_number]
-free = 100000
-lock_after = 1000000
+free = 1000
+lock_after = 10000
 [purposes.signup]
 attempts = 100
 """
