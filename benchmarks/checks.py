@@ -57,7 +57,6 @@ def overload(bench: Bench, database: Database, base_url: str, seeded: seed.Seede
     with servers.serving(environment) as (_, port, _):
         raw = machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)
         calm = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 16, pace=32 / raw)
-        # A burst is met with patience; this goes on for longer.
         done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 500, pace=0.45, warm_up=6.0)
         bench.note(
             f"{database.name}: overload",

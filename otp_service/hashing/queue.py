@@ -18,7 +18,6 @@ from otp_service.observability.metrics import HASH_QUEUE
 T = TypeVar("T")
 Job = tuple[Callable[[], Any], Future[Any]]
 Kind = Enum("Kind", ["CHECK", "START"])
-
 MOST_SECONDS = {Kind.CHECK: 2.0, Kind.START: 3.0}  # a request that would wait longer for its hash is refused
 MOST_STARTS = 1000  # in flight: each may hold a connection to the gateway
 START_EVERY = 4  # checks go first, but every fourth hash is a start's if one waits
@@ -51,8 +50,8 @@ class HashQueue:
         """Counts the ticket's hash as queued until it is done or the block ends. Refusal: `overloaded`."""
         wait = self._wait(ticket)
         if wait > MOST_SECONDS[ticket.kind] or not self._has_room(ticket):
-            again = wait * (1 + SystemRandom().random())
-            raise Refusal("overloaded", "Too much work at once; repeat the request later.", retry_after=again)
+            later = SystemRandom().uniform(wait, 2 * wait)
+            raise Refusal("overloaded", "Too many requests; retry later.", retry_after=later)
         starts = int(ticket.kind is Kind.START)
         self._starts_in_flight[ticket.client] += starts
         ticket.hash_to_come = True
@@ -95,6 +94,7 @@ class HashQueue:
                 except BaseException as error:  # noqa: BLE001 - the caller of `run` gets it
                     future.set_exception(error)
                 self._seconds += (clock() - begun - self._seconds) * WEIGHT
+            del job, work, future  # they hold a PIN
 
     def close(self) -> None:
         """Lets the threads end once nothing waits."""
@@ -135,12 +135,10 @@ class HashQueue:
 
     def _has_room(self, ticket: Ticket) -> bool:
         places = max(self._threads, MOST_SECONDS[ticket.kind] * self._threads / self._seconds)
-        if not _has_share(self._queued[ticket.kind], ticket.client, places):
-            return False
-        starts = self._starts_in_flight
-        if ticket.kind is Kind.CHECK or not starts[ticket.client]:
-            return True
-        return starts.total() < MOST_STARTS and _has_share(starts, ticket.client, MOST_STARTS)
+        room = _has_share(self._queued[ticket.kind], ticket.client, places)
+        if ticket.kind is Kind.START and (starts := self._starts_in_flight)[ticket.client]:
+            room = room and starts.total() < MOST_STARTS and _has_share(starts, ticket.client, MOST_STARTS)
+        return room
 
 
 def _has_share(taken: Counter[str], client: str, places: float) -> bool:

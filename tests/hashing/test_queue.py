@@ -96,6 +96,16 @@ def test_a_start_that_the_gateway_holds_delays_nobody() -> None:
         assert checks == pytest.approx(200, abs=1)
 
 
+def test_starts_in_flight_take_no_place_from_checks_of_the_same_client() -> None:
+    made = queue()
+    with (
+        admitted(made, START, "b", most=1, gateway=True),
+        admitted(made, START, most=600, gateway=True),
+        admitted(made, CHECK) as checks,
+    ):
+        assert checks == pytest.approx(200, abs=1)
+
+
 def test_a_start_counts_again_when_it_comes_back_from_the_gateway() -> None:
     made = queue(60.0)
     tickets = [Ticket(START, "a") for _ in range(THREADS)]
