@@ -95,31 +95,31 @@ class Gateway(Protocol):
         """The mark in the text that the vendor replaces by its PIN; if empty, it appends the PIN."""
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
-        """The vendor makes and sends a PIN of `pin_length` digits and returns it. Needs `message.carrier`."""
+        """Let the vendor make, send and return a PIN of `pin_length` digits. Needs `message.carrier`."""
 
     async def send_sms(self, message: Message, timeout: float) -> Sent:
-        """Sends a text. Needs `message.carrier`."""
+        """Send a text. Needs `message.carrier`."""
 
     async def send_mt(self, message: Message, timeout: float) -> Sent:
-        """Sends a text; the vendor chooses the carrier."""
+        """Send a text; the vendor chooses the carrier."""
 
     async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
-        """Tells the campaign platform that the person at `to` (E.164) said `keyword`, as if it had been texted."""
+        """Tell the campaign platform that the person at `to` (E.164) said `keyword`, as if it had been texted."""
 
     async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
-        """A page (from 1) of what people texted us, newest first; empty after the last one."""
+        """Return a page (from 1) of what people texted us, newest first; empty after the last one."""
 
     async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
-        """What became of one message."""
+        """Return what became of one message."""
 
     async def report(self, to: str, since: float, until: float, timeout: float) -> Sequence[Receipt] | NoReply:
-        """What became of the messages to `to` (E.164) between two times (seconds since the epoch)."""
+        """Return what became of the messages to `to` (E.164) between two times (seconds since the epoch)."""
 
     async def is_blacklisted(self, to: str, timeout: float) -> bool | NoReply:
-        """Whether the vendor itself blocks `to` (E.164), for any of our codes."""
+        """Return whether the vendor itself blocks `to` (E.164), for any of our codes."""
 
     async def probe(self, timeout: float) -> Probe:
-        """A signed call that sends nothing."""
+        """Make a signed call that sends nothing."""
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""

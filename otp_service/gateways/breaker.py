@@ -33,7 +33,7 @@ class Breaker:
     _until: float = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether a send may go out. After the pause one may, as the probe; others wait for its outcome."""
+        """Return whether a send may go out. After the pause one may, as the probe; others wait for its outcome."""
         if self.state == "closed":
             return True
         if now < self._until:
@@ -42,13 +42,13 @@ class Breaker:
         return True
 
     def describe(self, now: float) -> Literal["closed", "open", "half_open"]:
-        """The state for people and monitors. `half_open`: the next send is the probe, or a probe is under way."""
+        """Return the state for people and monitors. `half_open`: the next send is the probe, or a probe is out."""
         if self.state == "closed":
             return "closed"
         return "open" if self.state == "open" and now < self._until else "half_open"
 
     def record(self, sent: Sent, now: float) -> None:
-        """Records the outcome of a send that was allowed."""
+        """Record the outcome of a send that was allowed."""
         if sent.reason in _NOT_SENT:
             if self.state == "probing":
                 self.state, self._until = "open", now  # the next send is the probe

@@ -26,22 +26,22 @@ class GatewayHealth:
     _trouble: bool = False
 
     def trouble(self, now: float) -> bool:
-        """Whether a person should look: the newest send failed, a route is open or the signature is rejected."""
+        """Return whether a person should look: the newest send failed, a route is open or the signature is rejected."""
         return self._trouble or "open" in self.routes(now).values() or self.bad_signature
 
     def routes(self, now: float) -> dict[str, str]:
-        """The state of each breaker; updates the metric too."""
+        """Return the state of each breaker, and update the metric."""
         states = {route: breaker.describe(now) for route, breaker in self.breakers.items()}
         for route, state in states.items():
             BREAKER_OPEN.labels(route).set(state == "open")
         return dict(states)
 
     def allows(self, route: str, now: float) -> bool:
-        """Whether a send may go out over the route."""
+        """Return whether a send may go out over the route."""
         return self.breakers[route].allows(now)
 
     def record_send(self, route: str, sent: Sent, now: float) -> None:
-        """Records the outcome of a send that was allowed."""
+        """Record the outcome of a send that was allowed."""
         self.last, self._trouble = sent.reason, sent.outcome is not Outcome.ACCEPTED
         breaker = self.breakers[route]
         before = breaker.state
@@ -52,7 +52,7 @@ class GatewayHealth:
         self._record_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
 
     def record_read(self, method: str, reason: str) -> None:
-        """Records the outcome of any other call; `reason`: `ok`, or why it failed."""
+        """Record the outcome of any other call; `reason`: `ok`, or why it failed."""
         GATEWAY_READS.labels(method, reason).inc()
         self._record_signature(method, reason, accepted=reason == "ok")
 

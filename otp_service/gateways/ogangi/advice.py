@@ -17,7 +17,7 @@ _ADVICE = {
 
 
 def advice(reason: str) -> str:
-    """One sentence: what to do about the outcome of a harmless call."""
+    """Return one sentence: what to do about the outcome of a harmless call."""
     status = reason.removeprefix("http_")
     other = f"The gateway answers with HTTP status {status}: check the base URL, then ask the vendor."
     return _ADVICE.get(reason, other)

@@ -45,7 +45,7 @@ class Caller:
         self._transport = Transport()
 
     def request(self, method: Method, values: Mapping[str, str]) -> Request:
-        """The request, with the account's parameters. Raises ValueError that names the parameter, not its value."""
+        """Return the request, with the account's parameters. Raises ValueError, without the value."""
         own = {"instanceId": self._account.instance_id, "from": self._account.sender}
         known = {each.name for each in (*method.url, *method.body)}
         whole = method.complete({**{name: own[name] for name in own if name in known}, **values})
@@ -55,7 +55,7 @@ class Caller:
         return Request(url, self._body(method, whole), method.limit)
 
     async def call(self, method: Method, values: Mapping[str, str], timeout: float) -> replies.Reply | Sent:
-        """The reply, whatever its status; if there is none, the outcome: refused or unknown."""
+        """Return the reply, whatever its status; if there is none, the outcome: refused or unknown."""
         try:
             request = self.request(method, values)
         except ValueError:
@@ -65,11 +65,11 @@ class Caller:
         return _read(await self._transport.exchange(request, timeout), is_list=method.is_list)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._transport.aclose()
 
     def _body(self, method: Method, values: Mapping[str, str]) -> bytes | None:
-        """The descriptor of fireMessage, which is not signed."""
+        """Return the descriptor of fireMessage, which is not signed."""
         if not method.body:
             return None
         names = {"from": self._descriptor.sender, "text": self._descriptor.keyword}
@@ -79,12 +79,12 @@ class Caller:
 
 
 def refused(reason: str) -> Sent:
-    """The outcome if surely nothing was sent. docs/gateway.md says which reasons are passing."""
+    """Return the outcome if surely nothing was sent. docs/gateway.md says which reasons are passing."""
     return Sent(Outcome.REFUSED, reason, passing=reason in _PASSING)
 
 
 def _read(answer: Answer | NoAnswer, *, is_list: bool) -> replies.Reply | Sent:
-    """The reply, or the outcome of an HTTP failure (docs/gateway.md)."""
+    """Return the reply, or the outcome of an HTTP failure (docs/gateway.md)."""
     if isinstance(answer, NoAnswer):
         return Sent(Outcome.UNKNOWN, answer.reason) if answer.left else refused(answer.reason)
     if answer.status != 200:

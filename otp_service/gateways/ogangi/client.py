@@ -43,7 +43,7 @@ class OgangiGateway:
         return self._pin_placeholder
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
-        """Calls sendSMSPinMobileNumberConfirm: the vendor makes the PIN and returns it."""
+        """Call sendSMSPinMobileNumberConfirm: the vendor makes the PIN and returns it."""
 
         def read(reply: Reply) -> Sent:
             pin = replies.usable_pin(reply, pin_length)
@@ -55,21 +55,21 @@ class OgangiGateway:
         return await self._send(methods.SEND_PIN, values, read, timeout)
 
     async def send_sms(self, message: Message, timeout: float) -> Sent:
-        """Calls sendSMS, the only method whose mobile number is in Base64 too."""
+        """Call sendSMS, the only method whose mobile number is in Base64 too."""
         if message.carrier is None:
             return refused("no_carrier")
         values = {**_addressed(message), "carrier": message.carrier}
         return await self._send(methods.SEND_SMS, values, _read_messages, timeout)
 
     async def send_mt(self, message: Message, timeout: float) -> Sent:
-        """Calls sendMT: `null` lets the vendor choose the carrier; the reply is only OK."""
+        """Call sendMT: `null` lets the vendor choose the carrier; the reply is only OK."""
         if not self._mt_flags:
             return await self._send(methods.SEND_MT, _addressed(message), lambda _reply: _ACCEPTED, timeout)
         values = {**_addressed(message), "flags": self._mt_flags}
         return await self._send(methods.SEND_MT_FLAGS, values, lambda _reply: _ACCEPTED, timeout)
 
     async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
-        """Calls fireMessage with a descriptor, which names our code; the GET form does not."""
+        """Call fireMessage with a descriptor, which names our code; the GET form does not."""
 
         def read(reply: Reply) -> Sent:
             return Sent(Outcome.UNKNOWN, "no_result") if reply.root.find("result/mo") is None else _ACCEPTED
@@ -77,13 +77,13 @@ class OgangiGateway:
         return await self._send(methods.FIRE_DESCRIPTOR, {"mobileNumber": to, "text": keyword}, read, timeout)
 
     async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
-        """Calls getMOMessages, newest first."""
+        """Call getMOMessages, newest first."""
         values = {"page": str(page), "resultsPerPage": str(size), "parameters": "order=desc"}
         found = await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)
         return found if isinstance(found, NoReply) else found[:size]
 
     async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:
-        """Calls getMessage. A reply about another message counts as no reply."""
+        """Call getMessage. A reply about another message counts as no reply."""
 
         def read(reply: Reply) -> Receipt | None:
             found = records.receipt(reply)
@@ -92,7 +92,7 @@ class OgangiGateway:
         return await self._read(methods.GET_MESSAGE, {"messageId": message_id}, read, timeout)
 
     async def report(self, to: str, since: float, until: float, timeout: float) -> Sequence[Receipt] | NoReply:
-        """Calls messageReport for its first few pages.
+        """Call messageReport for its first few pages.
 
         That it takes the filters of getMOMessages is assumed, so messages to other numbers are left out here.
         """
@@ -111,17 +111,17 @@ class OgangiGateway:
         return found
 
     async def is_blacklisted(self, to: str, timeout: float) -> bool | NoReply:
-        """Calls isUserInBlackList for all codes."""
+        """Call isUserInBlackList for all codes."""
         return await self._read(methods.IS_USER_IN_BLACKLIST, {"mobilenumber": to}, records.is_blacklisted, timeout)
 
     async def probe(self, timeout: float) -> Probe:
-        """Calls getMOMessages for one result: it is signed as a send is, but only reads."""
+        """Call getMOMessages for one result: it is signed as a send is, but only reads."""
         values = {"resultsPerPage": "1", "parameters": "order=desc"}
         went = await self._send(methods.GET_MO_MESSAGES, values, lambda _reply: _ACCEPTED, timeout)
         return Probe(went.outcome is Outcome.ACCEPTED, advice(went.reason))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self.caller.aclose()
 
     async def _send(

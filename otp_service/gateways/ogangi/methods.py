@@ -22,7 +22,7 @@ class Parameter:
     default: str | None = None
 
     def segment(self, value: str, *, padding: bool) -> str:
-        """The segment of `value` in the URL. Raises ValueError, without the value."""
+        """Return the segment of `value` in the URL. Raises ValueError, without the value."""
         try:
             text = self.encode(value)
             return signing.base64_segment(text, padding=padding) if self.base64 else text
@@ -57,7 +57,7 @@ class Method:
         return LIST_LIMIT if self.is_list else SEND_LIMIT
 
     def complete(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Every parameter with its value or default. Raises ValueError that names what is missing or unknown."""
+        """Return every parameter with its value or default. Raises ValueError that names what is missing or unknown."""
         parameters = {each.name: each for each in (*self.url, *self.body)}
         unknown = [name for name in values if name not in parameters]
         defaults = {name: each.default for name, each in parameters.items() if each.default is not None}
@@ -80,7 +80,7 @@ def _bounded(least: int, most: int) -> Callable[[str], str]:
 
 
 def _number(e164: str) -> str:
-    """The digits with the country code, without `+`."""
+    """Return the digits with the country code, without `+`."""
     if not re.fullmatch(r"\+[0-9]+", e164):
         raise ValueError("must be E.164")
     return e164[1:]

@@ -10,7 +10,7 @@ _REFUSED = frozenset("/\\?#%")
 
 
 def check_segment(text: str) -> None:
-    """Raises ValueError, without the value, unless `text` can stand in a URL as exactly one segment.
+    """Raise ValueError, without the value, unless `text` can stand in a URL as exactly one segment.
 
     How the vendor signs an encoded `/` or `%` is documented nowhere, and a proxy may decode it on the way, so these are
     never sent.
@@ -24,13 +24,13 @@ def check_segment(text: str) -> None:
 
 
 def plain(text: str, *, keep: str = "") -> str:
-    """`text` as one URL segment, percent-encoded except for `keep`: filters keep their `=`, `&` and `,`."""
+    """Return `text` as one URL segment, percent-encoded except for `keep`: filters keep their `=`, `&` and `,`."""
     check_segment(text)
     return quote(text, safe=keep)
 
 
 def base64_segment(text: str, *, padding: bool) -> str:
-    """`text` as URL-safe Base64 over UTF-8. The vendor's documentation pads with `=`, clients in the field do not."""
+    """Return `text` as URL-safe Base64 over UTF-8. The documentation pads with `=`, clients in the field do not."""
     encoded = urlsafe_b64encode(text.encode()).decode("ascii")
     if not encoded:
         raise ValueError("must not be empty")
@@ -38,11 +38,11 @@ def base64_segment(text: str, *, padding: bool) -> str:
 
 
 def sign(private_key: str, segments: Sequence[str]) -> str:
-    """Lower-case hex HMAC-SHA256 over the segments exactly as they are in the URL, joined with `/`."""
+    """Return lower-case hex HMAC-SHA256 over the segments exactly as they are in the URL, joined with `/`."""
     return hmac.new(private_key.encode(), "/".join(segments).encode("ascii"), hashlib.sha256).hexdigest()
 
 
 def signed_path(method: str, segments: Sequence[str], *, public_key: str, private_key: str) -> str:
-    """The path of one call after `{base}`: every path ends in `/{publicKey}/{signature}`."""
+    """Return the path of one call after `{base}`: every path ends in `/{publicKey}/{signature}`."""
     tail = (plain(public_key), sign(private_key, segments))
     return "/".join(("/rest/api", method, *segments, *tail))

@@ -30,7 +30,7 @@ class _NoCookies(CookieJar):
     """Reads no cookies: thousands in one answer would block all calls, and the parser prints its tracebacks."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Extracts none."""
+        """Extract no cookies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Transport:
         )
 
     async def exchange(self, request: Request, timeout: float) -> Answer | NoAnswer:
-        """One request, connect and body included within `timeout` seconds. Raises nothing but CancelledError."""
+        """Make one request within `timeout` seconds, connect and body included. Raises nothing but CancelledError."""
         journey = _Journey()
         try:
             async with asyncio.timeout(timeout):
@@ -100,7 +100,7 @@ class Transport:
             return Answer(response.status_code, _decoded(raw, encoding, request.limit))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
 

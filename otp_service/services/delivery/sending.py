@@ -12,7 +12,7 @@ LEAST_SECONDS = 1.0
 
 
 async def send(ctx: Context, route: str, message: Message, timeout: float, pin_length: int = 0) -> Sent:
-    """Sends over `pin`, `sms` or `mt` within `timeout` seconds. `pin_length`: of the PIN that the route `pin` makes.
+    """Send over `pin`, `sms` or `mt` within `timeout` seconds. `pin_length`: of the PIN that the route `pin` makes.
 
     If the breaker is open, the send is refused without a call: `breaker_open`.
     """
@@ -27,7 +27,7 @@ async def send(ctx: Context, route: str, message: Message, timeout: float, pin_l
 
 
 async def _send(ctx: Context, route: str, message: Message, timeout: float, pin_length: int) -> Sent:
-    """Tries once more if no connection was made: only then is it sure that nothing was sent."""
+    """Try once more if no connection was made: only then is it sure that nothing was sent."""
     deadline = time.monotonic() + timeout
     sent = await _call(ctx, route, message, timeout, pin_length)
     left = deadline - time.monotonic()

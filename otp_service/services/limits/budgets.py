@@ -28,7 +28,7 @@ class Budget:
 
 
 async def show(database: Database, vault: Vault, clock: Clock, policy: Failures, e164: str) -> list[Budget]:
-    """All limits and waits of a number."""
+    """Return all limits and waits of a number."""
 
     def step(tx: Connection) -> list[Budget]:
         number_id = numbers.find(tx, vault, e164)
@@ -51,12 +51,12 @@ def _budgets(tx: Connection, number_id: int, policy: Failures, now: float) -> li
 
 
 def _checks_left(row: AnyRow, policy: Failures, now: float) -> int:
-    """The checks that are free now: those before the first wait, then one after each wait."""
+    """Return the checks that are free now: those before the first wait, then one after each wait."""
     return max(policy.free - int(row.checks), int(row.waits_until <= now))
 
 
 async def clear(database: Database, vault: Vault, e164: str) -> int:
-    """Lifts every limit and wait of a number; returns how many there were."""
+    """Lift every limit and wait of a number; return how many there were."""
 
     def step(tx: Connection) -> int:
         number_id = numbers.find(tx, vault, e164)

@@ -24,7 +24,7 @@ FAILURES = "failures_per_number"
 
 
 def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str | None) -> list[Unit]:
-    """The units that every PIN message needs: the first of a verification and its resends."""
+    """Return the units that every PIN message needs: the first of a verification and its resends."""
     limits = ctx.policy.limits
     rates = [(PER_NUMBER, str(number_id), rate) for rate in limits.sends_per_number]
     if address_digest is not None:
@@ -37,7 +37,7 @@ def _of_client(ctx: Context, client_id: str) -> list[Unit]:
 
 
 def of_notification(ctx: Context, *, client_id: str, number_id: int) -> list[Unit]:
-    """The units that every notification needs."""
+    """Return the units that every notification needs."""
     limits = ctx.policy.limits
     of_number = [_unit(PER_NOTIFIED, str(number_id), rate) for rate in limits.notifications_per_number]
     return of_number + [_unit(PER_NOTIFYING, client_id, rate) for rate in limits.notifications_per_client]
@@ -48,13 +48,13 @@ def _unit(limit: str, of_whom: str, rate: Rate) -> Unit:
 
 
 def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str) -> Unit | None:
-    """The unit of `pause_per_number` that a start needs too; None if the pause is turned off."""
+    """Return the unit of `pause_per_number` that a start needs too; None if the pause is turned off."""
     seconds = ctx.policy.limits.pause_per_number
     return Unit(PAUSE, f"{PAUSE}:{number_id}:{client_id}:{purpose}", float(seconds), 1) if seconds else None
 
 
 def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]:
-    """Reserves all units, or raises Refusal `rate_limited` naming the limit that is free last."""
+    """Reserve all units. Refusal: `rate_limited`, which names the limit that is free last."""
     if not units:
         return []
     reserved = buckets.reserve(tx, units, now)
@@ -68,7 +68,7 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
 
 
 def limited(limit: str, wait: float, *, size: int = 1, window: float | None = None, why: str | None = None) -> Refusal:
-    """The refusal of a limit of `size` in `window` seconds that is free again in `wait` seconds.
+    """Return the refusal of a limit of `size` in `window` seconds that is free again in `wait` seconds.
 
     `why`: said instead of "The limit ... is used up".
     """
@@ -78,7 +78,7 @@ def limited(limit: str, wait: float, *, size: int = 1, window: float | None = No
 
 
 def left_of_client(ctx: Context, client_id: str, reserved: Sequence[Reserved]) -> Quota | None:
-    """What is left of `sends_per_client`, by the rate that leaves least; None if the limit is turned off.
+    """Return what is left of `sends_per_client`, by the rate that leaves least; None if the limit is turned off.
 
     Other limits are not reported: they would reveal other clients' activity.
     """
@@ -90,14 +90,14 @@ def left_of_client(ctx: Context, client_id: str, reserved: Sequence[Reserved]) -
 
 
 def _left(unit: Unit, used: float) -> Quota:
-    """The quota of a bucket that is full again in `used` seconds."""
+    """Return the quota of a bucket that is full again in `used` seconds."""
     window = unit.interval * unit.burst
     left = int((window - used + 1e-6) // unit.interval)
     return Quota(unit.limit, unit.burst, window, left, used - unit.interval * (unit.burst - left - 1))
 
 
 def address_key(user_ip: str) -> str:
-    """The address that is counted: a whole IPv4 address, also inside IPv6; an IPv6 address by its /64."""
+    """Return the address that is counted: a whole IPv4 address, also inside IPv6; an IPv6 address by its /64."""
     address = ipaddress.ip_address(user_ip)
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:
@@ -108,7 +108,7 @@ def address_key(user_ip: str) -> str:
 
 @lru_cache
 def waits(failures: Failures) -> tuple[tuple[int, float], ...]:
-    """The waits of `Failures.wait_after` as steps: (from this count on, seconds), the highest count first."""
+    """Return the waits of `Failures.wait_after` as steps: (from this count on, seconds), the highest count first."""
     steps: list[tuple[int, float]] = []
     for count in range(failures.free, failures.lock_after):
         wait = failures.wait_after(count)

@@ -55,7 +55,7 @@ class _ValidCheck:
 
 
 async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
-    """Compares a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
+    """Compare a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
     # For the log line of the request: a second line would cost as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
     valid = _validate(ctx, request, claim)
@@ -82,7 +82,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
 
 
 def malformed_pin() -> Refusal:
-    """The refusal of a PIN that is not ASCII digits of the verification's length."""
+    """Return the refusal of a PIN that is not ASCII digits of the verification's length."""
     wrong = FieldError("pin", "Must be ASCII digits, as many as pin_length.")
     return Refusal("invalid", "A field is wrong.", errors=[wrong])
 
@@ -99,14 +99,14 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
 
 
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
-    """Spends an attempt and counts it in the number's failure budget, both or none."""
+    """Spend an attempt and count it in the number's failure budget, both or none."""
     idempotency.hold(tx, valid.claim)
     waits = limits.waits(ctx.policy.limits.failures_per_number)
     return attempts.spend(tx, valid.start, now=ctx.clock.now(), waits=waits)
 
 
 def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool) -> AnyRow | None:
-    """Records the comparison; returns None if the PIN is right but the verification is over."""
+    """Record the comparison; return None if the PIN is right but the verification is over."""
     now, verification_id = ctx.clock.now(), valid.start.verification_id
     if not right:
         return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now)
@@ -121,7 +121,7 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, ri
 
 
 async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
-    """The answer if the verification ended, or was wiped, while the PIN was compared."""
+    """Return the answer if the verification ended, or was wiped, while the PIN was compared."""
     client_id, verification_id = valid.start.client_id, valid.start.verification_id
 
     def step(tx: Connection) -> Checked:
@@ -135,7 +135,7 @@ async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
 
 
 async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Checked:
-    """The answer if nothing was compared: why, after as much time as a comparison takes."""
+    """Return the answer if nothing was compared: why, after as much time as a comparison takes."""
     client_id, verification_id = valid.start.client_id, valid.start.verification_id
 
     def step(tx: Connection) -> Checked:
@@ -152,13 +152,13 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Che
 
 
 def _waits_until(tx: Connection, row: AnyRow, now: float) -> float:
-    """When the number can be checked again: now if its wait has ended meanwhile."""
+    """Return when the number can be checked again: now if its wait has ended meanwhile."""
     until = failures.waits_until(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
     return max(now, until)
 
 
 def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
-    """Raises Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
+    """Raise Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
     if row.pin_length != len(valid.pin):
         raise malformed_pin()
     start = valid.start
@@ -171,7 +171,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
 
 
 def _result_of(row: AnyRow, now: float) -> str:
-    """The result of a check that is not compared, from the verification's state."""
+    """Return the result of a check that is not compared, from the verification's state."""
     if row.status == "approved":
         return "already_approved"
     if row.status in ("canceled", "exhausted"):

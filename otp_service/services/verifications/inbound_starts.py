@@ -16,7 +16,7 @@ from otp_service.storage.verifications import verifications
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Makes a phrase; returns the verification, and whether it is new. Refusals: docs/api.md. It counts in no limit."""
+    """Make a phrase; return the verification, and whether it is new. Refusals: docs/api.md. It counts in no limit."""
     return await starts.counted(ctx, request, _start(ctx, request, claim))
 
 

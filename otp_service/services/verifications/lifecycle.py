@@ -29,14 +29,14 @@ class Event:
 
 
 async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
-    """A client's verification. Refusal: `not_found`."""
+    """Return a client's verification. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
         row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
     return represent(ctx, found(row))
 
 
 async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
-    """Cancels a pending verification; a second time changes nothing. Refusals: `not_found`, `not_pending`."""
+    """Cancel a pending verification; a second time changes nothing. Refusals: `not_found`, `not_pending`."""
 
     def step(tx: Connection) -> AnyRow:
         idempotency.hold(tx, claim)
@@ -55,7 +55,7 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
 
 
 async def list_events(ctx: Context, client_id: str, verification_id: str) -> list[Event]:
-    """The events of a verification, oldest first. Refusal: `not_found`."""
+    """Return the events of a verification, oldest first. Refusal: `not_found`."""
 
     def step(tx: Connection) -> list[Event]:
         row = found(verifications.read(tx, client_id, verification_id))
@@ -83,12 +83,12 @@ def _final(row: AnyRow, now: float) -> list[Event]:
 
 
 def found(row: AnyRow | None) -> AnyRow:
-    """The row, or Refusal `not_found`."""
+    """Return the row. Refusal: `not_found`."""
     if row is None:
         raise not_found()
     return row
 
 
 def not_found() -> Refusal:
-    """The refusal of an unknown id, and of another client's."""
+    """Return the refusal of an unknown id, and of another client's."""
     return Refusal("not_found", "No such verification.")

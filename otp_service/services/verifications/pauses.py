@@ -14,7 +14,7 @@ FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
 
 
 def end(tx: Connection, pause: Unit, new: dict[str, Any], now: float, *, until: float) -> None:
-    """Ends a pause that is in force if it may end, for the new verification; else raises Refusal `rate_limited`.
+    """End a pause for the new verification if it may end early. Refusal: `rate_limited`.
 
     An approval ends it, and a cancel of the newest verification once the fate of its message is known.
     """

@@ -86,12 +86,12 @@ class PinMessage:
 
 
 def deadline() -> float:
-    """The deadline of a message whose request arrives now."""
+    """Return the deadline of a message whose request arrives now."""
     return time.monotonic() + TOTAL_SECONDS
 
 
 async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteAttempt:
-    """An attempt over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
+    """Return an attempt over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
         return RouteAttempt(route)
     pin = pins.generate(message.purpose.pin_length)
@@ -99,7 +99,7 @@ async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteAttempt
 
 
 def count_send(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
-    """Reserves the limits and inserts the row that counts the send, before it is sent. Refusal: `rate_limited`."""
+    """Reserve the limits and insert the row that counts the send, before it is sent. Refusal: `rate_limited`."""
     message.reserved = limits.reserve(tx, units, now)
     message.attempt.send_id = _insert(tx, message, message.attempt, now)
 
@@ -112,9 +112,9 @@ def _insert(tx: Connection, message: PinMessage, attempt: RouteAttempt, now: flo
 
 
 async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
-    """Tries the routes, the first of which is counted already; returns the verification's row.
+    """Try the routes, the first of which is counted already; return the verification's row.
 
-    Raises Refusal `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
+    Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
     for next_route in [*message.routes[1:], None]:
         sent = await _send(ctx, message)
@@ -160,7 +160,7 @@ def _text_message(ctx: Context, message: PinMessage) -> Message:
 
 
 async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> bool:
-    """Stores the refused attempt and counts one over the next route; False if the person has said STOP meanwhile."""
+    """Store the refused attempt and count one over the next route; return False if the person said STOP meanwhile."""
     attempt = await prepare(ctx, message, route)
 
     def step(tx: Connection) -> bool:
@@ -205,7 +205,7 @@ async def _settle(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
 
 
 async def _store(ctx: Context, message: PinMessage, step: Callable[[Connection], AnyRow]) -> AnyRow:
-    """Stores the outcome of a message that is out. It tries again while the database is away, or the PIN would be lost.
+    """Store the outcome of a message that is out, again and again while the database is away, or its PIN would be lost.
 
     Repeating is safe: it says the same about the same send.
     """
@@ -246,7 +246,7 @@ def _finish(
 
 
 def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
-    """The columns that find the receipt of a message that may be out, and say when to poll for it first."""
+    """Return the columns that find the receipt of a message that may be out, and when to poll for it first."""
     if sent.outcome is Outcome.REFUSED:
         return {}
     poll_after = ctx.policy.receipts.poll_after

@@ -56,7 +56,7 @@ class Verification:
 
 
 def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
-    """The verification of a row with `verifications.COLUMNS`, as it is now: a late one is expired."""
+    """Return the verification of a row with `verifications.COLUMNS`, as it is now: a late one is expired."""
     late = row.status == "pending" and row.expires_at <= ctx.clock.now()
     status = "expired" if late else row.status
     sends_left = row.sends - row.sends_spent

@@ -22,7 +22,7 @@ from otp_service.storage.verifications import verifications
 
 
 async def resend(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
-    """Sends a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
+    """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
     row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
     message = _message(ctx, client_id, row, claim, deadline)
@@ -59,7 +59,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
 
 
 def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> None:
-    """The first transaction: spends one of the sends left and counts the send in every limit."""
+    """Spend one of the sends left and count the send in every limit: the first transaction."""
     idempotency.hold(tx, message.claim)
     now, purpose = ctx.clock.now(), message.purpose
     resend_after = purpose.resend_after or (0,)

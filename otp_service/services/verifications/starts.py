@@ -44,14 +44,14 @@ class StartRequest:
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Sends a PIN; returns the verification, and whether it is new. Refusals: docs/api.md."""
+    """Send a PIN; return the verification, and whether it is new. Refusals: docs/api.md."""
     return await counted(ctx, request, _start(ctx, request, claim))
 
 
 async def counted(
     ctx: Context, request: StartRequest, starting: Awaitable[tuple[Verification, bool]]
 ) -> tuple[Verification, bool]:
-    """Counts a start by its result: `started`, `pending`, or the code of its refusal."""
+    """Count a start by its result: `started`, `pending`, or the code of its refusal."""
     purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
     try:
         verification, created = await starting
@@ -91,7 +91,7 @@ def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMes
 
 
 def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
-    """The purpose and the number of a start. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
+    """Return the purpose and the number of a start. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
     structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
@@ -104,12 +104,12 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, Ph
 
 
 def new_id() -> str:
-    """The id of a new verification: 128 random bits."""
+    """Return the id of a new verification: 128 random bits."""
     return f"ver_{secrets.token_urlsafe(16)}"
 
 
 def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
-    """The first transaction: inserts the verification and counts its send, or returns the pending one."""
+    """Insert the verification and count its send, or return the pending one: the first transaction."""
     idempotency.hold(tx, message.claim)
     now, purpose, route = ctx.clock.now(), message.purpose, message.attempt.route
     new = new_row(tx, ctx, request, purpose, message.to, now) | {
@@ -135,7 +135,7 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
 def insert(
     tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool, pause: Unit | None = None
 ) -> AnyRow | None:
-    """Inserts a verification and ends an older one in its slot; returns the pending one if it is the same.
+    """Insert a verification and end an older one in its slot; return the pending one if it is the same.
 
     Refusals: `opted_out`; `rate_limited` during the pause or the wait after wrong checks.
     """
@@ -161,7 +161,7 @@ def insert(
 def new_row(
     tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str, now: float
 ) -> dict[str, Any]:
-    """The columns of a new verification that every channel has, without its id. Holds the number's row."""
+    """Return the columns of a new verification that every channel has, without its id. Holds the number's row."""
     number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now + purpose.lifetime)
     session = session_digest(request.client_id, request.session)
     return {

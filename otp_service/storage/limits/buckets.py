@@ -40,7 +40,7 @@ def _reserving(count: int) -> Compiled:
 
 
 def _reserve(insert: Callable[[sa.Table], Any], count: int) -> Any:
-    """The statement for `count` buckets. The values of row 0 are bound as `key_0` and so on."""
+    """Return the statement for `count` buckets. The values of row 0 are bound as `key_0` and so on."""
     now = sa.bindparam("now", type_=sa.Double)
     columns = (b.key, b.arrival, b.interval, b.tolerance)
     rows = [sa.select(*(sa.bindparam(f"{c.name}_{row}", type_=c.type) for c in columns)) for row in range(count)]
@@ -56,7 +56,7 @@ def _reserve(insert: Callable[[sa.Table], Any], count: int) -> Any:
 
 
 def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]:
-    """Reserves each unit whose bucket has one. If any is missing, the caller rolls back.
+    """Reserve each unit whose bucket has one. If any is missing, the caller rolls back.
 
     `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
     """
@@ -68,13 +68,13 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
-    """When each bucket has its next unit, in seconds since the epoch."""
+    """Return when each bucket has its next unit, in seconds since the epoch."""
     statement = sa.select(b.key, b.arrival + b.interval - b.tolerance).where(b.key.in_(keys))
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
 def release(tx: Connection, reserved: Sequence[Reserved], now: float) -> None:
-    """Gives units back, except for what has been refilled since."""
+    """Give units back, except for what has been refilled since."""
     owed = {unit.key: min(unit.interval, unit.arrival - now) for unit in reserved if unit.arrival > now}
     if not owed:
         return
@@ -84,17 +84,17 @@ def release(tx: Connection, reserved: Sequence[Reserved], now: float) -> None:
 
 
 def clear(tx: Connection, key: str) -> None:
-    """Fills one bucket."""
+    """Fill one bucket."""
     tx.execute(sa.delete(buckets).where(b.key == key))
 
 
 def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dict[str, Any]]:
-    """Every bucket of a number: key, arrival, interval, tolerance."""
+    """Return every bucket of a number: key, arrival, interval, tolerance."""
     return [dict(row) for row in tx.execute(sa.select(buckets).where(_of_number(number_id, limits))).mappings()]
 
 
 def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
-    """Fills every bucket of a number; returns how many there were."""
+    """Fill every bucket of a number; return how many there were."""
     mine = _of_number(number_id, limits)
     tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
     return tx.execute(sa.delete(buckets).where(mine)).rowcount

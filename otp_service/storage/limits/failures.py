@@ -12,7 +12,7 @@ f = failures.c
 
 
 def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> float:
-    """The time until which the next check waits; 0 if nothing is counted."""
+    """Return the time until which the next check waits; 0 if nothing is counted."""
     return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
 
 
@@ -25,17 +25,17 @@ CLEAR = sa.delete(failures).where(
 
 
 def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
-    """Clears the count of a number after an approval, for that client and purpose."""
+    """Clear the count of a number after an approval, for that client and purpose."""
     tx.execute(CLEAR, {"number": number_id, "client": client_id, "for_purpose": purpose})
 
 
 def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:
-    """All rows of a number."""
+    """Return all rows of a number."""
     return tx.execute(sa.select(failures).where(f.number_id == number_id).order_by(f.client_id, f.purpose)).all()
 
 
 def clear_number(tx: Connection, number_id: int) -> int:
-    """Clears every count of a number; returns how many there were."""
+    """Clear every count of a number; return how many there were."""
     return tx.execute(sa.delete(failures).where(f.number_id == number_id)).rowcount
 
 

@@ -15,13 +15,13 @@ _INSERT = sa.insert(events)
 
 
 def add(tx: Connection, verification_id: str, *, now: float, kind: str, result: str, route: str | None = None) -> None:
-    """Adds an event."""
+    """Add an event."""
     row = {"verification_id": verification_id, "at": now, "type": kind, "result": result, "route": route}
     tx.execute(_INSERT, row)
 
 
 def add_bounded(tx: Connection, verification_id: str, *, now: float, kind: str, result: str) -> None:
-    """Adds an event unless the verification has `MOST_PER_VERIFICATION` of them."""
+    """Add an event unless the verification has `MOST_PER_VERIFICATION` of them."""
     e = events.c
     mine = e.verification_id == verification_id
     few = sa.select(sa.func.count()).select_from(events).where(mine).scalar_subquery() < MOST_PER_VERIFICATION
@@ -30,7 +30,7 @@ def add_bounded(tx: Connection, verification_id: str, *, now: float, kind: str, 
 
 
 def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
-    """All events of a verification, oldest first."""
+    """Return all events of a verification, oldest first."""
     e = events.c
     return tx.execute(
         sa.select(e.at, e.type, e.result, e.route).where(e.verification_id == verification_id).order_by(e.id)

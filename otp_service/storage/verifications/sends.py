@@ -15,7 +15,7 @@ s = sends.c
 
 
 def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
-    """A parameter for each column, by its name."""
+    """Return a parameter for each column, by its name."""
     return {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in columns}
 
 
@@ -29,7 +29,7 @@ _FINISH = Compiled(lambda _: sa.update(sends).where(s.id == sa.bindparam("this",
 def insert(
     tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
 ) -> int:
-    """Adds a send; returns its id. `pin_hash`: of a PIN of ours, which verifies from now on."""
+    """Add a send; return its id. `pin_hash`: of a PIN of ours, which verifies from now on."""
     row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
     return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
 
@@ -44,7 +44,7 @@ def finish(
     pin_hash: PinHash | None,
     awaited: Mapping[str, Any],
 ) -> None:
-    """Records the outcome, and the hash of the PIN that counts: the gateway's, ours, or none.
+    """Record the outcome, and the hash of the PIN that counts: the gateway's, ours, or none.
 
     `awaited`: the columns that find the receipt of the message and say when to poll for it.
     """
@@ -58,7 +58,7 @@ def _named(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
-    """Wipes the hashes of sends that are older than the newest `live_pins` accepted ones."""
+    """Wipe the hashes of sends that are older than the newest `live_pins` accepted ones."""
     oldest_live = (
         sa.select(s.id)
         .where(s.verification_id == verification_id, s.outcome == "accepted")
@@ -74,19 +74,19 @@ def retire(tx: Connection, verification_id: str, live_pins: int) -> None:
 
 
 def of_verification(tx: Connection, verification_id: str) -> Sequence[AnyRow]:
-    """All sends of a verification, oldest first."""
+    """Return all sends of a verification, oldest first."""
     statement = sa.select(s.route, s.started_at, s.finished_at, s.outcome, s.reason)
     return tx.execute(statement.where(s.verification_id == verification_id).order_by(s.id)).all()
 
 
 def of_request(tx: Connection, request_id: int) -> AnyRow | None:
-    """The newest send of a request, if there is one: `id`, `verification_id`, `route`, `outcome`."""
+    """Return the newest send of a request, if there is one: `id`, `verification_id`, `route`, `outcome`."""
     statement = sa.select(s.id, s.verification_id, s.route, s.outcome).where(s.request_id == request_id)
     return tx.execute(statement.order_by(s.id.desc()).limit(1)).first()
 
 
 def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
-    """Sends that began before then and have no outcome: their process died. Locks their verifications."""
+    """Return sends that began before then and have no outcome, as their process died. Locks their verifications."""
     statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
     # In the order of the index of open ones: by id, SQLite would read the whole table.
     oldest = statement.join(verifications, verifications.c.id == s.verification_id).order_by(s.started_at).limit(limit)
@@ -94,19 +94,19 @@ def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]
 
 
 def abandon(tx: Connection, send_id: int, now: float) -> bool:
-    """Records an unknown outcome; returns False if the outcome became known meanwhile."""
+    """Record an unknown outcome; return False if the outcome became known meanwhile."""
     statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
     return tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now)).rowcount == 1
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """The number of live PINs that are peppered with each key id."""
+    """Return the number of live PINs that are peppered with each key id."""
     statement = sa.select(s.pepper_key, sa.func.count()).where(s.pin_hash.is_not(None)).group_by(s.pepper_key)
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
 def count_messages_by_key(tx: Connection) -> dict[str, int]:
-    """The number of the vendor's message ids that are kept under each key id."""
+    """Return the number of the vendor's message ids that are kept under each key id."""
     return counts_by_key(tx, s.message_sealed, s.message_digest)
 
 

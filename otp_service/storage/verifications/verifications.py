@@ -70,7 +70,7 @@ _FIND_PENDING = Compiled(lambda _: _finding_pending())
 def find_pending(
     tx: Connection, *, client_id: str, purpose: str, slot: str, number_id: int, pause_key: str | None
 ) -> AnyRow:
-    """One row: the pending verification of the slot, its columns None if there is none, and the state of the number.
+    """Return one row: the pending verification of the slot, all None if there is none, and the state of the number.
 
     `waits_until`: of its failure budget; `paused_until`: of the bucket `pause_key`; `opted_out`. Each may be None.
     """
@@ -79,7 +79,7 @@ def find_pending(
 
 
 def of_number_since(tx: Connection, *, client_id: str, number_id: int, purpose: str, since: float) -> Sequence[AnyRow]:
-    """The verifications of a number that are open or ended since then, newest first."""
+    """Return the verifications of a number that are open or ended since then, newest first."""
     statement = sa.select(
         v.status, v.reason, v.channel, v.delivery_status, v.session_digest, v.created_at, v.ended_at
     ).where(v.number_id == number_id, v.client_id == client_id, v.purpose == purpose)
@@ -96,7 +96,7 @@ def _inserting(columns: frozenset[str]) -> Compiled:
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
-    """Adds a verification; returns False if another one claimed its slot at the same moment."""
+    """Add a verification; return False if another one claimed its slot at the same moment."""
     row = {f"new_{name}": value for name, value in values.items()}
     return _inserting(frozenset(values)).first(tx, row) is not None
 
@@ -112,7 +112,7 @@ _READ = Compiled(lambda _: _reading())
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
-    """A client's verification: `COLUMNS`, and those that checks and resends need."""
+    """Return a client's verification: `COLUMNS`, and those that checks and resends need."""
     return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
 
 
@@ -125,12 +125,12 @@ _END = (
 
 
 def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
-    """Moves a pending verification to a final status; returns None if it is over or late."""
+    """Move a pending verification to a final status; return None if it is over or late."""
     return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
-    """Ends the pending verification that holds a slot: as expired if it is late, else as superseded."""
+    """End the pending verification that holds a slot: as expired if it is late, else as superseded."""
     late = v.expires_at <= now
     statement = (
         sa.update(verifications)
@@ -148,7 +148,7 @@ def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
 def claim_resend(
     tx: Connection, client_id: str, verification_id: str, *, now: float, resend_after: Sequence[int]
 ) -> bool:
-    """Spends one of the sends left; returns False if the verification does not allow one now.
+    """Spend one of the sends left; return False if the verification does not allow one now.
 
     `resend_after`: seconds before the second send, the third, ...; the last value holds for all later ones.
     """
@@ -180,14 +180,14 @@ def _record_delivery(resend_at_moves: bool) -> Any:
 def record_delivery(
     tx: Connection, verification_id: str, send_id: int, *, status: str, route: str, at: float, resend_at: float | None
 ) -> AnyRow:
-    """Records how a send went, unless it has a newer send. `resend_at`: None if the next send must wait as before."""
+    """Record how a send went, unless it has a newer send. `resend_at`: None if the next send must wait as before."""
     given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
     given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
     return cast("AnyRow", _recording_delivery(resend_at_moves=resend_at is not None).first(tx, given))
 
 
 def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
-    """Records that every route of a message was refused for sure: it costs no send, and the next need not wait.
+    """Record that every route of a message was refused for sure: it costs no send, and the next need not wait.
 
     If there is no other message, the verification has failed.
     """
@@ -211,7 +211,7 @@ def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, r
 
 
 def abandon_send(tx: Connection, send: AnyRow, now: float) -> None:
-    """Records that the outcome of a send is unknown for good: its process died. The PIN's hash stays as it is."""
+    """Record that the outcome of a send is unknown for good: its process died. The PIN's hash stays as it is."""
     tx.execute(sa.select(v.id).where(v.id == send.verification_id).with_for_update())
     if sends_table.abandon(tx, send.id, now):
         # The PIN of the gateway died with the process: the person may ask for another one at once.
@@ -222,13 +222,13 @@ def abandon_send(tx: Connection, send: AnyRow, now: float) -> None:
 
 
 def _other_sends(verification_id: str | sa.BindParameter[str], which: sa.ColumnElement[bool]) -> sa.Exists:
-    """Whether the verification has other sends that were not refused for sure."""
+    """Return whether the verification has other sends that were not refused for sure."""
     not_refused = sends.c.outcome.is_distinct_from("refused")
     return sa.exists().where(sends.c.verification_id == verification_id, which, not_refused)
 
 
 def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
-    """Cancels all pending verifications; returns how many."""
+    """Cancel all pending verifications; return how many."""
     statement = sa.update(verifications).where(v.status == PENDING)
     ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
     return tx.execute(statement.values(ended)).rowcount
@@ -248,7 +248,7 @@ def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
 
 
 def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow]:
-    """The pending verifications that a text from the number would approve."""
+    """Return the pending verifications that a text from the number would approve."""
     statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
     statement = statement.join(numbers, numbers.c.id == v.number_id)
     statement = statement.where(numbers.c.digest.in_(list(digests.values())))
@@ -256,5 +256,5 @@ def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow
 
 
 def count_phrases_by_key(tx: Connection) -> dict[str, int]:
-    """The number of phrases that are sealed under each key id."""
+    """Return the number of phrases that are sealed under each key id."""
     return counts_by_key(tx, v.phrase_sealed)
