@@ -1,5 +1,4 @@
-"""What goes on beside the requests: every process does all of it, and the database sees to it that nothing is done
-twice."""
+"""Background loops. Every process runs all of them; the database makes sure that no work is done twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,15 +9,15 @@ import structlog
 
 from otp_service.errors import Unavailable
 
-log = structlog.get_logger("otp_service.background")
+log = structlog.get_logger("otp_service.loops")
 
 STOP_SECONDS = 10.0
-"""As long as a call of the gateway may take."""
+"""A call of the gateway may take this long."""
 
 
 @dataclass
 class Wakes:
-    """What ends a loop's pause early: this process knows of new work. `stopping`: it should take up no more."""
+    """Events that end the pause of a loop: this process has new work. `stopping`: loops should begin no more work."""
 
     outbox: asyncio.Event = field(default_factory=asyncio.Event)
     campaign: asyncio.Event = field(default_factory=asyncio.Event)
@@ -28,7 +27,7 @@ class Wakes:
 
 @dataclass(frozen=True)
 class Loop:
-    """`step` is run again and again with a pause of `pause` seconds, or none while it returns True: there is more."""
+    """Runs `step` again and again, `pause` seconds apart; without a pause if it returns True: more work is due."""
 
     name: str
     step: Callable[[], Awaitable[bool]]
@@ -38,7 +37,8 @@ class Loop:
 
 @asynccontextmanager
 async def running(loops: list[Loop]) -> AsyncIterator[None]:
-    """Runs the loops while the block runs. At its end a step under way may finish; one that takes too long is cut."""
+    """Runs the loops while the block runs. At its end, steps in progress may finish, and are canceled if they take too
+    long."""
     stopping = asyncio.Event()
     tasks = [asyncio.create_task(_run(loop, stopping), name=loop.name) for loop in loops]
     try:
@@ -74,7 +74,7 @@ async def _step(loop: Loop) -> bool:
     try:
         return await loop.step()
     except Unavailable:
-        log.warning("loop_failed", loop=loop.name, reason="the database is away")
-    except Exception:  # one bad round must not end all rounds
+        log.warning("loop_failed", loop=loop.name, reason="the database is unavailable")
+    except Exception:  # one failed step must not end the loop
         log.error("loop_failed", loop=loop.name, exc_info=True)
     return False

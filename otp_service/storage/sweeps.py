@@ -1,4 +1,4 @@
-"""What time alone does to the tables: in small batches that skip what is in use, so that they never block."""
+"""Statements that expire, wipe and delete rows: small batches that skip locked rows, so that they never block."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ from otp_service.storage.tables import (
 )
 
 BATCH = 50
-"""Some five milliseconds: SQLite has one writer, and a check waits for it. More at once is hardly faster."""
+"""Takes about 5 ms. SQLite has one writer, and a check waits for it; larger batches are hardly faster."""
 ECHO_KEPT_SECONDS = 86400.0
-"""What the campaign platform was told is known so long at the least, or its echo would be the person's word."""
+"""Campaign messages are kept at least this long: without its row, an echo would count as the person's own text."""
 HELD_SECONDS = 3600.0
-"""When a number that is still needed is looked at again."""
+"""How long a number that is still needed is left alone."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
 v, s, n = verifications.c, sends.c, notifications.c
 
 
-def take_turn(tx: Connection, now: float, every: float) -> bool:
-    """Whether this process sweeps now: what has nothing to do costs as much for many processes as for one."""
+def claim_turn(tx: Connection, now: float, every: float) -> bool:
+    """Claims the next round of sweeps; False if it is not due yet. One process sweeps for all."""
     insert = insert_into(tx, sweep_turn).values(id=1, due_at=now + every)
     statement = insert.on_conflict_do_update(
         index_elements=[sweep_turn.c.id], set_={"due_at": now + every}, where=sweep_turn.c.due_at <= now
@@ -40,26 +40,26 @@ def take_turn(tx: Connection, now: float, every: float) -> bool:
     return tx.execute(statement.returning(sweep_turn.c.id)).first() is not None
 
 
-def pass_turn(tx: Connection, now: float) -> None:
-    """Something is left to do: whoever comes next goes on."""
+def return_turn(tx: Connection, now: float) -> None:
+    """Makes the next round due at once: rows are left to sweep."""
     tx.execute(sa.update(sweep_turn).values(due_at=now))
 
 
 def expire(tx: Connection, now: float) -> int:
-    """Pending verifications that are late become expired."""
-    late = _take(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
+    """Expires pending verifications that are past their lifetime."""
+    late = _lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
     changes = {"status": "expired", "ended_at": v.expires_at, "phrase_sealed": None}
     return _change(tx, verifications, late, changes)
 
 
 def wipe_hashes(tx: Connection, ended_before: float) -> int:
-    """PIN hashes of verifications that ended by then."""
+    """Wipes the PIN hashes of verifications that ended by then."""
     # Asked of each live one: a join could begin with everything that ever ended.
     ended_at = sa.select(v.ended_at).where(v.id == s.verification_id).scalar_subquery()
     due = sa.select(s.verification_id).where(s.pin_hash.is_not(None), ended_at <= ended_before)
     found = tx.execute(due.order_by(s.verification_id).limit(BATCH)).scalars().all()
-    # Their verifications are held: another sweep that changes their sends skips them.
-    ids = _take(tx, sa.select(v.id).where(v.id.in_(found)), by=v.id) if found else []
+    # Their verifications are locked: another sweep that changes their sends skips them.
+    ids = _lock(tx, sa.select(v.id).where(v.id.in_(found)), by=v.id) if found else []
     if not ids:
         return 0
     wiped = sa.update(sends).where(s.verification_id.in_(ids), s.pin_hash.is_not(None))
@@ -67,8 +67,8 @@ def wipe_hashes(tx: Connection, ended_before: float) -> int:
 
 
 def forget_numbers(tx: Connection, ended_before: float) -> int:
-    """Verifications that ended by then no longer tell their number, nor its slot, nor the vendor's ids."""
-    ids = _take(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
+    """Removes the number, the slot and the message ids from verifications that ended by then."""
+    ids = _lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
     if ids:
         tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
     wiped = {"number_id": None, "slot": "", "address_digest": None, "phrase_sealed": None}
@@ -76,18 +76,18 @@ def forget_numbers(tx: Connection, ended_before: float) -> int:
 
 
 def forget_notified(tx: Connection, ended_before: float) -> int:
-    """The same of notifications that left the queue by then."""
-    ids = _take(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
+    """Removes the number and the message id from notifications that left the queue by then."""
+    ids = _lock(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
     return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
 def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
-    """Numbers that nothing was sent to since then keep their digest, for the counters, and lose the number.
+    """Wipes the sealed form of numbers that nothing was sent to since then; the digest stays for the counters.
 
-    Not those that a message waits for, that opted out or whose opt-out is still to be told: they wait a while.
+    A number that opted out, or for which a notification or a campaign message waits, is left alone for a while.
     """
     c, o, f = numbers.c, opt_outs.c, campaign_messages.c
-    ids = _take(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
+    ids = _lock(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
     needed = (
         sa.exists().where(n.number_id == c.id, n.ended_at.is_(None))
         | sa.exists().where(o.number_id == c.id, o.opted_out)
@@ -101,66 +101,67 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
 
 
 def purge_buckets(tx: Connection, now: float) -> int:
-    """Limits that are full again."""
+    """Deletes limits that are full again."""
     b = buckets.c
     return _delete(
-        tx, buckets, b.key, _take(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True)
+        tx, buckets, b.key, _lock(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True)
     )
 
 
 def purge_failures(tx: Connection, now: float, used_before: float) -> int:
-    """Failures that were last counted by then and make nobody wait."""
+    """Deletes failure counts that were last changed by then and lock nothing."""
     f = failures.c
     key = f.number_id, f.client_id, f.purpose
     old = sa.select(*key).where(f.last_at <= used_before, f.waits_until <= now)
-    return _delete(tx, failures, sa.tuple_(*key), _take(tx, old, by=f.last_at, to_delete=True))
+    return _delete(tx, failures, sa.tuple_(*key), _lock(tx, old, by=f.last_at, to_delete=True))
 
 
 def purge_campaign_messages(tx: Connection, now: float, created_before: float) -> int:
-    """What the campaign platform was told by then."""
+    """Deletes ended campaign messages that were created by then."""
     created_before = min(created_before, now - ECHO_KEPT_SECONDS)
     f = campaign_messages.c
     old = sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None))
-    return _delete(tx, campaign_messages, f.id, _take(tx, old, by=f.created_at, to_delete=True))
+    return _delete(tx, campaign_messages, f.id, _lock(tx, old, by=f.created_at, to_delete=True))
 
 
 def purge_numbers(tx: Connection, used_before: float) -> int:
-    """Numbers that nothing refers to, with their opt-out that was lifted."""
+    """Deletes numbers that nothing refers to, with their lifted opt-outs."""
     c = numbers.c
     referring = [table.c.number_id for table in (failures, verifications, notifications, campaign_messages)]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)
     unused = sa.select(c.id).where(c.sealed.is_(None), c.seen_until <= used_before, ~referred, ~out)
-    ids = _take(tx, unused, by=c.seen_until, to_delete=True)
+    ids = _lock(tx, unused, by=c.seen_until, to_delete=True)
     _delete(tx, opt_outs, opt_outs.c.number_id, ids)
     return _delete(tx, numbers, c.id, ids)
 
 
 def purge_requests(tx: Connection, claimed_before: float) -> int:
-    """Idempotency keys claimed by then."""
+    """Deletes idempotency keys that were claimed by then."""
     r = requests.c
     old = sa.select(r.id).where(r.claimed_at <= claimed_before)
-    return _delete(tx, requests, r.id, _take(tx, old, by=r.claimed_at, to_delete=True))
+    return _delete(tx, requests, r.id, _lock(tx, old, by=r.claimed_at, to_delete=True))
 
 
 def purge_audit(tx: Connection, ended_before: float) -> int:
-    """Verifications that ended by then, with their story."""
-    ids = _take(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
+    """Deletes verifications that ended by then, with their sends and events."""
+    ids = _lock(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
     _delete(tx, events, events.c.verification_id, ids)
     _delete(tx, sends, s.verification_id, ids)
     return _delete(tx, verifications, v.id, ids)
 
 
 def purge_notifications(tx: Connection, ended_before: float) -> int:
-    """Notifications that left the queue by then."""
+    """Deletes notifications that left the queue by then."""
     old = sa.select(n.id).where(n.ended_at <= ended_before)
-    return _delete(tx, notifications, n.id, _take(tx, old, by=n.ended_at, to_delete=True))
+    return _delete(tx, notifications, n.id, _lock(tx, old, by=n.ended_at, to_delete=True))
 
 
-def _take(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:
-    """The keys of the first rows that nobody else holds, held; what is not to be deleted can still be referred to.
+def _lock(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:
+    """Locks the first rows of `due` that nobody else has locked; returns their keys.
 
-    `by`: the column of the index to read; without an order PostgreSQL reads the table where it expects many.
+    `by`: the column of the index to read; without an order PostgreSQL reads the table if it expects many rows.
+    `to_delete`: otherwise other rows can still be inserted that refer to them.
     """
     few = due.order_by(by).limit(BATCH).with_for_update(skip_locked=True, key_share=not to_delete)
     return [row[0] if len(row) == 1 else tuple(row) for row in tx.execute(few)]

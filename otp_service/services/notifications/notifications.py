@@ -1,4 +1,4 @@
-"""Messages that are no PIN: checked, filled in and queued in one transaction; the outbox sends them."""
+"""Validates notifications and queues them; the outbox sends them."""
 
 import secrets
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ TEXT = "notification"
 """What sealed texts are bound to."""
 MOST_SEGMENTS = 10
 _SHOWN_STATUS = {"sending": "queued"}
-"""Nobody outside needs to know that a process has it in hand."""
+"""A client cannot tell a message in progress from one that waits."""
 
 
 @dataclass(frozen=True)
 class NotificationRequest:
-    """What a client asks for: either `text`, or `template` with its `values`. `to`: as it was written."""
+    """A client's request: either `text`, or `template` with its `values`. `to`: as the client wrote it."""
 
     client_id: str
     to: str = field(repr=False)
@@ -44,7 +44,7 @@ class NotificationRequest:
 
 @dataclass(frozen=True)
 class Notification:
-    """Shapes and words: docs/api.md. Times are seconds since the epoch."""
+    """A notification as clients see it (docs/api.md). Times are seconds since the epoch."""
 
     id: str
     status: str
@@ -109,7 +109,7 @@ def not_found() -> Refusal:
 
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
-    """The number's id; its row is held, so that an opt-out comes either before or after."""
+    """Returns the number's id, its row locked, so that an opt-out comes either before or after."""
     number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
     if opt_outs.is_out(tx, number_id):
         raise opted_out()
@@ -163,7 +163,7 @@ def _shown(ctx: Context, row: AnyRow) -> Notification:
 
 
 def _text(ctx: Context, request: NotificationRequest) -> str:
-    """The finished text. Refusal: `invalid`, naming the field that keeps it from being sent."""
+    """Returns the text to send. Refusal: `invalid`, naming the field that is wrong."""
     if request.text is not None and request.template is not None:
         raise _invalid("template", "Give either a text or a template.")
     if request.text is None:

@@ -92,14 +92,14 @@ async def round_of(ctx: Context) -> bool:
     """Takes the database's time and sweeps; True: something is left to do at once."""
     if not await synchronize(ctx.database, ctx.clock):
         return False  # nothing ends because of a time in doubt
-    if not await ctx.database.write(lambda tx: sweeps.take_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
+    if not await ctx.database.write(lambda tx: sweeps.claim_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
         return False
     touched = await sweep(ctx)
     if touched:
         log.debug("swept", **touched)
     more = any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
     if more:
-        await ctx.database.write(lambda tx: sweeps.pass_turn(tx, ctx.clock.now()))
+        await ctx.database.write(lambda tx: sweeps.return_turn(tx, ctx.clock.now()))
     return more
 
 
