@@ -8,7 +8,7 @@ import pytest
 
 from otp_service.hashing import argon2
 from otp_service.vault import generate_key_entry
-from tests.support.processes import Done, here, run, service_settings, together
+from tests.support.processes import Done, here, service_settings, together
 from tests.support.servers import free_port
 from tests.support.service import SECRET_KEYS, serving
 from tests.support.vendor import PRIVATE_KEY, Vendor
@@ -27,7 +27,7 @@ def findings(done: Done) -> dict[str, str]:
 
 def looked(settings: dict[str, str]) -> Done:
     """The doctor's visit."""
-    return run("doctor", settings=settings)
+    return here("doctor", settings=settings)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -170,6 +170,7 @@ def test_the_help_lists_every_method_and_says_that_it_sends(arguments: tuple[str
         assert all(each.name in row for each in method.url)
 
 
+@pytest.mark.long
 def test_it_runs_as_a_command_of_its_own(settings: dict[str, str], tmp_path: Path) -> None:
     done = run("gateway", "call", "sendMT", f"mobileNumber={TO}", "text=x", settings=settings, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
