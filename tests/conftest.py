@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: a gateway, and every test of the service on both databases."""
+"""Options and fixtures of the whole suite: a gateway, a database, the service."""
 
 import os
 import secrets
@@ -45,6 +45,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on SQLite, and on PostgreSQL too if SQL is its point or all tests are asked for."""
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "database_url" in metafunc.fixturenames and "database_url" not in given:
+        about_sql = metafunc.definition.get_closest_marker("both_databases")
+        postgresql = pytest.param("postgresql", marks=[] if about_sql else pytest.mark.long)
+        metafunc.parametrize("database_url", ["sqlite", postgresql], indirect=True)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -94,7 +103,7 @@ def migrated_postgres(postgres_server: Server) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated database of the test's own."""
     if request.param == "sqlite":

@@ -11,6 +11,8 @@ from otp_service.errors import Unavailable
 from otp_service.storage.tables import clients
 from tests.database.test_engine import hang_up
 
+pytestmark = pytest.mark.both_databases
+
 _ADD = Compiled(
     lambda _: (
         sa.insert(clients)

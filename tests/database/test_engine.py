@@ -11,6 +11,8 @@ from otp_service.errors import Unavailable
 from otp_service.storage.tables import clients
 from tests.support.service import Service
 
+pytestmark = pytest.mark.both_databases
+
 HANG_UP = sa.text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -12,6 +12,8 @@ from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.statements import open_transactions, told
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 ALL_LIMITS = {
     "sends_per_number": "500/hour; 1000/day",
     "pause_per_number": 1,

@@ -1,4 +1,4 @@
-"""What chooses at random, and how long the tests take: docs/faults.md."""
+"""What the tests of docs/faults.md choose at random, and what they run on."""
 
 import random
 from collections.abc import Iterator
@@ -11,24 +11,6 @@ from tests.faults.backends import sturdy_cluster
 from tests.faults.world import faults_settings
 from tests.support import postgres
 from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, Vendor, running_vendor
-
-DEAR = {"test_key_rotation", "test_stops"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """In the short form the dearest tests run on one database each, which the seed chooses."""
-    options = metafunc.config.option
-    dear = metafunc.module.__name__.rpartition(".")[2] in DEAR
-    if dear and not options.all and "database_url" in metafunc.fixturenames:
-        chosen = random.Random(f"{options.fault_seed} {metafunc.function.__name__}").choice(["sqlite", "postgresql"])
-        metafunc.definition.add_marker(pytest.mark.parametrize("database_url", [chosen], indirect=True))
-
-
-@pytest.fixture
-def long_form(request: pytest.FixtureRequest) -> bool:
-    """Whether there are minutes, not seconds."""
-    return bool(request.config.option.all)
 
 
 @pytest.fixture

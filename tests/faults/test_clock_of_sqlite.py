@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.faults.clocks import HOUR, begins
 from tests.faults.people import Recorder, client
 from tests.faults.replica import fleet
@@ -11,6 +13,8 @@ from tests.faults.world import faults_settings
 from tests.support.api_keys import new_key
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.long
 
 
 async def test_no_pin_outlives_its_lifetime_after_a_restart_with_the_clock_set_back(

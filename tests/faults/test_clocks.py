@@ -20,6 +20,8 @@ from tests.support.api_keys import new_key
 from tests.support.service import Api, new_number, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.long
+
 LIFETIME = 2
 CONFIG = f"""
 [limits]

@@ -36,10 +36,12 @@ from tests.support.api_keys import new_key
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.long
+
 REFUSED_SECONDS = 1.5
 """Under a second is asked for; the rest is for a noisy machine."""
 HEALED_SECONDS = 30.0
-ROUNDS, ROUNDS_IN_LONG = 1, 10
+ROUNDS = 10
 MOST_UNTIL_FULL = 300
 DISK_MEGABYTES = 128
 
@@ -121,19 +123,17 @@ async def suffers(world: World, fault: Fault) -> None:
 @pytest.mark.parametrize(
     "fault", [restarting, stopped_in_its_tracks, silent_network, cut_network, read_only, no_more_connections]
 )
-async def test_postgresql(
-    cluster: postgres.Cluster, vendor: Vendor, tmp_path: Path, fault: Fault, long_form: bool
-) -> None:
+async def test_postgresql(cluster: postgres.Cluster, vendor: Vendor, tmp_path: Path, fault: Fault) -> None:
     async with on_postgres(cluster) as backend, a_world(backend, vendor, tmp_path) as world:
-        for _ in range(ROUNDS_IN_LONG if long_form else ROUNDS):
+        for _ in range(ROUNDS):
             await suffers(world, fault)
 
 
 async def test_sqlite_whose_write_lock_another_process_holds(
-    migrated_sqlite: Path, vendor: Vendor, tmp_path: Path, long_form: bool
+    migrated_sqlite: Path, vendor: Vendor, tmp_path: Path
 ) -> None:
     async with a_world(on_sqlite(migrated_sqlite, tmp_path), vendor, tmp_path) as world:
-        for _ in range(ROUNDS_IN_LONG if long_form else ROUNDS):
+        for _ in range(ROUNDS):
             await suffers(world, locked)
 
 

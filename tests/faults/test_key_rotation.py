@@ -5,6 +5,8 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from otp_service.clock import Clock, elapsed
 from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
@@ -18,6 +20,8 @@ from tests.support.api_keys import new_key
 from tests.support.service import make_settings
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.long
+
 SHORT_LIVED = """
 lifetime = 3
 [retention]
@@ -25,7 +29,7 @@ hash = 0
 """
 """So that an old key is soon needed no more: pending PINs are hashed under it."""
 NOT_NEEDED_SECONDS = 60.0
-ROTATIONS, ROTATIONS_IN_LONG = 1, 3
+ROTATIONS = 3
 
 
 async def restarted(servers: list[Replica], keys: str) -> None:
@@ -63,9 +67,7 @@ def is_needed(use: rotation.KeyUse, vault: Vault) -> bool:
     return use.key_id != vault.writing_key_id and replace(use, answers=0, messages=0).needed
 
 
-async def test_keys_rotate_under_load(
-    database_url: str, vendor: Vendor, tmp_path: Path, chance: random.Random, long_form: bool
-) -> None:
+async def test_keys_rotate_under_load(database_url: str, vendor: Vendor, tmp_path: Path, chance: random.Random) -> None:
     config = CONFIG.replace("[purposes.by_sms]", f"{SHORT_LIVED}[purposes.by_sms]")
     old = generate_key_entry()
     settings = faults_settings(database_url, vendor, tmp_path, config, OTP_SECRET_KEYS=old)
@@ -74,7 +76,7 @@ async def test_keys_rotate_under_load(
         for server in servers:
             await server.comes_up()
         async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:
-            for _ in range(ROTATIONS_IN_LONG if long_form else ROTATIONS):
+            for _ in range(ROTATIONS):
                 new = generate_key_entry()
                 for keys in (f"{old},{new}", f"{new},{old}"):
                     await load.more()

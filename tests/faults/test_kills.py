@@ -2,13 +2,13 @@
 not sent. What was killed is repeated under its Idempotency-Key, once it counts as dead."""
 
 import asyncio
-import random
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from tests.faults import rules
 from tests.faults.crashing import crash_when_asked
@@ -20,8 +20,7 @@ from tests.support.api_keys import new_key
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-NEVER = 10**6
-KILLS_IN_SHORT = 2
+pytestmark = pytest.mark.long
 
 
 @dataclass
@@ -161,14 +160,6 @@ async def kill_everywhere(world: World, operation: Operation, *, keyed: bool) ->
     return crash_at - 1
 
 
-async def kill_somewhere(world: World, operation: Operation, chance: random.Random) -> None:
-    """The short form: at a few steps of those that one took which survived."""
-    steps = await run_until(world, operation, NEVER, keyed=True)
-    assert steps is not None
-    for crash_at in chance.sample(range(1, steps + 1), KILLS_IN_SHORT):
-        await run_until(world, operation, crash_at, keyed=chance.random() < 0.7)
-
-
 async def repeat_all(world: World) -> None:
     """What ran under a key is repeated at another server: it is answered as if nothing had happened, and once."""
     for repeat in world.repeats:
@@ -196,16 +187,13 @@ async def typed(world: World, row: VerificationRow, pin: str) -> str | None:
 
 
 async def test_no_kill_loses_anything_or_sends_twice(
-    database_url: str, settings: dict[str, str], vendor: Vendor, chance: random.Random, long_form: bool
+    database_url: str, settings: dict[str, str], vendor: Vendor
 ) -> None:
     async with a_world(database_url, settings, vendor) as world:
         for operation in OPERATIONS:
-            if long_form:
-                steps = [await kill_everywhere(world, operation, keyed=keyed) for keyed in (False, True)]
-                print(operation.__name__, "steps:", *steps)  # noqa: T201 - what was tried
-                assert min(steps) >= 3
-            else:
-                await kill_somewhere(world, operation, chance)
+            steps = [await kill_everywhere(world, operation, keyed=keyed) for keyed in (False, True)]
+            print(operation.__name__, "steps:", *steps)  # noqa: T201 - what was tried
+            assert min(steps) >= 3
         vault = world.healthy.ctx.vault
         before = history_of(world.recorder, vendor, database_url, vault)
         assert list(rules.no_double_send(before)) == []

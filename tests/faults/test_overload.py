@@ -18,7 +18,7 @@ from tests.support.api_keys import new_key
 from tests.support.service import new_number, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.long]
 
 ARGON2 = "m=19456,t=2,p=1"
 FLOOD_SECONDS, REPEAT_SECONDS = 120.0, 15.0

@@ -17,12 +17,14 @@ from tests.support.processes import ROOT, launched
 from tests.support.servers import free_port
 from tests.support.vendor import Vendor
 
-ROUNDS, ROUNDS_IN_LONG = 1, 20
-TOGETHER_SECONDS, TOGETHER_SECONDS_IN_LONG = 1.5, 30.0
+pytestmark = pytest.mark.long
+
+ROUNDS = 20
+TOGETHER_SECONDS = 30.0
 
 
 async def test_a_rolling_restart_turns_nobody_away(
-    database_url: str, settings: dict[str, str], vendor: Vendor, chance: random.Random, long_form: bool
+    database_url: str, settings: dict[str, str], vendor: Vendor, chance: random.Random
 ) -> None:
     recorder = Recorder(await new_key(database_url, "app"))
     vendor.fail("pin", "slow", times=None, seconds=0.2)
@@ -30,7 +32,7 @@ async def test_a_rolling_restart_turns_nobody_away(
         for server in servers:
             await server.comes_up()
         async with honest_load(recorder, vendor, [server.url for server in servers], chance) as load:
-            for server in servers * (ROUNDS_IN_LONG if long_form else ROUNDS):
+            for server in servers * (ROUNDS):
                 await load.more()
                 assert await asyncio.to_thread(server.stop) == 0
                 await server.comes_up()
@@ -67,7 +69,6 @@ async def test_the_release_before_this_schema_works_beside_this_one(
     vendor: Vendor,
     chance: random.Random,
     previous: Path,
-    long_form: bool,
 ) -> None:
     recorder = Recorder(await new_key(database_url, "app"))
     port = free_port()
@@ -77,7 +78,7 @@ async def test_the_release_before_this_schema_works_beside_this_one(
         async with fleet(settings) as (server,):
             await asyncio.gather(server.comes_up(), asyncio.to_thread(old.wait_for, old.is_ready))
             async with honest_load(recorder, vendor, [server.url, old.url], chance) as load:
-                await asyncio.sleep(TOGETHER_SECONDS_IN_LONG if long_form else TOGETHER_SECONDS)
+                await asyncio.sleep(TOGETHER_SECONDS)
                 await load.more()
     async with afterwards(database_url, vendor) as service:
         judge(recorder, vendor, database_url, service.ctx.vault)

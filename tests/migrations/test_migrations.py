@@ -169,6 +169,7 @@ def test_a_newer_schema_is_current_and_an_older_one_is_not(empty_url: str, engin
     assert not schema.is_current(None)
 
 
+@pytest.mark.long
 def test_the_wheel_ships_the_migrations_and_finds_them(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

@@ -4,11 +4,14 @@ import asyncio
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.support.api_keys import new_key
 from tests.support.processes import service_settings, serving
 from tests.support.service import Api
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.long
 
 TOKEN = "a-callback-token-of-tests"
 

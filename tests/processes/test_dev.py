@@ -81,6 +81,7 @@ def test_it_works_in_an_empty_folder_and_again_and_never_uses_production(tmp_pat
     )
 
 
+@pytest.mark.long
 @needs_curl
 def test_what_becomes_of_a_message_and_what_the_phone_texts_come_back(tmp_path: Path) -> None:
     with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
@@ -94,6 +95,7 @@ def test_what_becomes_of_a_message_and_what_the_phone_texts_come_back(tmp_path: 
             dev.wait_for(lambda: api.post(lookup, json=to).json()["source"] == "user")
 
 
+@pytest.mark.long
 def test_where_the_usual_ports_are_taken_it_finds_others(tmp_path: Path) -> None:
     holders = [hold(8000), hold(8001)]
     with launched("dev", settings={}, folder=tmp_path) as dev:
@@ -127,6 +129,7 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path: Path) -> None:
     with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
         _, key, lines = printed(dev)
@@ -152,6 +155,7 @@ def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path:
         assert not [line for line in text if line and text.count(line) > 1], "no line of the log twice"
 
 
+@pytest.mark.long
 def test_a_page_of_another_site_reads_no_pin_and_posts_nothing(tmp_path: Path) -> None:
     with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
         vendor, _, lines = printed(dev)

@@ -5,10 +5,13 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.processes import ok, replicas, service_settings, wait_for
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.long
 
 EVERY = 1
 SLACK_SECONDS = 3.0

@@ -5,12 +5,16 @@ import secrets
 from collections import Counter
 from contextlib import ExitStack
 
+import pytest
+
 from otp_service.services.notifications.outbox import AT_ONCE
 from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, delivered, post_all, statuses, text_to
 from tests.support.processes import service_settings
 from tests.support.service import new_number
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.long
 
 COUNT = 1000
 KILLS = 3

@@ -26,7 +26,10 @@ POOL_SIZE = 4
 HASH_KEPT_SECONDS = 1
 NEXT_KEY = generate_key_entry()
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer on this machine (Debian: pgbouncer)")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer on this machine (Debian: pgbouncer)"),
+]
 
 
 @dataclass(frozen=True)

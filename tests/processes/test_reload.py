@@ -15,6 +15,8 @@ from tests.support.processes import Running, launched, service_settings, serving
 from tests.support.service import Api, new_number
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.long
+
 POLICY = """
 [purposes.{name}]
 brand = "Example"

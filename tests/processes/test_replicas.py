@@ -20,6 +20,8 @@ from tests.support.processes import ok
 from tests.support.service import SECRET_KEYS, Api, new_number, wrong
 from tests.support.vendor import PRIVATE_KEY, PUBLIC_KEY, Vendor
 
+pytestmark = pytest.mark.long
+
 ATTEMPTS = 5
 
 

@@ -78,6 +78,7 @@ def cluster() -> Iterator[postgres.Cluster]:
     own.stop()
 
 
+@pytest.mark.long
 async def test_a_worker_that_dies_while_the_database_is_away_is_replaced_and_heals(
     cluster: postgres.Cluster, vendor: Vendor
 ) -> None:
@@ -135,6 +136,7 @@ async def test_an_idle_server_stops_at_once_although_a_client_keeps_its_connecti
             assert time.monotonic() - begun < 5
 
 
+@pytest.mark.long
 async def test_a_crash_in_the_middle_of_a_send_repeats_nothing(database_url: str, vendor: Vendor) -> None:
     key = await new_key(database_url, "app")
     to = new_number()
@@ -157,6 +159,7 @@ async def test_a_crash_in_the_middle_of_a_send_repeats_nothing(database_url: str
             assert await api.check(again.json()["id"], message["pin"]) == "no_pin"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_secret_keys_rotate_while_replicas_run(database_url: str, vendor: Vendor) -> None:
     key = await new_key(database_url, "app")

@@ -11,6 +11,8 @@ from otp_service.services.operations import retention
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 EASY = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 1000, "lock_after": 10000}}}
 
 

@@ -15,6 +15,8 @@ from tests.support.held import Held, hold_next
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 StartHeld = Callable[..., Awaitable[tuple[Held, asyncio.Task[Any]]]]
 
 

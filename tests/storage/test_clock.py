@@ -9,6 +9,8 @@ from otp_service.services.operations import retention
 from otp_service.storage import clock, tables
 from tests.support.service import Service, new_number, wrong
 
+pytestmark = pytest.mark.both_databases
+
 WALL, ELAPSED, HOUR = 1_000_000.0, 500.0, 3600.0
 
 

@@ -19,6 +19,8 @@ from tests.support.receipts import tell
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 OLD = 24_000
 MOST_STEPS, MOST_ROWS = 2000, 60
 """Of one statement. A look at every hundredth of the old rows would be more."""

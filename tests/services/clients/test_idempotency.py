@@ -14,6 +14,8 @@ from otp_service.storage.tables import requests
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 
 async def keyed(api: Api, key: str, to: str, **fields: Any) -> tuple[int, dict[str, Any]]:
     answer = await api.call("POST", "/v1/verifications", {"to": to, "purpose": "signup", **fields}, idempotency_key=key)

@@ -51,6 +51,7 @@ async def test_the_list_is_read_only_when_it_is_time_or_a_callback_came(service:
     assert due_at - EVERY + 1 <= (await cursor(service))["due_at"] <= due_at - EVERY + 1.5
 
 
+@pytest.mark.long
 async def test_ten_thousand_texts_act_once_each_while_others_arrive(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

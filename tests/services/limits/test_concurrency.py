@@ -11,6 +11,8 @@ from otp_service.services.limits import concurrency
 from otp_service.services.limits.concurrency import MOST_PER_CLIENT, Concurrency
 from tests.support.service import Api, Service, new_number
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_client_has_no_more_than_its_bound_under_way() -> None:
     made = Concurrency()

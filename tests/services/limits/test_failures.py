@@ -3,8 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.both_databases
 
 FEW = {"free": 4, "first_wait": 50, "longest_wait": 150, "lock_after": 8, "lock_for": 5000}
 

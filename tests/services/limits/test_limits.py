@@ -14,6 +14,8 @@ from tests.support.receipts import tell
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 
 def config(**more: Any) -> dict[str, Any]:
     return {"limits": {**NO_LIMITS, **more}}

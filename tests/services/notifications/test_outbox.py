@@ -22,6 +22,8 @@ from tests.support.service import Api, Service, new_number, serving
 from tests.support.statements import open_transactions
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 n = tables.notifications.c
 
 
@@ -185,6 +187,7 @@ async def test_a_gateway_that_is_down_is_not_asked_for_the_whole_queue(service: 
     assert list(await service.ctx.database.read(lambda tx: tx.execute(statement).scalars().all())) == ["sent"]
 
 
+@pytest.mark.long
 async def test_several_processes_send_each_message_once(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as one, serving(database_url, vendor) as other:
         numbers = [new_number() for _ in range(150)]

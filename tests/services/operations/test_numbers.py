@@ -19,6 +19,8 @@ from tests.support.notifications import opt_out
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 OLD, NEW = generate_key_entry(), generate_key_entry()
 CONFIG: dict[str, Any] = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 3, "first_wait": 3600}}}
 FORMER, PRESENT = "+22997123456", "+2290197123456"

@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from otp_service.services.operations import retention
 from otp_service.storage import tables
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.both_databases
 
 DAY = 86400
 

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from otp_service.services.operations import retention, rotation
 from otp_service.vault import generate_key_entry
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.both_databases
 
 OLD, NEW = generate_key_entry(), generate_key_entry()
 OLD_ID, NEW_ID = OLD.partition(":")[0], NEW.partition(":")[0]

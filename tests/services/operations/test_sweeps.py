@@ -19,6 +19,8 @@ from tests.support.notifications import post
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 OLD = 1_000
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 KEPT = {"number": DAY, "counters": DAY, "audit": DAY}

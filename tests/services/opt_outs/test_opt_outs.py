@@ -2,11 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from otp_service.services.notifications import outbox
 from otp_service.services.opt_outs import opt_outs
 from tests.support.people import begin, hears, opt_out, source_of, texts, try_opt_out
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
+
+pytestmark = pytest.mark.both_databases
 
 
 async def notify(service: Service, to: str) -> str:

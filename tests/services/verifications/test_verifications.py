@@ -207,6 +207,7 @@ async def test_the_story_tells_everything_but_the_pin(service: Service) -> None:
     assert pin not in str(story)
 
 
+@pytest.mark.long
 async def test_checks_that_compare_nothing_take_as_long_as_others(vendor: Vendor, migrated: str) -> None:
     cost: dict[str, Any] = {"argon2": "m=19456,t=2,p=1", "allow_weak_argon2": False}
     async with serving(migrated, vendor, {**FREE, "purposes": {"signup": {"attempts": 100}}}, **cost) as service:

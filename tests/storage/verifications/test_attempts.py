@@ -12,6 +12,8 @@ from otp_service.storage.verifications.attempts import Matching, Spent
 from tests.support.service import NO_LIMITS, serving
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.both_databases
+
 ATTEMPTS = 3
 
 
