@@ -277,6 +277,8 @@ def test_the_tools_for_tests_are_added_and_serve_for_both(copy: Copy) -> None:
 def test_what_follows_test_goes_to_pytest(copy: Copy) -> None:
     (copy.bin / "pytest.py").write_text("import sys; print(sys.argv[1:])")
     assert copy.run("test", "-q", PYTHONPATH=str(copy.bin))[1] == "['-q']\n"
+    long = copy.run("test", "--all", "-q", PYTHONPATH=str(copy.bin))[1]
+    assert long == "['-o', 'faulthandler_timeout=900', '--all', '-q']\n"
 
 
 @pytest.mark.parametrize(("pytest_code", "report_code", "code"), [(0, 0, 0), (3, 0, 3), (0, 2, 1)])
@@ -285,11 +287,11 @@ def test_all_measures_coverage_and_fails_if_tests_or_coverage_fail(
 ) -> None:
     codes = {"run": pytest_code, "report": report_code}
     (copy.bin / "coverage.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({codes}.get(sys.argv[1], 0))")
-    ended, out, _ = copy.run("test", "--all", "-q", PYTHONPATH=str(copy.bin))
+    ended, out, _ = copy.run("test", "--all", PYTHONPATH=str(copy.bin))
     assert ended == code
     assert out.splitlines() == [
         "erase",
-        "run -m pytest -o faulthandler_timeout=900 --all -q",
+        "run -m pytest -o faulthandler_timeout=900 --all",
         "combine --quiet",
         "report",
     ]
