@@ -16,9 +16,10 @@ from otp_service.vault import Vault
 
 @dataclass(frozen=True)
 class Context:
-    """`countries`: ISO 3166 regions served, None for all. `default_carrier`: the operator where no other is known.
+    """What every service needs. `countries`: ISO 3166 regions served, None for all.
 
-    `gateway_timeout`: total seconds of one call; `sender`: the code that people text to.
+    `default_carrier`: the operator if no other is known; `gateway_timeout`: total seconds of one call; `sender`: the
+    code that people text to.
     """
 
     policy: Policy
@@ -37,7 +38,7 @@ class Context:
 
 
 def session_digest(client_id: str, session: str | None) -> str | None:
-    """What is kept of a session: sessions are secrets of the application."""
+    """Return what is stored of a session: sessions are secrets of the application."""
     if session is None:
         return None
     return hashlib.sha256(f"{client_id}\0{session}".encode()).hexdigest()

@@ -17,7 +17,7 @@ STOP_SECONDS = 10.0
 
 @dataclass
 class Wakes:
-    """Events that end the pause of a loop: this process has new work. `stopping`: loops should begin no more work."""
+    """Events that end a loop's pause early because there is new work. `stopping`: loops start nothing new."""
 
     outbox: asyncio.Event = field(default_factory=asyncio.Event)
     campaign: asyncio.Event = field(default_factory=asyncio.Event)
@@ -27,7 +27,7 @@ class Wakes:
 
 @dataclass(frozen=True)
 class Loop:
-    """Runs `step` again and again, `pause` seconds apart; without a pause if it returns True: more work is due."""
+    """A step that is repeated with a pause of `pause` seconds, or without one while it returns True."""
 
     name: str
     step: Callable[[], Awaitable[bool]]
@@ -37,8 +37,7 @@ class Loop:
 
 @asynccontextmanager
 async def running(loops: list[Loop]) -> AsyncIterator[None]:
-    """Runs the loops while the block runs. At its end, steps in progress may finish, and are canceled if they take too
-    long."""
+    """Run the loops while the block runs. At its end a step may finish; one that takes too long is canceled."""
     stopping = asyncio.Event()
     tasks = [asyncio.create_task(_run(loop, stopping), name=loop.name) for loop in loops]
     try:

@@ -12,12 +12,12 @@ c, k = clients.c, api_keys.c
 
 
 def insert(tx: Connection, *, client_id: str, name: str, now: float) -> None:
-    """Adds a client."""
+    """Add a client."""
     tx.execute(sa.insert(clients).values(id=client_id, name=name, created_at=now))
 
 
 def by_name(tx: Connection, name: str) -> AnyRow | None:
-    """A client, revoked or not."""
+    """Return a client, revoked or not."""
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.name == name)).first()
 
 
@@ -39,7 +39,7 @@ def record_use(tx: Connection, key_id: int, now: float) -> None:
 
 
 def by_key(tx: Connection, digest: str, now: float) -> AnyRow | None:
-    """The client that a key belongs to, while both are valid."""
+    """Return the client of a key, None if either is no longer valid."""
     statement = (
         sa.select(c.id, c.name, k.id.label("key_id"), k.last_used_at)
         .join(api_keys, k.client_id == c.id)
@@ -49,16 +49,16 @@ def by_key(tx: Connection, digest: str, now: float) -> AnyRow | None:
 
 
 def add_key(tx: Connection, *, client_id: str, digest: str, now: float) -> None:
-    """Adds a key."""
+    """Add a key."""
     tx.execute(sa.insert(api_keys).values(client_id=client_id, digest=digest, created_at=now))
 
 
 def expire_keys(tx: Connection, *, client_id: str, at: float) -> None:
-    """The keys a client has now end at `at`, or earlier where they did already."""
+    """End the client's keys at `at`, or earlier if they end before."""
     statement = sa.update(api_keys).where(k.client_id == client_id, sa.or_(k.expires_at.is_(None), k.expires_at > at))
     tx.execute(statement.values(expires_at=at))
 
 
 def revoke(tx: Connection, *, client_id: str, now: float) -> None:
-    """The client's keys work no more."""
+    """Revoke the client and all its keys."""
     tx.execute(sa.update(clients).where(c.id == client_id, c.revoked_at.is_(None)).values(revoked_at=now))

@@ -18,7 +18,7 @@ def _upserting(key_ids: tuple[str, ...]) -> Compiled:
 
 
 def _upsert(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
-    """The first key's digest is bound as `digest_0`."""
+    """Return the statement. The first key's digest is bound as `digest_0`."""
     digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
     found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
     new = insert(numbers).values(
@@ -43,7 +43,7 @@ def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnE
 
 
 def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
-    """The id of the number, inserted or found under any of its digests; holds its row until the commit.
+    """Return the id of the number, inserted or found under any of its digests; lock its row until the commit.
 
     A new row is written under the key that the keyring records, so that replicas with other first keys agree.
     """
@@ -53,34 +53,34 @@ def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_unti
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:
-    """The id of a number, if it is known."""
+    """Return the id of a number, None if it is not known."""
     return tx.scalar(sa.select(numbers.c.id).where(numbers.c.digest.in_(list(digests.values()))).limit(1))
 
 
 def record_index_key(tx: Connection, key_id: str) -> None:
-    """Writes down the key of the number index, once."""
+    """Record the key of the number index, once."""
     tx.execute(insert_into(tx, keyring).values(id=1, index_key=key_id).on_conflict_do_nothing())
 
 
 def index_key(tx: Connection) -> str | None:
-    """The recorded key of the number index."""
+    """Return the recorded key of the number index."""
     return tx.scalar(sa.select(keyring.c.index_key))
 
 
 def move_index_key(tx: Connection, key_id: str) -> None:
-    """From now on new numbers are indexed under this key."""
+    """Index new numbers under this key from now on."""
     # Waits for starts that still write under the old key: a number must not get two rows.
     lock_table(tx)
     tx.execute(sa.update(keyring).values(index_key=key_id))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many rows are indexed, or sealed, under each key id."""
+    """Count by key id the rows that it indexes or seals."""
     return counts_by_key(tx, numbers.c.digest, numbers.c.sealed)
 
 
 def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
-    """(id, sealed) of numbers that another key indexed or sealed and that can still be read, by id."""
+    """Return (id, sealed) of readable numbers that another key indexed or sealed, by id."""
     mine = f"{key_id}:"
     statement = (
         sa.select(numbers.c.id, numbers.c.sealed)

@@ -10,7 +10,7 @@ r = requests.c
 
 
 def claim(tx: Connection, *, client_id: str, key_digest: str, fingerprint: str, now: float) -> int | None:
-    """The id of the new claim; None where the key is taken."""
+    """Return the id of the new claim, None if the key is taken."""
     insert = insert_into(tx, requests).values(
         client_id=client_id, key_digest=key_digest, fingerprint=fingerprint, claimed_at=now
     )
@@ -18,40 +18,40 @@ def claim(tx: Connection, *, client_id: str, key_digest: str, fingerprint: str, 
 
 
 def read(tx: Connection, client_id: str, key_digest: str) -> AnyRow | None:
-    """The claim of a key."""
+    """Return the claim of a key."""
     return tx.execute(sa.select(requests).where(r.client_id == client_id, r.key_digest == key_digest)).first()
 
 
 def take_over(tx: Connection, request_id: int, *, claimed_at: float, now: float) -> bool:
-    """Takes a dead claim; one of many who try gets it."""
+    """Take over a dead claim; of several that try, one succeeds."""
     statement = sa.update(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None))
     return tx.execute(statement.values(claimed_at=now)).rowcount == 1
 
 
 def hold(tx: Connection, request_id: int, claimed_at: float) -> bool:
-    """Whether the claim is still this process's; holds its row until the commit."""
+    """Return whether this process still has the claim, and lock its row until the commit."""
     statement = sa.update(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None))
     return tx.execute(statement.values(claimed_at=claimed_at)).rowcount == 1
 
 
 def keep(tx: Connection, request_id: int, *, claimed_at: float, status: int, sealed: str) -> None:
-    """Saves the answer."""
+    """Save the response."""
     statement = sa.update(requests).where(r.id == request_id, r.claimed_at == claimed_at)
     tx.execute(statement.values(status=status, sealed=sealed))
 
 
 def release(tx: Connection, request_id: int, claimed_at: float) -> None:
-    """A refusal is not kept: the key is free again."""
+    """Delete the claim of a refused request: the key is free again."""
     tx.execute(sa.delete(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None)))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many requests are fingerprinted, or their answers sealed, under each key id."""
+    """Count by key id the requests whose fingerprint or saved response needs it."""
     return counts_by_key(tx, r.fingerprint, r.sealed)
 
 
 def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
-    """(id, sealed) of answers that another key sealed, by id."""
+    """Return (id, sealed) of saved responses that another key sealed, by id."""
     statement = (
         sa.select(r.id, r.sealed)
         .where(r.id > after, r.sealed.is_not(None), ~r.sealed.startswith(f"{key_id}:", autoescape=True))
@@ -62,6 +62,6 @@ def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> li
 
 
 def rewrite(tx: Connection, request_id: int, was: str, sealed: str) -> bool:
-    """Moves an answer to another key; False where it has changed since it was read."""
+    """Move a saved response to another key; False if it has changed since it was read."""
     statement = sa.update(requests).where(r.id == request_id, r.sealed == was)
     return tx.execute(statement.values(sealed=sealed)).rowcount == 1

@@ -11,7 +11,7 @@ _NOBODYS_ID = 0
 
 
 def revision(tx: Connection) -> str | None:
-    """The database's revision; None where no migration has run."""
+    """Return the database's revision, None if no migration has run."""
     if not sa.inspect(tx).has_table("alembic_version"):
         return None
     found: str | None = tx.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -19,13 +19,15 @@ def revision(tx: Connection) -> str | None:
 
 
 def is_current(found: str | None) -> bool:
-    """A newer schema is fine: every migration leaves the previous release working."""
+    """Return whether the schema is new enough. A newer one is: migrations leave the previous release working."""
     return found is not None and found >= HEAD
 
 
 def require_writable(tx: Connection) -> None:
-    """A row that comes and goes in this transaction: fails, at the latest in its commit, on a full disk or where the
-    database is read-only, as after a failover."""
+    """Insert and delete a row.
+
+    It fails, at the latest at the commit, if the disk is full or the database is read-only, as after a failover.
+    """
     # An update of a row to what it is already writes no page on SQLite, and waits for whoever holds the row.
     tx.execute(sa.insert(keyring).values(id=_NOBODYS_ID, index_key=""))
     tx.execute(sa.delete(keyring).where(keyring.c.id == _NOBODYS_ID))

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class ClientError(OtpError):
-    """An operator's request about a client that cannot be done; the text says what to do."""
+    """An operator's request about a client that is not possible; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Client:
 
 @dataclass(frozen=True)
 class NewKey:
-    """A client with a key that is shown this once."""
+    """A client with its new API key, which is shown only once."""
 
     id: str
     name: str
@@ -46,7 +46,7 @@ class NewKey:
 
 
 class ApiKeyCache:
-    """Finds the client of a key; remembers it for two seconds, so that not every request asks the database."""
+    """The clients of API keys, cached for two seconds, so that not every request reads the database."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class ApiKeyCache:
         self._known: dict[str, tuple[Client, float]] = {}
 
     async def client_of(self, api_key: str) -> Client | None:
-        """The client, or None for a key that is not valid."""
+        """Return the client of a key, None if the key is not valid."""
         if not _KEY.fullmatch(api_key):
             return None
         digest = _digest(api_key)
@@ -77,7 +77,7 @@ class ApiKeyCache:
 
 
 async def create(database: Database, clock: Clock, name: str) -> NewKey:
-    """A new client with its first key."""
+    """Create a client with its first key."""
     _require_name(name)
     client_id, api_key = f"cli_{secrets.token_urlsafe(16)}", _new_key()
 
@@ -92,7 +92,7 @@ async def create(database: Database, clock: Clock, name: str) -> NewKey:
 
 
 async def rotate(database: Database, clock: Clock, name: str, grace_seconds: float) -> NewKey:
-    """A new key; the ones before end after the grace."""
+    """Create a new key; the earlier ones end after the grace."""
     _require_name(name)
     api_key = _new_key()
 
@@ -106,7 +106,7 @@ async def rotate(database: Database, clock: Clock, name: str, grace_seconds: flo
 
 
 async def revoke(database: Database, clock: Clock, name: str) -> None:
-    """Refuses every key of the client from now on."""
+    """Revoke every key of the client."""
     _require_name(name)
     await database.write(lambda tx: clients.revoke(tx, client_id=_active(tx, name).id, now=clock.now()))
 
@@ -126,7 +126,10 @@ async def list_all(database: Database, clock: Clock) -> list[tuple[AnyRow, list[
 
 
 def _require_name(name: str) -> None:
-    """What is no name is not shown in any message: it may be a key, or control a terminal."""
+    """Raise ClientError unless this is a name.
+
+    The text does not show it: it could be an API key, or contain control characters.
+    """
     if name.startswith(_KEY_START):
         raise ClientError("That is an API key, or begins like one; name the client instead: `clients list` shows them.")
     if not _NAME.fullmatch(name):

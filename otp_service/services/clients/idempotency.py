@@ -20,7 +20,7 @@ ANSWER = "answer"
 
 @dataclass(frozen=True)
 class Claim:
-    """This request runs under the key, as long as nobody took it over."""
+    """The right of one request to run under its key, unless another has taken it over."""
 
     id: int
     claimed_at: float
@@ -28,7 +28,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Saved:
-    """The request was answered before."""
+    """The saved response to an earlier request with the key."""
 
     status: int
     body: bytes
@@ -36,14 +36,14 @@ class Saved:
 
 @dataclass(frozen=True)
 class Lost:
-    """The request died after its effect was committed: it is not repeated, what it left tells what is known."""
+    """What a request left that died after its commit: it is not repeated."""
 
     kind: Literal["verification", "notification"]
     id: str
 
 
 async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -> Claim | Saved | Lost:
-    """Claims the key for this request. Refusals: `idempotency_mismatch`, `idempotency_in_progress`.
+    """Claim the key for this request. Refusals: `idempotency_mismatch`, `idempotency_in_progress`.
 
     `fingerprint_of`: the request in one canonical form, without the PIN.
     """
@@ -84,7 +84,7 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
 
 
 def _left_by(tx: Connection, request_id: int, now: float) -> Lost | None:
-    """What a dead request left. The outcome of a send that it did not finish is unknown from now on."""
+    """Return what a dead request left. The outcome of a send that it did not finish becomes unknown."""
     send = sends.of_request(tx, request_id)
     if send is not None:
         if send.outcome is None:
@@ -100,13 +100,13 @@ def _in_progress(wait: float) -> Refusal:
 
 
 def hold(tx: Connection, claim: Claim | None) -> None:
-    """Before anything counts: a request that was taken over because it was too slow stops here."""
+    """Raise `idempotency_in_progress` if another request took over the claim; call it before anything counts."""
     if claim is not None and not requests.hold(tx, claim.id, claim.claimed_at):
         raise _in_progress(DEAD_AFTER_SECONDS)
 
 
 async def keep(ctx: Context, claim: Claim, status: int, body: bytes) -> None:
-    """Saves a 2xx answer, encrypted."""
+    """Save a 2xx response, encrypted."""
     sealed = ctx.vault.seal(ANSWER, body)
 
     def step(tx: Connection) -> None:
@@ -116,5 +116,5 @@ async def keep(ctx: Context, claim: Claim, status: int, body: bytes) -> None:
 
 
 async def release(ctx: Context, claim: Claim) -> None:
-    """A refusal is not kept: the key is free again."""
+    """Free the key after a refusal, which is not saved."""
     await ctx.database.write(lambda tx: requests.release(tx, claim.id, claim.claimed_at))

@@ -12,7 +12,7 @@ ANSWER_WITHIN_SECONDS = 2.0
 
 
 async def database_and_schema(database: Database) -> dict[str, str]:
-    """`{"database": "ok" or "unavailable", "schema": "ok", "outdated" or "unknown"}`."""
+    """Return `{"database": "ok" or "unavailable", "schema": "ok", "outdated" or "unknown"}`."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_SECONDS):
             found = await writable_revision(database)
@@ -22,7 +22,7 @@ async def database_and_schema(database: Database) -> dict[str, str]:
 
 
 async def writable_revision(database: Database) -> str | None:
-    """The schema's revision. Raises Unavailable also where the database cannot be written: it serves nobody."""
+    """Return the schema's revision. Raises Unavailable also if the database is read-only: it can serve nobody."""
 
     def look(tx: Connection) -> str | None:
         found = schema.revision(tx)

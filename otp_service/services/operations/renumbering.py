@@ -64,7 +64,7 @@ def rewrite(tx: Connection, vault: Vault, number_id: int, e164: str, *, key_id: 
 
 
 def _merge(tx: Connection, *, keep: int, drop: int, now: float) -> None:
-    """Of what two rows say of one number the stricter counts: opted out, more failures, the later wait."""
+    """Keep the stricter of what two rows say of a number: opted out, more failures, the later wait."""
     opt_outs.merge(tx, keep=keep, drop=drop)
     verifications.move_number(tx, keep=keep, drop=drop, now=now)
     failures.merge(tx, keep=keep, drop=drop)

@@ -34,7 +34,7 @@ Sweep = Callable[[Connection, float], int]
 
 
 async def sweep(ctx: Context) -> dict[str, int]:
-    """One round: how many rows each sweep touched, without those that had nothing to do."""
+    """Run every sweep once; return how many rows each touched, without those that touched none."""
     counts: dict[str, int] = {}
     for name, work in _sweeps(ctx).items():
         try:
@@ -68,7 +68,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
 
 
 async def _batches(ctx: Context, work: Sweep) -> int:
-    """Batch after batch, each in a transaction of its own, until nothing is left or others should have their turn."""
+    """Run a sweep in batches, each in its own transaction, until nothing is left or its time is over."""
     total = 0
     for _ in range(MOST_BATCHES):
         begun = elapsed()
@@ -81,7 +81,7 @@ async def _batches(ctx: Context, work: Sweep) -> int:
 
 
 def _abandon_stuck(tx: Connection, now: float) -> int:
-    """Their process died between the row and the answer: nobody knows, nothing is repeated."""
+    """End sends whose process died before it recorded their outcome: it is unknown, and nothing is repeated."""
     stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
     for send in stuck:
         verifications.abandon_send(tx, send, now)
@@ -89,7 +89,7 @@ def _abandon_stuck(tx: Connection, now: float) -> int:
 
 
 async def round_of(ctx: Context) -> bool:
-    """Takes the database's time and sweeps; True: something is left to do at once."""
+    """Synchronize the clock and sweep; return True if rows are left."""
     if not await synchronize(ctx.database, ctx.clock):
         return False  # nothing ends because of a time in doubt
     if not await ctx.database.write(lambda tx: sweeps.claim_turn(tx, ctx.clock.now(), PERIOD_SECONDS)):
@@ -104,7 +104,10 @@ async def round_of(ctx: Context) -> bool:
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
-    """Cancels whatever is pending, as after a restore from a backup; how many. Takes SQLite's time anew."""
+    """Cancel every pending verification, as after a restore from a backup; return how many.
+
+    SQLite's time starts anew.
+    """
     await database.write(stored_clock.forget)  # it may be that of another machine
     await synchronize(database, clock)
 

@@ -38,12 +38,12 @@ class KeyUse:
 
     @property
     def needed(self) -> bool:
-        """Whether taking the key away loses something."""
+        """Return whether data would be lost without the key."""
         return self.indexes or bool(self.numbers or self.live_pins or self.answers or self.messages)
 
 
 async def record_index_key(database: Database, vault: Vault) -> str:
-    """The key of the number index, written down at the first start."""
+    """Return the key of the number index; the first start records it."""
 
     def step(tx: Connection) -> str:
         numbers.record_index_key(tx, vault.writing_key_id)
@@ -53,7 +53,7 @@ async def record_index_key(database: Database, vault: Vault) -> str:
 
 
 async def status(database: Database, vault: Vault) -> list[KeyUse]:
-    """Every key that is configured or still needed."""
+    """Return every key that is configured or still needed."""
 
     def step(tx: Connection) -> list[KeyUse]:
         index_key = numbers.index_key(tx)
@@ -68,8 +68,10 @@ async def status(database: Database, vault: Vault) -> list[KeyUse]:
 
 
 def _messages_by_key(tx: Connection) -> dict[str, int]:
-    """Texts that wait, phrases, and the vendor's ids of messages, which are gone in a day or so; and the texts from
-    people that are known, which the next look at the list writes anew."""
+    """Count by key id the queued texts, phrases, vendor's message ids and known inbound texts.
+
+    Most are gone in a day or so; the next read of the gateway's list rewrites the inbound texts.
+    """
     counters = (
         notifications.count_by_key,
         sends.count_messages_by_key,
@@ -105,7 +107,7 @@ def _move_index(tx: Connection, vault: Vault) -> None:
 
 
 def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None, now: float) -> tuple[int | None, int]:
-    """The last id of the batch (None: there is no more) and how many were moved."""
+    """Return the last id of the batch (None if none is left) and how many numbers were moved."""
     numbers.lock_table(tx)
     rows = numbers.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
     moved = 0
