@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.verifications import checks, pin_messages
 from otp_service.storage.tables import requests
+from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -74,19 +76,24 @@ async def test_refusals_are_not_kept(service: Service) -> None:
     assert (await keyed(service.api, "k", to))[0] == 201
 
 
-async def test_a_request_without_an_answer_is_dead_after_twelve_seconds(database_url: str, vendor: Vendor) -> None:
-    async with serving(database_url, vendor, ogangi_timeout=1.0) as service:
-        to = new_number()
-        vendor.fail("pin", "slow", seconds=0.8)
-        task = asyncio.create_task(keyed(service.api, "k", to))
-        await vendor.delivered(to)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert (await keyed(service.api, "k", to))[1]["code"] == "idempotency_in_progress"
-        service.shift(12.1)
-        status, body = await keyed(service.api, "k", to)
-        assert (status, body["delivery"]["status"], body["to"]) == (201, "unknown", to)
-        assert len(vendor.messages(to)) == 1
+async def die_at_the_gateway(held: Held, request: Coroutine[Any, Any, Any]) -> None:
+    """Ends a request whose message the gateway has, before the answer is known."""
+    dying = asyncio.create_task(request)
+    await held.done.wait()
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+
+
+async def test_a_request_without_an_answer_is_dead_after_twelve_seconds(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = new_number()
+    await die_at_the_gateway(hold_next(service, monkeypatch, "pin"), keyed(service.api, "k", to))
+    assert (await keyed(service.api, "k", to))[1]["code"] == "idempotency_in_progress"
+    service.shift(12.1)
+    status, body = await keyed(service.api, "k", to)
+    assert (status, body["delivery"]["status"], body["to"]) == (201, "unknown", to)
+    assert len(service.vendor.messages(to)) == 1
 
 
 async def test_a_resend_that_died_is_answered_with_an_unknown_outcome(
@@ -94,25 +101,15 @@ async def test_a_resend_that_died_is_answered_with_an_unknown_outcome(
 ) -> None:
     async with serving(database_url, vendor, {"purposes": {"signup": AT_ONCE}}) as service:
         started = await service.api.start()
-        at_gateway = asyncio.Event()
-
-        async def never(*_: Any) -> Any:
-            at_gateway.set()
-            await asyncio.Event().wait()
-
-        monkeypatch.setattr(service.ctx.gateway, "send_pin", never)
-        path = f"/v1/verifications/{started['id']}/resends"
-        dying = asyncio.create_task(service.api.call("POST", path, idempotency_key="r"))
-        await at_gateway.wait()
-        dying.cancel()
-        await asyncio.gather(dying, return_exceptions=True)
+        pin, path = service.pin(started["to"]), f"/v1/verifications/{started['id']}/resends"
+        resend = service.api.call("POST", path, idempotency_key="r")
+        await die_at_the_gateway(hold_next(service, monkeypatch, "pin"), resend)
         service.shift(12.1)
         again = await service.api.call("POST", path, idempotency_key="r")
         assert (again.status_code, again.json()["delivery"]["status"]) == (200, "unknown")
         assert again.json()["sends_left"] == 1
-        assert await service.api.check(started["id"], service.pin(started["to"])) == "approved", (
-            "the earlier PIN counts"
-        )
+        assert len(vendor.messages(started["to"])) == 2
+        assert await service.api.check(started["id"], pin) == "approved", "the earlier PIN counts"
 
 
 async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: Service) -> None:
