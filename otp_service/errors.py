@@ -1,9 +1,9 @@
 """The errors of the project.
 
 OtpError
-├── SettingsError       the service cannot start: every problem at once
-├── Refusal             a request that is answered with a problem document; `code` is stable
-└── Unavailable         the database cannot be reached or will not answer in time
+├── SettingsError       the service cannot start; lists every problem
+├── Refusal             a rejected request; the response is a problem document, its `code` is stable
+└── Unavailable         the database cannot be reached or did not answer in time
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class OtpError(Exception):
 
 
 class SettingsError(OtpError):
-    """Settings or policy are missing or unsafe. `problems`: one sentence each, without secret values."""
+    """Settings or policy are missing or unsafe. `problems`: one sentence each, without secrets."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -38,7 +38,7 @@ class SettingsError(OtpError):
 
 @dataclass(frozen=True)
 class FieldError:
-    """A wrong field of a request: its name and what is wrong, never its value."""
+    """A wrong field of a request: its name and what is wrong, without its value."""
 
     field: str
     detail: str
@@ -46,10 +46,10 @@ class FieldError:
 
 @dataclass(eq=False)
 class Refusal(OtpError):
-    """A refused request. `code`: of the table in docs/api.md; `detail`: what the caller should do next.
+    """A rejected request. `code`: from the table in docs/api.md; `detail`: what is wrong and what to do.
 
-    `retry_after`: seconds until it makes sense to try again; `quota`: the limit that refused;
-    `verification_id`: of the verification that a failed start leaves behind.
+    `retry_after`: seconds; `quota`: the limit that was reached; `verification_id`: of the verification that a failed
+    start created.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""Phone numbers: what counts as one that can take an SMS, in E.164 only, and how one is shown."""
+"""Phone numbers: parses those that can receive SMS, in E.164 only, and masks them for display."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from otp_service import texts
 from otp_service.errors import FieldError, Refusal
 
 KNOWN_REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
-"""The ISO 3166 regions (two letters, and `XK`) that can stand in `OTP_COUNTRIES`."""
+"""The ISO 3166 regions of libphonenumber (two letters, and `XK`)."""
 
 # phonenumbers also parses other scripts' digits, `tel:` and `;ext=`, so this comes before it.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -75,7 +75,7 @@ class PhoneNumber:
 
 
 def parse(text: str) -> PhoneNumber:
-    """The number that `text` writes in E.164. Raises `Refusal("invalid_number")`, without the number in its detail."""
+    """Parses a number in E.164. Raises `Refusal("invalid_number")`, whose detail does not contain the number."""
     if not _E164.fullmatch(text):
         raise _invalid(_WRITE_E164)
     try:
@@ -83,14 +83,14 @@ def parse(text: str) -> PhoneNumber:
     except NumberParseException:
         raise _invalid("No country has this calling code.") from None
     if not phonenumbers.is_valid_number(number):
-        raise _invalid("This is not a number that can exist in its country.")
+        raise _invalid("This is not a number of its country's numbering plan.")
     region = phonenumbers.region_code_for_number(number)
     # First, because phonenumbers calls the satellites of +870 "mobile".
     if region is None or region == _NON_GEOGRAPHIC:
-        raise _invalid("This is a satellite or other non-geographic number; only mobile numbers are served.")
+        raise _invalid("This is a satellite or other non-geographic number; use a mobile number.")
     kind = phonenumbers.number_type(number)
     if kind not in _TAKES_SMS:
-        raise _invalid(f"This is {_KINDS.get(kind, 'a number of unknown kind')}; only mobile numbers are served.")
+        raise _invalid(f"This is {_KINDS.get(kind, 'a number of unknown kind')}; use a mobile number.")
     return PhoneNumber(phonenumbers.format_number(number, PhoneNumberFormat.E164), region)
 
 
@@ -121,9 +121,9 @@ def as_kept(text: str) -> str:
 
 
 def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None:
-    """Raises `Refusal("country_not_allowed")` unless `countries` (None: everywhere) holds the number's region."""
+    """Raises `Refusal("country_not_allowed")` unless `countries` (None: all) contains the number's region."""
     if countries is not None and number.region not in countries:
-        raise Refusal("country_not_allowed", "Nothing is sent to numbers of this country.")
+        raise Refusal("country_not_allowed", "This country is not served.")
 
 
 def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list[str]:
@@ -200,7 +200,7 @@ def _is_valid(e164: str) -> bool:
 
 
 def mask(e164: str) -> str:
-    """The number as logs and pages may show it: `+57******4567`; of a short one the last two digits stay."""
+    """Returns the number as logs and pages may show it: `+57******4567`; of a short one only two digits."""
     calling_code = _calling_code(e164)
     national = e164[1 + len(calling_code) :]
     shown = 4 if len(national) >= 8 else 2

@@ -1,11 +1,19 @@
-"""The words of a message: choosing the locale, filling in the PIN, counting SMS segments."""
+"""Texts of messages: checking them, choosing the locale, filling in the PIN, counting SMS segments."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")
+LONGEST_LOCALE = 128
+# RFC 5646: language, script, region, variants, extensions, private use; or private use alone, or a grandfathered tag.
+_LOCALE = re.compile(
+    r"([a-z]{2,3}(-[a-z]{3}){0,3}|[a-z]{4,8})(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"
+    r"(-[a-wy-z0-9](-[a-z0-9]{2,8})+)*(-x(-[a-z0-9]{1,8})+)?"
+    r"|x(-[a-z0-9]{1,8})+|i-[a-z]{2,8}|en-gb-oed|sgn-(be-fr|be-nl|ch-de)"
+)
+# Controls, surrogates, line separators, bidirectional embeddings, overrides and isolates, and what XML cannot hold.
+# Not joiners and marks: Persian, Hindi and Hebrew names and emoji need them.
+_REFUSED = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _WEB_OTP = re.compile(r"(^|\s)@\S+\s+#\S")
 _NAMED = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
 _FIELD = re.compile(r"\{(pin|minutes|brand)\}")
@@ -26,19 +34,19 @@ class _HasTexts(Protocol):
 
 
 def locale_is_wellformed(text: str) -> bool:
-    """Whether `text` looks like a BCP 47 language tag (`es`, `pt-BR`, `zh_Hant_TW`), in ASCII."""
-    return _LOCALE.fullmatch(text) is not None
+    """Returns whether `text` is a well-formed BCP 47 language tag (RFC 5646); `_` counts as `-`."""
+    return len(text) <= LONGEST_LOCALE and text.isascii() and _LOCALE.fullmatch(locale_key(text)) is not None
 
 
 def locale_key(locale: str) -> str:
-    """The one spelling of a locale under which texts are kept: lower case, `-`."""
+    """Returns the spelling of a locale under which texts are stored: lower case, with `-`."""
     return locale.lower().replace("_", "-")
 
 
 def choose(purpose: _HasTexts, locale: str | None) -> str:
-    """The template for `locale`: the exact one, else that of its language, else that of the default locale.
+    """Returns the template for `locale`, or for the default locale if there is none; see `find`.
 
-    The purpose's texts are kept under `locale_key`s.
+    The texts of a purpose are stored under `locale_key`s.
     """
     for wanted in (locale, purpose.default_locale):
         template = find(purpose.text, wanted) if wanted else None
@@ -48,68 +56,78 @@ def choose(purpose: _HasTexts, locale: str | None) -> str:
 
 
 def find(text: Mapping[str, str], locale: str) -> str | None:
-    """The template of exactly `locale`, else of its language, else None."""
+    """Returns the template of `locale`, of the longest beginning of it that has one (RFC 4647, lookup), or None."""
     key = locale_key(locale)
-    return text.get(key) or text.get(key.partition("-")[0])
+    while key and key not in text:
+        key = key.rpartition("-")[0]
+    return text.get(key)
 
 
 def render(template: str, *, pin: str, minutes: int, brand: str) -> str:
-    """The template filled in, in a single pass: what is put in is never interpreted again."""
+    """Fills in a PIN's template in a single pass: values are never interpreted again."""
     values = {"pin": pin, "minutes": str(minutes), "brand": brand}
     return _FIELD.sub(lambda match: values[match[1]], template)
 
 
 def reads_like(text: str, template: str, *, pin_length: int, brand: str) -> bool:
-    """Whether `text` can be the template filled in, with whatever PIN of that length and whatever minutes."""
+    """Returns whether `text` can be the template filled in, with any PIN of that length and any minutes."""
     shapes = {"pin": f"[0-9]{{{pin_length}}}", "minutes": "[0-9]{1,2}", "brand": re.escape(brand)}
-    pieces = _FIELD.split(template)  # words and names of fields, in turn
+    pieces = _FIELD.split(template)  # alternately text and the name of a field
     pattern = "".join(shapes[piece] if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))
     return re.fullmatch(pattern, text) is not None
 
 
 def problem_with(template: str) -> str | None:
-    """What keeps `template` from being the text of a message, as the end of a sentence; None if nothing does."""
+    """Returns what is wrong with the template of a PIN's message, as the end of a sentence, or None."""
     if template.count("{pin}") != 1:
-        return "should hold {pin} exactly once"
+        return "must contain {pin} exactly once"
     if any(char in "{}" for char in _FIELD.sub("", template)):
-        return "should hold no braces but {pin}, {minutes} and {brand}"
-    if not is_printable(template.replace("\n", "")):
-        return "should hold no control, format or bidirectional characters"
-    if any(line.lstrip().startswith("@") for line in template.split("\n")):
-        return "should have no line that begins with '@': browsers read that as ours (WebOTP)"
-    return None
+        return "must not contain braces other than {pin}, {minutes} and {brand}"
+    return _problem_with_lines(template)
 
 
 def problem_with_template(template: str) -> str | None:
-    """What keeps `template` from being one of a notification, as the end of a sentence; None if nothing does."""
+    """Returns what is wrong with the template of a notification, as the end of a sentence, or None."""
     if any(char in "{}" for char in _NAMED.sub("", template)):
-        return "should hold no braces but {names} of a-z, 0-9 and _"
+        return "must not contain braces other than {names} of a-z, 0-9 and _"
     return problem_with_message(_NAMED.sub("", template))
 
 
 def fields(template: str) -> list[str]:
-    """The {names} that stand in a notification's template."""
+    """Returns the {names} in the template of a notification."""
     return _NAMED.findall(template)
 
 
 def fill_in(template: str, values: Mapping[str, str]) -> str:
-    """A notification's template filled in, in a single pass: what is put in is never interpreted again."""
+    """Fills in the template of a notification in a single pass: values are never interpreted again."""
     return _NAMED.sub(lambda match: values[match[1]], template)
 
 
 def problem_with_message(text: str) -> str | None:
-    """What keeps `text` from being sent as a message that is no PIN, as the end of a sentence; None if nothing does."""
-    if not text.strip():
-        return "should not be empty"
+    """Returns what is wrong with the text of a message without a PIN, as the end of a sentence, or None."""
+    return _problem_with_lines(text) if text.strip() else "must not be empty"
+
+
+def _problem_with_lines(text: str) -> str | None:
     if not is_printable(text.replace("\n", "")):
-        return "should hold no control, format or bidirectional characters but line breaks"
-    if any(line.lstrip().startswith("@") for line in text.split("\n")) or _WEB_OTP.search(text):
-        return "should have no line that begins with '@', and no '@name #code': browsers read that as a PIN's (WebOTP)"
+        return "must not contain control or bidirectional characters other than line breaks"
+    if is_web_otp(text):
+        return "must not end with a line like '@host #code': browsers would read a PIN from it (WebOTP)"
     return None
 
 
+def is_web_otp(text: str) -> bool:
+    """Returns whether browsers take a PIN from the last line of `text`: `@host #PIN`."""
+    return _WEB_OTP.search(text.rstrip().rpartition("\n")[2]) is not None
+
+
+def unix_lines(text: str) -> str:
+    """Returns `text` with LF for CR LF."""
+    return text.replace("\r\n", "\n")
+
+
 def placeholder_is_clear(placeholder: str, template: str, brand: str) -> bool:
-    """Whether a gateway that replaces `placeholder` (empty: appends the PIN) puts its PIN at {pin} and nowhere else."""
+    """Returns whether a gateway that replaces `placeholder` (empty: appends the PIN) puts the PIN at {pin} only."""
     if not placeholder:
         return template.endswith("{pin}")
     places = re.compile(f"(?={re.escape(placeholder)})")
@@ -118,19 +136,19 @@ def placeholder_is_clear(placeholder: str, template: str, brand: str) -> bool:
 
 
 def is_printable(text: str) -> bool:
-    """Whether `text` is free of control, format (bidirectional), unassigned, surrogate and line-breaking characters."""
-    return not any(category[0] == "C" or category in {"Zl", "Zp"} for category in map(unicodedata.category, text))
+    """Returns whether `text` is one line without controls, bidirectional overrides, isolates and lone surrogates."""
+    return _REFUSED.search(text) is None
 
 
 def segments(text: str) -> int:
-    """How many SMS `text` takes: 160 (153 each) GSM-7 septets, else 70 (67 each) UCS-2 units."""
+    """Returns how many SMS `text` takes: 160 (153 each) GSM-7 septets, else 70 (67 each) UCS-2 units."""
     if all(char in _GSM7 or char in _GSM7_EXTENDED for char in text):
         return _pack((2 if char in _GSM7_EXTENDED else 1 for char in text), single=160, part=153)
     return _pack((2 if ord(char) > 0xFFFF else 1 for char in text), single=70, part=67)
 
 
 def _pack(sizes: Iterable[int], single: int, part: int) -> int:
-    # An escape or a surrogate pair is never split over two parts, so lengths alone do not tell.
+    # An escape or a surrogate pair is never split over two parts, so the total length is not enough.
     total, parts, used = 0, 1, 0
     for size in sizes:
         total += size

@@ -12,9 +12,9 @@ FILES = {
 LAYERS = [
     {"facts"},
     {"observability", "pages", "simulator"},
-    {"hashing", "gateways", "database", "server"},
+    {"hashing", "gateways", "database"},
     {"config", "storage"},
-    {"services"},
+    {"services", "server"},
     {"api"},
     {"app"},
     {"cli"},

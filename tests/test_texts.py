@@ -15,14 +15,26 @@ SHIPPED = [
 ]
 
 
-@pytest.mark.parametrize("locale", ["en", "pt-BR", "pt_br", "zh_Hant_TW", "fil", "es-419", "sl-rozaj-biske-1994"])
+@pytest.mark.parametrize("locale",
+    [
+        "en", "pt-BR", "pt_br", "zh_Hant_TW", "fil", "es-419", "sl-rozaj-biske-1994", "de-DE-u-co-phonebk",
+        "sr-Latn-RS", "zh-cmn-Hans-CN", "ca-ES-valencia", "de-CH-1901", "en-a-bbb-x-a-ccc", "ar-u-nu-latn-ca-islamic",
+        "hy-Latn-IT-arevela", "x-whatever", "i-klingon", "en-GB-oed", "english",
+        "th-TH-u-ca-buddhist-nu-thai-x-lvariant-TH",
+    ],
+)  # fmt: skip
 def test_wellformed_locales(locale: str) -> None:
     assert texts.locale_is_wellformed(locale)
 
 
 @pytest.mark.parametrize(
-    "locale", ["", "e", "english", "en-", "en--US", "en\n", "en-US\n", "../en", "ｅｎ", "en-US-a", "a" * 2000, "en US"]
-)
+    "locale",
+    [
+        "", "e", "en-", "-en", "en--US", "en\n", "en-US\n", "../en", "ｅｎ", "\u212aa", "en-US-a", "a" * 2000, "en US",
+        "englishes", "en-u", "x", "es-CO,es;q=0.9,en;q=0.8", "es-CO;q=0.9", "*", "en_US.UTF-8", "en-" + "a" * 9,
+        "en" + "-abcde" * 30,
+    ],
+)  # fmt: skip
 def test_malformed_locales(locale: str) -> None:
     assert not texts.locale_is_wellformed(locale)
 
@@ -34,11 +46,14 @@ def test_malformed_locales(locale: str) -> None:
         ("PT_br", "br {pin}"),
         ("pt-PT", "pt {pin}"),
         ("pt", "pt {pin}"),
+        ("pt-BR-u-nu-latn", "br {pin}"),
+        ("pt-Latn-BR", "pt {pin}"),
+        ("de-DE-u-co-phonebk", "en {pin}"),
         ("fr", "en {pin}"),
         (None, "en {pin}"),
     ],
 )
-def test_choose_takes_the_locale_then_its_language_then_the_default(locale: str | None, chosen: str) -> None:
+def test_choose_takes_the_longest_beginning_of_the_locale_then_the_default(locale: str | None, chosen: str) -> None:
     written = {"en": "en {pin}", "pt": "pt {pin}", "pt_BR": "br {pin}"}
     purpose = Policy.model_validate({"purposes": {"pay": {"text": written}}}).purposes["pay"]
     assert texts.choose(purpose, locale) == chosen
@@ -142,12 +157,28 @@ def test_a_placeholder_must_name_one_place(placeholder: str, template: str, bran
 
 
 @pytest.mark.parametrize(
-    "text", ["@bank.example #123456", "Hello @bank.example #123456", "17 @bank.example  #1", "a\n @b.example #1"]
+    "text",
+    ["@bank.example #123456", "Hello @bank.example #123456", "17 @bank.example  #1", "a\n @b.example #1", "@b #1\n \n"],
 )
 def test_a_message_cannot_carry_the_line_that_browsers_take_for_a_pin(text: str) -> None:
     assert texts.problem_with_message(text) is not None
 
 
-@pytest.mark.parametrize("text", ["write to help@bank.example", "order #17 at @shop", "@ noon"[1:]])
-def test_an_at_sign_alone_is_no_such_line(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["write to help@bank.example", "order #17 at @shop", "@ana: hello", "@b.example #1\nis your order", "a\n@b"]
+)
+def test_another_line_with_an_at_sign_is_accepted(text: str) -> None:
     assert texts.problem_with_message(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["می\u200cخواهم", "क्\u200dष", "\u200fשלום!", "a\u200eb", "\u061cعمر", "👨\u200d👩\u200d👧\ufe0f", "\U0001fae9"],
+)
+def test_joiners_marks_and_new_emoji_are_printable(text: str) -> None:
+    assert texts.is_printable(text)
+
+
+@pytest.mark.parametrize("char", [*"\0\a\t\n\r\x1b\x7f\x85\u2028\u2029\u202a\u202e\u2066\u2069\uffff", "\ud83d"])
+def test_controls_overrides_isolates_and_lone_surrogates_are_not_printable(char: str) -> None:
+    assert not texts.is_printable(f"a{char}b")

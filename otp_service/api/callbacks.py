@@ -1,4 +1,4 @@
-"""The address that the gateway posts to: a secret in its path stands for a key."""
+"""The callbacks of the gateway; a secret in the path authenticates them."""
 
 import hmac
 
@@ -13,9 +13,9 @@ MOST_BYTES = 64 * 1024
 
 
 async def take(request: Request) -> Response:
-    """What became of a message, or what a person texted us; taken whatever it says."""
+    """Accepts a receipt or an inbound message, whatever its content."""
     if not _has_token(request):
-        raise HTTPException(404)  # as if there were no such path
+        raise HTTPException(404)  # like an unknown path
     body = await bodies.raw(request, MOST_BYTES)
     await callbacks.take(request.app.state.context, request.app.state.read_callback(body))
     return PlainTextResponse("ok")

@@ -9,27 +9,27 @@ from starlette.responses import Response
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
-from otp_service.api.kit.fields import Body, Carrier, Locale, Reference, Text, To, documented
+from otp_service.api.kit.fields import PRINTABLE, Body, Carrier, Locale, Reference, Text, To, documented
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.notifications import notifications
 from otp_service.services.notifications.notifications import NotificationRequest
-from otp_service.texts import problem_with_message
+from otp_service.texts import problem_with_message, unix_lines
 
 
 def _checked_message(text: str) -> str:
-    problem = problem_with_message(text)
+    problem = problem_with_message(unix_lines(text))
     if problem is not None:
-        raise ValueError(f"It {problem}.")
-    return text
+        raise ValueError(f"{problem[0].upper()}{problem[1:]}.")
+    return unix_lines(text)
 
 
 MessageText = Annotated[
     str,
     AfterValidator(_checked_message),
     Field(
-        description="The complete text of a message without a PIN: at most 10 SMS, no line that begins with `@`.",
+        description="The complete text of a message without a PIN: at most 10 SMS; CR LF becomes LF.",
         examples=["Your order is on its way."],
-        json_schema_extra={"pattern": r"^([^\p{C}\p{Zl}\p{Zp}]|\n)+$", "minLength": 1, "maxLength": 1530},
+        json_schema_extra={"pattern": f"^({PRINTABLE}|\\r?\\n)+$", "minLength": 1, "maxLength": 1530},
     ),
 ]
 TemplateName = Annotated[str, documented("A template of the policy.", "^[a-z][a-z0-9_]{0,31}$", "order_sent")]

@@ -1,4 +1,4 @@
-"""The table of routes: Starlette's routing and the OpenAPI document are both made from it."""
+"""The table of routes, from which Starlette's routes and the OpenAPI document are built."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -96,18 +96,18 @@ _WITHOUT_KEY = (
 )
 
 OPERATIONS = _WITH_KEY + _WITHOUT_KEY
-"""All calls of applications and monitors: what the document describes."""
+"""The documented calls, of applications and monitors."""
 
 CALLBACKS = (
     Operation(
         "POST", "/gateway/ogangi/{callback_token}", callbacks.take, None, {200: "text/plain"}, needs_api_key=False
     ),
 )
-"""What the gateway calls."""
+"""The calls of the gateway."""
 
 
 class _ExactRoute(Route):
-    """A route whose pattern ends where the path ends: `$` also matches before a newline."""
+    """A route that matches the whole path: `$` also matches before a trailing newline."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,7 +115,7 @@ class _ExactRoute(Route):
 
 
 class _HiddenRoute(_ExactRoute):
-    """A route that is not there for another method: a 405 would tell that it is."""
+    """A route that answers other methods with 404: a 405 would reveal that it exists."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
@@ -123,7 +123,7 @@ class _HiddenRoute(_ExactRoute):
 
 
 def routes() -> list[Route]:
-    """Starlette's routes; one per call."""
+    """Returns Starlette's routes, one per call."""
     shown: list[Route] = [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
     home = _ExactRoute("/", public.home, methods=["GET"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

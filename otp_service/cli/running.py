@@ -17,13 +17,13 @@ import click
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
+from otp_service.server.sockets import listen
 from otp_service.services.clients.clients import ClientError
 from otp_service.services.operations.clock import synchronize
 from otp_service.storage import schema
 
 T = TypeVar("T")
 
-BACKLOG = 2048
 _SQLITE = "sqlite:///"
 
 
@@ -97,7 +97,7 @@ def _broken(error: Exception) -> str:
     places = [f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}" for frame in frames]
     ours = [place for place in places if place.startswith("otp_service.") and not place.startswith(f"{__name__}.")]
     place = f" in {ours[-1]}" if ours else ""
-    return f"Something broke that nobody foresaw: {', '.join(names)}{place}. Please report it."
+    return f"Internal error: {', '.join(names)}{place}. Please report it."
 
 
 def unavailable(error: Unavailable) -> str:
@@ -147,13 +147,12 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
 
 def listening(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises Problems if the port cannot be used."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return listen(host, port)
     except OSError as error:
         # Python adds the address to the reason.
         reason = (error.strerror or type(error).__name__).partition(" (while")[0]
-        raise Problems([f"Port {port} of {host} cannot be listened on: {reason}."]) from None
+        raise Problems([f"Cannot listen on port {port} of {host}: {reason}."]) from None
 
 
 def end_cleanly_when_stopped() -> None:

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from typing import Any
 
 import click
 import structlog
@@ -20,7 +19,6 @@ from uvicorn.supervisors import Multiprocess
 
 from otp_service.app import create_app
 from otp_service.cli.running import (
-    BACKLOG,
     dump_no_core,
     end_cleanly_when_stopped,
     ends_when_hung_up,
@@ -33,15 +31,9 @@ from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
 from otp_service.database.engine import Database
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.observability import logs
-from otp_service.server.protocol import Connection
+from otp_service.server.options import server_options
 from otp_service.server.reload import Reloadable
 from otp_service.services.operations import health
-
-GRACEFUL_SECONDS = 15
-"""Longer than a start may take: what is in flight ends."""
-WORKER_START_SECONDS = 20
-"""A worker answers its parent only once it has imported everything, and a loaded machine takes its time. But a parent
-that waits for one that died meanwhile neither replaces the others nor hears a stop."""
 
 
 @click.command()
@@ -112,25 +104,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def server_options(settings: ServiceSettings) -> dict[str, Any]:
-    """Return the options that replace uvicorn's defaults: it trusts headers, logs queries and waits for ever."""
-    return {
-        "loop": "uvloop",
-        "http": Connection,
-        "ws": "none",
-        "lifespan": "on",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": [str(network) for network in settings.trusted_proxies],
-        "timeout_keep_alive": 15,
-        "timeout_graceful_shutdown": GRACEFUL_SECONDS,
-        "timeout_worker_healthcheck": WORKER_START_SECONDS,
-        "backlog": BACKLOG,
-    }
 
 
 def checked_settings() -> ServiceSettings:

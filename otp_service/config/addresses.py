@@ -1,4 +1,4 @@
-"""Addresses in settings: the database, the gateway, the proxies. What is wrong is a ValueError without the value."""
+"""Addresses in settings: of the database, the gateway and the proxies. Errors do not contain the value."""
 
 import ipaddress
 import re
@@ -9,33 +9,31 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _URL = re.compile(r"[!-~]+")
 _POSTGRES_URL = re.compile(r"postgresql://(?P<authority>[^/?#\s]*)(?P<path>[^?#\s]*)\S*")
-_LIKE_POSTGRES = "should be like postgresql://user@host:5432/database, of ASCII characters without spaces"
-_ENCODED = "should have its user and password percent-encoded: @ is %40, / is %2F, # is %23, ? is %3F, % is %25"
+_LIKE_POSTGRES = "must be like postgresql://user@host:5432/database, of ASCII characters without spaces"
+_ENCODED = "must have its user and password percent-encoded: @ is %40, / is %2F, # is %23, ? is %3F, % is %25"
 
 
 def checked_database_url(text: str) -> str:
-    """`sqlite:///path` whose folder exists, or `postgresql://...`; in-memory databases are refused."""
+    """Accepts `sqlite:///path` if its folder exists, and `postgresql://...`; rejects in-memory databases."""
     if text.startswith("sqlite:"):
         _check_sqlite(text)
     elif text.startswith("postgresql:"):
         _check_postgres(text)
     elif text.startswith(("postgresql+", "sqlite+", "postgres:")):
-        raise ValueError("should begin with postgresql:// or sqlite:///; the driver is chosen inside")
+        raise ValueError("must begin with postgresql:// or sqlite:///, without a driver")
     else:
-        raise ValueError("should be sqlite:///path or postgresql://user@host/database")
+        raise ValueError("must be sqlite:///path or postgresql://user@host/database")
     return text
 
 
 def _check_sqlite(text: str) -> None:
     path = text.removeprefix("sqlite:///")
     if path == text or path in {"", ":memory:"} or path.startswith("file:") or "?" in path:
-        raise ValueError(
-            "should be sqlite:///path with the path of a file; a database in memory is lost and not shared"
-        )
+        raise ValueError("must be sqlite:///path with the path of a file; in-memory databases are not supported")
     if not Path(path).parent.is_dir():
-        raise ValueError("names a file in a folder that does not exist")
+        raise ValueError("the folder of this file does not exist; create it")
     if Path(path).is_dir():
-        raise ValueError("names a folder; it should be a file")
+        raise ValueError("is a folder; write the path of a file")
 
 
 def _check_postgres(text: str) -> None:
@@ -53,19 +51,19 @@ def _check_postgres(text: str) -> None:
 
 
 def checked_base_url(text: str) -> str:
-    """An https:// address (http:// on loopback alone) without user, query or fragment; no slash at the end."""
+    """Accepts an https:// address (http:// only on loopback); returns it without the trailing slash."""
     url = _split(text)
     if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ValueError("should be an https:// address")
+        raise ValueError("must be an https:// address")
     if any(char in text for char in "?#@\\"):
-        raise ValueError("should hold no user, query or fragment")
+        raise ValueError("must not contain a user, query or fragment")
     if url.scheme == "http" and not is_loopback(url.hostname):
-        raise ValueError("should begin with https://; http:// is for loopback addresses only")
+        raise ValueError("must begin with https://; http:// is allowed only on loopback")
     return text.rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself, as far as the name alone tells."""
+    """Returns whether a host name or address is loopback, without resolving it."""
     if host.lower() == "localhost":
         return True
     try:
@@ -75,7 +73,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """`10.0.0.0/8, 192.0.2.7, fd00::/8` as networks; an address alone is a network of one."""
+    """Parses `10.0.0.0/8, 192.0.2.7, fd00::/8`; a single address is a network of one."""
     return tuple(_network(part.strip()) for part in text.split(",")) if text.strip() else ()
 
 
@@ -83,19 +81,19 @@ def _network(text: str) -> Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
-        raise ValueError("should be addresses or networks such as 10.0.0.0/8,192.0.2.7") from None
+        raise ValueError("must be addresses or networks such as 10.0.0.0/8,192.0.2.7") from None
     if network.prefixlen == 0:
-        raise ValueError("should name the proxies, not everybody")
+        raise ValueError("must list the proxies, not every address")
     return network
 
 
 def _split(text: str) -> SplitResult:
-    # urlsplit drops tabs and newlines without a word, so only what cannot be misread gets there.
+    # urlsplit silently drops tabs and newlines.
     if not _URL.fullmatch(text):
-        raise ValueError("should be an address of ASCII characters without spaces")
+        raise ValueError("must be a URL of ASCII characters without spaces")
     try:
         url = urlsplit(text)
         url.port  # noqa: B018 - it is parsed, and refused, when it is read
     except ValueError:
-        raise ValueError("should be an address with a valid host and port") from None
+        raise ValueError("must have a valid host and port; percent-encode special characters of the password") from None
     return url

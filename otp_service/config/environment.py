@@ -1,4 +1,4 @@
-"""Where settings come from: the environment over `.env`, and `NAME_FILE` for a value that is kept in a file."""
+"""Reads settings: environment variables override `.env`; `NAME_FILE` names a file with the value of `NAME`."""
 
 import errno
 import io
@@ -13,16 +13,16 @@ from otp_service.errors import SettingsError
 
 PREFIX = "OTP_"
 MOST_BYTES = 64 * 1024
-"""Of a file: a wrong path must not fill the memory."""
+"""Bounds the memory that a wrong path can take."""
 
 
 def variable(field: str) -> str:
-    """The variable of a settings field: `countries` is `OTP_COUNTRIES`."""
+    """Returns the variable of a settings field: `OTP_COUNTRIES` for `countries`."""
     return PREFIX + field.upper()
 
 
 def read(fields: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """By field: the text of what is set, and the problem with what cannot be read. Raises SettingsError for `.env`."""
+    """Returns, by field, the values and the problems with unreadable files. Raises SettingsError for `.env`."""
     variables = {**_dotenv(Path(".env")), **os.environ}
     values: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -40,8 +40,8 @@ def _dotenv(path: Path) -> dict[str, str]:
     try:
         text = _text(path) if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f".env cannot be read: {_why(error)}"]) from None
-    # Not interpolated: a secret may hold ${...}, and must be what stands there.
+        raise SettingsError([f".env: cannot read the file: {_why(error)}"]) from None
+    # Not interpolated: a secret can contain ${...}.
     found = dotenv_values(stream=io.StringIO(text, newline=None), interpolate=False)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -51,23 +51,23 @@ def _value(name: str, variables: Mapping[str, str]) -> str | None:
     if not path:
         return value
     if value:
-        raise ValueError(f"{name} and {name}_FILE are both set: leave one of them out")
+        raise ValueError(f"{name} and {name}_FILE are both set; remove one")
     try:
         return _text(Path(path)).removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as error:
-        # Not the path: it is the secret itself when somebody mistook the two names.
-        raise ValueError(f"{name}_FILE names a file that cannot be read: {_why(error)}") from None
+        # Without the path: if somebody mixed up the two names, it is the secret itself.
+        raise ValueError(f"{name}_FILE: cannot read the file: {_why(error)}") from None
 
 
 def _text(path: Path) -> str:
-    # A pipe would make us wait for who writes to it.
+    # Reading a pipe would wait for its writer.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as file:
         raw = file.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise OSError(errno.EFBIG, "more than 64 KiB")
-    return raw.decode("utf-8-sig")  # Windows editors put a mark in front
+    return raw.decode("utf-8-sig")  # Windows editors write a byte order mark
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -1,4 +1,4 @@
-"""The tables of the policy for everything beside PINs: notifications, what people text us, receipts, the campaign."""
+"""Policy tables of everything except PINs: notifications, inbound messages, receipts, the campaign platform."""
 
 import re
 from typing import Annotated
@@ -15,52 +15,52 @@ _FLAGS = re.compile(r"[A-Za-z0-9_.=,;:+~-]{0,64}")
 
 
 class Table(BaseModel):
-    """A table of the file: frozen, an unknown key is an error, values are not repeated in errors."""
+    """A table of the policy file. Unknown keys are errors; errors do not repeat values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _checked_locale(locale: str) -> str:
     if not texts.locale_is_wellformed(locale):
-        raise ValueError('should be a locale such as "en" or "pt-BR"')
+        raise ValueError('must be a locale such as "en" or "pt-BR"')
     return texts.locale_key(locale)
 
 
 def _checked_template_name(name: str) -> str:
     if not _TEMPLATE_NAME.fullmatch(name):
-        raise ValueError("a template's name should be a lower-case letter, then up to 31 of a-z, 0-9 and _")
+        raise ValueError("the name of a template must be a lower-case letter, then up to 31 of a-z, 0-9 and _")
     return name
 
 
 def _checked_template(template: str) -> str:
-    problem = texts.problem_with_template(template)
+    problem = texts.problem_with_template(texts.unix_lines(template))
     if problem is not None:
         raise ValueError(problem)
-    return template
+    return texts.unix_lines(template)
 
 
 def _checked_message(text: str) -> str:
-    problem = texts.problem_with_message(text)
+    problem = texts.problem_with_message(texts.unix_lines(text))
     if problem is not None:
         raise ValueError(problem)
-    return text
+    return texts.unix_lines(text)
 
 
 def _checked_word(word: str) -> str:
     if word and not _WORD.fullmatch(word):
-        raise ValueError('should be one word of letters and digits, or "" for none')
+        raise ValueError('must be one word of letters and digits, or "" for none')
     return word
 
 
 def _checked_field_name(name: str) -> str:
     if not _FIELD_NAME.fullmatch(name):
-        raise ValueError("should be 1 to 64 of A-Z, a-z, 0-9, _, . and -")
+        raise ValueError("must be 1 to 64 of A-Z, a-z, 0-9, _, . and -")
     return name
 
 
 def _checked_flags(flags: str) -> str:
     if not _FLAGS.fullmatch(flags) or flags in {".", ".."}:
-        raise ValueError("should be at most 64 of A-Z, a-z, 0-9 and _ . = , ; : + ~ -")
+        raise ValueError("must be at most 64 of A-Z, a-z, 0-9 and _ . = , ; : + ~ -")
     return flags
 
 
@@ -73,7 +73,7 @@ FieldName = Annotated[str, AfterValidator(_checked_field_name)]
 
 
 class Notifications(Table):
-    """Messages that are no PIN. `keep_trying`: seconds in the queue; `templates`: name -> locale -> text."""
+    """Messages without a PIN. `keep_trying`: seconds in the queue; `templates`: name -> locale -> text."""
 
     default_locale: Locale = "en"
     keep_trying: StrictInt = Field(default=86400, ge=1, le=7 * 86400)
@@ -87,16 +87,16 @@ class Notifications(Table):
         default = info.data.get("default_locale", "en")
         for name, by_locale in templates.items():
             if texts.find(by_locale, default) is None:
-                raise ValueError(f"{name} should have a text for default_locale")
+                raise ValueError(f"{name} must have a text for default_locale")
             if len({frozenset(texts.fields(template)) for template in by_locale.values()}) > 1:
-                raise ValueError(f"{name} should have the same {{names}} in every locale")
+                raise ValueError(f"{name} must have the same {{names}} in every locale")
         return templates
 
 
 class Inbound(Table):
-    """What people text us. `poll_every`: seconds between two looks at the gateway's list, 0 never.
+    """Inbound messages. `poll_every`: seconds between two reads of the gateway's list; 0: never.
 
-    `help`: the answer to HELP by locale; a locale left out gets none.
+    `help`: the reply to HELP by locale; without one there is no reply.
     """
 
     poll_every: StrictInt = Field(default=5, ge=0, le=3600)
@@ -104,7 +104,7 @@ class Inbound(Table):
 
 
 class Receipts(Table):
-    """`poll_after`: how many seconds after a send the gateway is asked what became of it; () never."""
+    """`poll_after`: seconds after a send at which the gateway is asked for its receipt; (): never."""
 
     poll_after: tuple[Annotated[StrictInt, Field(ge=1, le=7 * 86400)], ...] = Field(
         default=(10, 60, 600, 3600, 21600), max_length=20
@@ -112,9 +112,9 @@ class Receipts(Table):
 
 
 class Campaign(Table):
-    """What the campaign platform is told of an opt-out that came over the API, and the names of its descriptor.
+    """How opt-outs over the API are reported to the campaign platform, and the names in its descriptor.
 
-    `stop`, `start`: the platform's keywords; "" tells nothing.
+    `stop`, `start`: the platform's keywords; "": not reported.
     """
 
     stop: Word = "STOP"
@@ -125,6 +125,6 @@ class Campaign(Table):
 
 
 class GatewayUse(Table):
-    """`mt_flags`: the flags that sendMT gets, opaque to us; "" calls it without."""
+    """`mt_flags`: the flags passed to sendMT; "": none."""
 
     mt_flags: Annotated[str, AfterValidator(_checked_flags)] = ""

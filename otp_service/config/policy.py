@@ -1,4 +1,4 @@
-"""The policy: the TOML file of `OTP_CONFIG_FILE` over what is shipped, checked as a whole."""
+"""The policy: the TOML file of `OTP_CONFIG_FILE` over the shipped defaults."""
 
 import re
 import tomllib
@@ -33,27 +33,27 @@ _PURPOSE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _LONGEST_TEXT = 320
 _NOT_INBOUND = frozenset({"login", "password_reset"})
-"""Unless the file says otherwise: there somebody else could ask the person to text a phrase."""
+"""By default: an attacker could talk the user into texting a phrase."""
 
 
 def _checked_brand(brand: str) -> str:
     if not 1 <= len(brand) <= 40 or brand != brand.strip() or not texts.is_printable(brand):
-        raise ValueError("should be 1 to 40 printable characters, without spaces around them")
-    if brand.startswith("@") or "{" in brand or "}" in brand:
-        raise ValueError("should hold no braces and not begin with '@'")
+        raise ValueError("must be 1 to 40 printable characters, without spaces around them")
+    if "{" in brand or "}" in brand:
+        raise ValueError("must not contain braces")
     return brand
 
 
 def _checked_text(template: str) -> str:
-    problem = texts.problem_with(template)
+    problem = texts.problem_with(texts.unix_lines(template))
     if problem is not None:
         raise ValueError(problem)
-    return template
+    return texts.unix_lines(template)
 
 
 def _checked_purpose_name(name: str) -> str:
     if not _PURPOSE_NAME.fullmatch(name):
-        raise ValueError("a purpose's name should be a lower-case letter, then up to 31 of a-z, 0-9 and _")
+        raise ValueError("the name of a purpose must be a lower-case letter, then up to 31 of a-z, 0-9 and _")
     return name
 
 
@@ -62,9 +62,9 @@ Text = Annotated[str, AfterValidator(_checked_text)]
 
 
 class Purpose(Table):
-    """What a verification is for, and its rules. Times are seconds; `text`: templates by `texts.locale_key`.
+    """The rules of a purpose. Times are in seconds; `text`: templates by `texts.locale_key`.
 
-    `inbound`: may be verified by a text from the person; `send_to_opted_out`: PINs go to numbers that opted out.
+    `inbound`: allows verification by a text from the user; `send_to_opted_out`: sends PINs to opted-out numbers.
     """
 
     name: str
@@ -85,38 +85,41 @@ class Purpose(Table):
     @classmethod
     def _says_when(cls, waits: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if not waits and info.data.get("sends", 1) > 1:
-            raise ValueError("should name at least one wait, as sends is more than 1; 0 is at once")
+            raise ValueError("must have at least one wait if sends is more than 1; 0 means at once")
         return waits
 
     @field_validator("routes")
     @classmethod
     def _each_once(cls, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         if len(set(routes)) != len(routes):
-            raise ValueError("should name each route once")
+            raise ValueError("must list each route once")
         return routes
 
     @field_validator("text", mode="before")
     @classmethod
     def _one_per_locale(cls, text: object) -> object:
         if isinstance(text, dict) and len({texts.locale_key(str(locale)) for locale in text}) < len(text):
-            raise ValueError("should have each locale once; upper and lower case, - and _ are alike")
+            raise ValueError("must have each locale once; case is ignored, and _ counts as -")
         return text
 
     @field_validator("text")
     @classmethod
     def _fits(cls, text: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        # From info.data, not after the model: so it is reported along with what is wrong in other keys.
+        # A field validator, not a model validator: so it is reported along with problems in other keys.
         facts = info.data
         if "default_locale" in facts and texts.find(text, facts["default_locale"]) is None:
-            raise ValueError("should have a text for default_locale")
+            raise ValueError("must have a text for default_locale")
         pin, brand = "0" * facts.get("pin_length", 6), facts.get("brand", "")
         for locale, template in text.items():
-            if len(texts.render(template, pin=pin, minutes=10, brand=brand)) > _LONGEST_TEXT:
-                raise ValueError(f"{locale} should be at most {_LONGEST_TEXT} characters when filled in")
+            filled = texts.render(template, pin=pin, minutes=10, brand=brand)
+            if len(filled) > _LONGEST_TEXT:
+                raise ValueError(f"{locale} must have at most {_LONGEST_TEXT} characters when filled in")
+            if texts.is_web_otp(filled):
+                raise ValueError(f"{locale} must not end with a line like '@host #code' when filled in (WebOTP)")
         return text
 
     def wait_after_send(self, number: int) -> int:
-        """Seconds from the send with this number (1: the first) until the next; the last one named counts on."""
+        """Returns the seconds between send `number` (1: the first) and the next; the last wait repeats."""
         if not self.resend_after:
             return 0
         return self.resend_after[min(number, len(self.resend_after)) - 1]
@@ -129,7 +132,7 @@ def _rates(value: object) -> object:
         return value
     if type(value) is int and value == 0:
         return ()
-    raise ValueError('should be text such as "5/hour", or "" or 0 to turn it off')
+    raise ValueError('must be text such as "5/hour"; "" or 0 turns it off')
 
 
 def _pause(value: object) -> object:
@@ -140,7 +143,7 @@ Rates = Annotated[tuple[Rate, ...], BeforeValidator(_rates)]
 
 
 class Limits(Table):
-    """How much may be sent, and what wrong checks cost. An empty tuple or 0 is off."""
+    """Rate limits, and the waits after wrong checks. An empty tuple or 0 is off."""
 
     sends_per_number: Rates = parse_rates("5/hour; 10/day")
     pause_per_number: Annotated[StrictInt, BeforeValidator(_pause)] = Field(default=30, ge=0, le=86400)
@@ -167,7 +170,7 @@ class Limits(Table):
 
 
 class Retention(Table):
-    """Seconds that things are kept: hashes and numbers after the end, counters and audit after the last use."""
+    """Seconds that data is kept: hashes and numbers after the end, counters and audit after the last use."""
 
     hash: StrictInt = Field(default=60, ge=0, le=86400)
     number: StrictInt = Field(default=86400, ge=0, le=10 * 366 * 86400)
@@ -177,7 +180,7 @@ class Retention(Table):
 
 def _checked_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
-        raise ValueError("a prefix should be 1 to 15 digits, with the country calling code and without +")
+        raise ValueError("a prefix must be 1 to 15 digits, with the country calling code and without +")
     return prefix
 
 
@@ -185,7 +188,7 @@ Carriers = dict[Annotated[str, AfterValidator(_checked_prefix)], Annotated[str, 
 
 
 class Policy(Table):
-    """All rules that an operator sets in the file. What is left out is as shipped."""
+    """The rules of the policy file over the shipped defaults."""
 
     purposes: dict[PurposeName, Purpose] = Field(default={}, validate_default=True)
     limits: Limits = Limits()
@@ -210,7 +213,7 @@ class Policy(Table):
         return self.model_copy(update={"limits": self.limits.looser(times)})
 
     def carrier_for(self, e164: str) -> str | None:
-        """The operator name of the longest prefix of the number that the file names."""
+        """Returns the carrier of the longest matching prefix in `[carriers]`, or None."""
         digits = e164.removeprefix("+")
         ends = range(len(digits), 0, -1)
         return next((self.carriers[digits[:end]] for end in ends if digits[:end] in self.carriers), None)
@@ -228,9 +231,9 @@ def _merged(name: str, table: object) -> object:
 
 
 def load_policy(path: Path | None) -> Policy:
-    """The policy of the file at `path`, or the shipped one. Raises SettingsError with every problem at once."""
+    """Returns the policy of the file at `path`, or the default. Raises SettingsError with every problem at once."""
     raw = {} if path is None else _read(path)
-    problems = [f"{name} is not a key of the file" for name in _named_purposes(raw)]
+    problems = [f"{name}: unknown key" for name in _named_purposes(raw)]
     try:
         policy = Policy.model_validate(raw)
     except ValidationError as error:
@@ -244,15 +247,15 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError([f"the file cannot be read: {error.strerror}"]) from None
+        raise SettingsError([f"cannot read the file: {error.strerror}"]) from None
     except UnicodeDecodeError:
-        raise SettingsError(["the file is not UTF-8 text"]) from None
+        raise SettingsError(["must be UTF-8 text"]) from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError([f"the file is not TOML: {error}"]) from None
+        raise SettingsError([f"must be TOML: {error}"]) from None
 
 
 def _named_purposes(raw: dict[str, Any]) -> list[str]:
-    # The model has a name, the file's table must not: there the key is the name.
+    # The model has a name, but the table in the file must not: its key is the name.
     purposes = raw.get("purposes")
     tables = purposes.items() if isinstance(purposes, dict) else ()
     return [f"purposes.{name}.name" for name, table in tables if isinstance(table, dict) and "name" in table]

@@ -34,10 +34,10 @@ def parse_rates(text: str) -> tuple[Rate, ...]:
 def _parse_rate(text: str) -> Rate:
     match = _RATE.fullmatch(text)
     if match is None:
-        raise ValueError('should be like "5/hour; 10/day" or "25/5 minutes", or "" to turn it off')
+        raise ValueError('must be like "5/hour; 10/day" or "25/5 minutes", or "" to turn it off')
     burst, period = int(match[1]), int(match[2] or 1) * _UNITS[match[3]]
     if burst < 1 or not 1 <= period <= _LONGEST_PERIOD:
-        raise ValueError('should allow at least 1 in a period of 1 second to 366 days; "" turns it off')
+        raise ValueError('must allow at least 1 in a period of 1 second to 366 days; "" turns it off')
     return Rate(burst, float(period))
 
 

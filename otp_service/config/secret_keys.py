@@ -11,17 +11,17 @@ def parse_secret_keys(text: str) -> tuple[tuple[str, bytes], ...]:
     """`id:base64url(32 bytes)[,id:...]` as (id, 32 bytes), in order. Raises ValueError, never with a value in it."""
     keys = tuple(_parse_entry(part.strip(), at) for at, part in enumerate(text.split(","), start=1))
     if len({key_id for key_id, _ in keys}) < len(keys):
-        raise ValueError("should have each id once")
+        raise ValueError("must have each id once")
     return keys
 
 
 def _parse_entry(text: str, at: int) -> tuple[str, bytes]:
     match = _ENTRY.fullmatch(text)
     if match is None:
-        raise ValueError(f"entry {at} should be id:base64url, the id 1 to 32 of A-Z, a-z, 0-9, _ and -")
+        raise ValueError(f"entry {at} must be id:base64url, the id 1 to 32 of A-Z, a-z, 0-9, _ and -")
     key = _decode(match[2])
     if len(key) != _KEY_BYTES:
-        raise ValueError(f"entry {at} should be {_KEY_BYTES} bytes; `otp-service secrets generate` makes one")
+        raise ValueError(f"entry {at} must be {_KEY_BYTES} bytes; `otp-service secrets generate` makes one")
     if len(set(key)) == 1:
         raise ValueError(f"entry {at} is one byte repeated; `otp-service secrets generate` makes a random one")
     return match[1], key

@@ -1,4 +1,4 @@
-"""pydantic's validation errors as sentences for an operator, never with the values."""
+"""Turns pydantic's validation errors into sentences for an operator, without the values."""
 
 import re
 
@@ -9,17 +9,17 @@ _SUBJECT = re.compile(r"^Value error, |^(?:Input|String|Tuple|Path|Value) (?=sho
 
 
 def sentences(error: ValidationError) -> list[str]:
-    """One `dotted.key: what is wrong` per error."""
+    """Returns one `dotted.key: what is wrong` per error."""
     return [f"{_key(details)}: {reason(details)}" for details in error.errors(include_url=False, include_input=False)]
 
 
 def reason(details: ErrorDetails) -> str:
-    """What is wrong, as the rest of a sentence that the name begins."""
+    """Returns what is wrong, as it follows `NAME: `."""
     if details["type"] == "extra_forbidden":
-        return "is not a known key"
+        return "unknown key"
     if details["type"] == "missing":
-        return "is missing"
-    return _SUBJECT.sub("", details["msg"])
+        return "missing"
+    return re.sub("^Must |should ", "must ", _SUBJECT.sub("", details["msg"]), count=1).removesuffix(".")
 
 
 def _key(details: ErrorDetails) -> str:

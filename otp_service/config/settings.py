@@ -1,4 +1,4 @@
-"""The settings: `OTP_...` of the environment and `.env`, checked all at once. One class by what a command needs."""
+"""The settings: `OTP_...` in the environment and `.env`. Each class has what a group of commands needs."""
 
 import re
 from collections.abc import Callable, Container
@@ -20,33 +20,24 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from otp_service import texts
 from otp_service.config import environment
 from otp_service.config.addresses import Network, checked_base_url, checked_database_url, parse_networks
+from otp_service.config.countries import EVERYWHERE, checked_countries
 from otp_service.config.policy import Policy, load_policy
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.config.sentences import reason
 from otp_service.errors import SettingsError
 from otp_service.hashing.argon2 import Argon2Cost, parse_argon2_cost
-from otp_service.phone import KNOWN_REGIONS, check_carrier
+from otp_service.phone import check_carrier
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.+~-]{1,64}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _PRINTABLE = re.compile(r"[!-~]+")
-_EVERYWHERE = "*"
 _MAY_BE_EMPTY = frozenset({"ogangi_pin_placeholder"})
 
 
 def _checked_segment(text: str) -> str:
     if not _SEGMENT.fullmatch(text) or text in {".", ".."}:
-        raise ValueError("should be 1 to 64 of A-Z, a-z, 0-9, _, -, +, . and ~")
+        raise ValueError("must be 1 to 64 of A-Z, a-z, 0-9, _, -, +, . and ~")
     return text
-
-
-def _checked_countries(text: str) -> str:
-    regions = [part.strip().upper() for part in text.split(",")]
-    unknown = [region for region in regions if region not in KNOWN_REGIONS]
-    if unknown and regions != [_EVERYWHERE]:
-        named = ", ".join(region if len(region) <= 3 else "..." for region in unknown)  # longer: perhaps a secret
-        raise ValueError(f"should be two-letter countries such as CO,US,VE, or * alone; unknown: {named}")
-    return ",".join(regions)
 
 
 def _secret(check: Callable[[str], object]) -> AfterValidator:
@@ -59,17 +50,17 @@ def _secret(check: Callable[[str], object]) -> AfterValidator:
 
 def _checked_private_key(text: str) -> None:
     if not _PRINTABLE.fullmatch(text) or len(text) > 512:
-        raise ValueError("should be 1 to 512 printable ASCII characters without spaces")
+        raise ValueError("must be 1 to 512 printable ASCII characters without spaces")
 
 
 def _checked_metrics_token(text: str) -> None:
     if not _PRINTABLE.fullmatch(text) or not 16 <= len(text) <= 512:
-        raise ValueError("should be 16 to 512 printable ASCII characters without spaces")
+        raise ValueError("must be 16 to 512 printable ASCII characters without spaces")
 
 
 def _checked_callback_token(text: str) -> None:
     if not _TOKEN.fullmatch(text):
-        raise ValueError("should be 16 to 128 of A-Z, a-z, 0-9, _ and -, such as `openssl rand -hex 16` makes")
+        raise ValueError("must be 16 to 128 of A-Z, a-z, 0-9, _ and -, for example from `openssl rand -hex 16`")
 
 
 def _parsed(parse: Callable[[str], object]) -> BeforeValidator:
@@ -91,12 +82,12 @@ class _Settings(BaseSettings):
         *_: PydanticBaseSettingsSource,
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # Settings built in code must not pick up the machine's: only `load` reads the environment.
+        # Settings built in code must not depend on the machine: only `load` reads the environment.
         return (init_settings,)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """The settings of these values alone, by field name. Raises SettingsError with every problem at once."""
+        """Returns the settings with these values. Raises SettingsError with every problem at once."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -104,7 +95,7 @@ class _Settings(BaseSettings):
 
 
 class DatabaseSettings(_Settings):
-    """What `migrate` needs."""
+    """The settings of `migrate`."""
 
     database_url: Annotated[str, AfterValidator(checked_database_url)] = Field(
         repr=False, description="sqlite:///path or postgresql://user@host/database"
@@ -112,7 +103,7 @@ class DatabaseSettings(_Settings):
 
 
 class StorageSettings(DatabaseSettings):
-    """What commands need that read and write what the service keeps."""
+    """The settings of commands that read and write the service's data."""
 
     secret_keys: Annotated[SecretStr, _secret(parse_secret_keys)] = Field(
         description="id:base64url(32 bytes)[,id:...], the first writes; `otp-service secrets generate` makes one"
@@ -129,16 +120,16 @@ class StorageSettings(DatabaseSettings):
         try:
             return load_policy(path)
         except SettingsError as error:
-            raise PydanticCustomError("policy", "is wrong", {"problems": error.problems}) from None
+            raise PydanticCustomError("policy", "invalid", {"problems": error.problems}) from None
 
     @property
     def keys(self) -> tuple[tuple[str, bytes], ...]:
-        """(id, 32 bytes) of every secret key; the first one writes."""
+        """Returns (id, 32 bytes) of every secret key; the first one writes."""
         return parse_secret_keys(self.secret_keys.get_secret_value())
 
 
 class ServiceSettings(StorageSettings):
-    """What `serve` needs. Timeout: total seconds of one gateway call."""
+    """The settings of `serve`."""
 
     ogangi_base_url: Annotated[str, AfterValidator(checked_base_url)] = Field(
         description="the gateway's address, as https://host/context"
@@ -152,24 +143,25 @@ class ServiceSettings(StorageSettings):
     )
     ogangi_sender: Segment = Field(description="the short or long code that messages come from")
     ogangi_carrier: Annotated[str, AfterValidator(check_carrier)] | None = Field(
-        default=None, description="the operator name where no other is known"
+        default=None, description="the carrier if no other is known"
     )
     ogangi_timeout: float = Field(default=6.0, ge=0.1, le=9, description="total seconds of one gateway call")
     ogangi_base64_padding: bool = Field(default=False, description="pads Base64 with = in gateway URLs")
     ogangi_pin_placeholder: str = Field(
-        default="{0}", max_length=32, description="what the gateway replaces by its PIN; empty: it appends the PIN"
+        default="{0}", max_length=32, description="what the gateway replaces with its PIN; empty: it appends the PIN"
     )
     ogangi_callback_token: Annotated[SecretStr, _secret(_checked_callback_token)] | None = Field(
-        default=None, description="the secret part of the address that the gateway calls back"
+        default=None, description="the secret part of the callback address"
     )
-    countries: Annotated[str, AfterValidator(_checked_countries)] = Field(
-        description="where messages are sent: CO,US,VE or * for everywhere"
+    countries: Annotated[str, AfterValidator(checked_countries)] = Field(
+        description="countries that are served: CO,US,VE, or * for all"
     )
     trusted_proxies: Annotated[tuple[Network, ...], _parsed(parse_networks)] = Field(
-        default=(), description="addresses or networks whose forwarding headers are believed"
+        default=(), description="addresses or networks whose forwarding headers are trusted"
     )
+    keep_alive: int = Field(default=75, ge=1, le=3600, description="seconds that an idle connection stays open")
     metrics_token: Annotated[SecretStr, _secret(_checked_metrics_token)] | None = Field(
-        default=None, description="the bearer token with which others than loopback read /metrics"
+        default=None, description="the bearer token of /metrics; loopback needs none"
     )
     allow_weak_argon2: bool = Field(default=False, description="for tests and benchmarks only")
     argon2: Annotated[Argon2Cost, _parsed(parse_argon2_cost)] = Field(
@@ -184,15 +176,15 @@ class ServiceSettings(StorageSettings):
     @classmethod
     def _names_one_place(cls, placeholder: str, info: ValidationInfo) -> str:
         if placeholder and not _PRINTABLE.fullmatch(placeholder):
-            raise ValueError("should be printable ASCII characters without spaces")
+            raise ValueError("must be printable ASCII characters without spaces")
         for purpose in info.data.get("policy", Policy()).purposes.values():
             for locale, template in purpose.text.items() if "pin" in purpose.routes else ():
                 if not texts.placeholder_is_clear(placeholder, template, purpose.brand):
                     where = f"purposes.{purpose.name}.text.{locale}"
                     raise ValueError(
-                        f"also stands elsewhere than at {{pin}} in {where} or its brand"
+                        f"must not occur in {where} or its brand, except at {{pin}}"
                         if placeholder
-                        else f"is empty, so {{pin}} should come last in {where}: the gateway appends the PIN"
+                        else f"must not be empty unless {{pin}} comes last in {where}: the gateway appends the PIN"
                     )
         return placeholder
 
@@ -201,21 +193,22 @@ class ServiceSettings(StorageSettings):
     def _is_strong(cls, cost: Argon2Cost, info: ValidationInfo) -> Argon2Cost:
         if cost.is_weak and not info.data.get("allow_weak_argon2"):
             raise ValueError(
-                "is weaker than OWASP's settings, such as m=19456,t=2,p=1; OTP_ALLOW_WEAK_ARGON2=1 is for tests"
+                "must be at least as strong as OWASP's settings, such as m=19456,t=2,p=1; "
+                "OTP_ALLOW_WEAK_ARGON2=1 is for tests"
             )
         return cost
 
     @property
     def allowed_countries(self) -> frozenset[str] | None:
-        """The regions that are served; None: everywhere."""
-        return None if self.countries == _EVERYWHERE else frozenset(self.countries.split(","))
+        """Returns the regions that are served; None: all."""
+        return None if self.countries == EVERYWHERE else frozenset(self.countries.split(","))
 
 
 SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
 
 
 def load(cls: type[SettingsT]) -> SettingsT:
-    """The settings of the environment and `.env`. Raises SettingsError with every problem at once."""
+    """Returns the settings of the environment and `.env`. Raises SettingsError with every problem at once."""
     values, unread = environment.read(variables_of(cls))
     given: dict[str, Any] = {field: value for field, value in values.items() if value or field in _MAY_BE_EMPTY}
     try:
@@ -228,7 +221,7 @@ def load(cls: type[SettingsT]) -> SettingsT:
 
 
 def variables_of(cls: type[BaseSettings]) -> list[str]:
-    """The fields of `cls` that are variables: all but the policy, which is what the config file holds."""
+    """Returns the fields of `cls` that are variables: all but the policy, which is read from the config file."""
     return [field for field in cls.model_fields if field != "policy"]
 
 
@@ -244,4 +237,4 @@ def _sentences(cls: type[BaseSettings], details: ErrorDetails) -> list[str]:
         return [f"{environment.variable('config_file')}: {problem}" for problem in problems]
     if details["type"] == "missing":
         return [f"{environment.variable(field)} is missing: {cls.model_fields[field].description}"]
-    return [f"{environment.variable(field)} {reason(details)}"]
+    return [f"{environment.variable(field)}: {reason(details)}"]

@@ -35,12 +35,12 @@ def parse_argon2_cost(text: str) -> Argon2Cost:
     """`m=19456,t=2,p=1` (KiB, iterations, lanes). Raises ValueError if Argon2 or this machine cannot do it."""
     match = _COST.fullmatch(text.replace(" ", ""))
     if match is None:
-        raise ValueError("should be like m=19456,t=2,p=1")
+        raise ValueError("must be like m=19456,t=2,p=1")
     cost = Argon2Cost(int(match[1]), int(match[2]), int(match[3]))
     if cost.lanes != 1:
-        raise ValueError("should have p=1: the hash threads are the parallel part")
+        raise ValueError("must have p=1: the hash threads are the parallel part")
     if not 8 <= cost.memory_kib <= 1048576 or not 1 <= cost.iterations <= 20:
-        raise ValueError("should have m from 8 to 1048576 KiB and t from 1 to 20")
+        raise ValueError("must have m from 8 to 1048576 KiB and t from 1 to 20")
     return cost
 
 

@@ -1,19 +1,27 @@
-"""Logging: one line of JSON, or one to read, per event on standard output; never a message of an exception."""
+"""Logging: one line per event on standard output, as JSON or for people; never the message of an exception."""
 
 import logging
+import os
 import sys
+import threading
 import traceback
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from otp_service.observability.log_output import LogOutput, StructuredLogger
+MOST_LINES = 20_000
+"""Of those that wait to be written; beyond it the oldest are dropped."""
+GATHER_SECONDS = 0.05
+"""How long lines are gathered, as a system call per line costs more than the line."""
+CLOSE_SECONDS = 1.0
 
-# They log URLs, parameters or paths, and those hold numbers, texts and the callback's secret.
+# They log URLs, parameters or paths, which contain numbers, texts and the secret of the callback address.
 _QUIET = ("httpx", "httpcore", "hpack", "urllib3", "sqlalchemy", "alembic", "asyncio", "uvicorn.access")
 _UVICORN = ("uvicorn", "uvicorn.error")
 
@@ -21,7 +29,7 @@ _UVICORN = ("uvicorn", "uvicorn.error")
 def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's own word
     """Routes structlog and the standard library's loggers to standard output from `level` (`debug` to `error`) on."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    output = LogOutput(sys.stdout, at_once=threshold <= logging.DEBUG)
+    output = _Output(sys.stdout, queued=threshold > logging.DEBUG)
     render: Processor = structlog.processors.JSONRenderer()
     if format == "console":
         render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
@@ -32,10 +40,10 @@ def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: 
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         _without_messages,
     ]
-    # Our own lines go past the standard library, which costs more than the rest of a line.
+    # Our own lines bypass the standard library, which costs more than everything else about a line.
     structlog.configure(
         processors=[*shared, render],
-        logger_factory=partial(StructuredLogger, output),
+        logger_factory=partial(_Logger, output),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=False,
     )
@@ -57,7 +65,7 @@ def _set_levels(threshold: int) -> None:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
-def _handler(output: LogOutput, shared: list[Processor], render: Processor) -> logging.Handler:
+def _handler(output: "_Output", shared: list[Processor], render: Processor) -> logging.Handler:
     handler = _Handler(output)
     handler.addFilter(_without_exception_arguments)
     handler.setFormatter(
@@ -69,22 +77,96 @@ def _handler(output: LogOutput, shared: list[Processor], render: Processor) -> l
     return handler
 
 
-class _Handler(logging.Handler):
-    """The standard library's loggers write to the same output."""
+class _Output:
+    """A stream that a thread of its own writes to, so that no caller waits if nobody reads the stream.
 
-    def __init__(self, output: LogOutput) -> None:
+    Not `queued`: each line is written by its caller, so that a crash loses none.
+    """
+
+    def __init__(self, stream: TextIO, *, queued: bool) -> None:
+        self._write = _writer(stream)
+        self._lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._some, self._closed = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        if queued:
+            self._thread.start()
+
+    def put(self, line: str) -> None:
+        """Queues a line; writes it if there is no thread, or no longer."""
+        self._lines.append(line)
+        if self._thread.is_alive():
+            self._some.set()
+        else:
+            self._write_all()
+
+    def close(self) -> None:
+        """Writes the rest and ends the thread; waits at most a second for a reader."""
+        self._closed.set()
+        self._some.set()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._some.wait()
+            self._closed.wait(GATHER_SECONDS)
+            self._some.clear()
+            self._write_all()
+
+    def _write_all(self) -> None:
+        lines = []
+        with suppress(IndexError):
+            while True:
+                lines.append(self._lines.popleft())
+        if lines:
+            with suppress(Exception):  # standard output is closed
+                self._write("\n".join(lines) + "\n")
+
+
+def _writer(stream: TextIO) -> Callable[[str], None]:
+    """Writes past Python's buffer: the interpreter takes its lock at exit, and would wait for a thread that writes."""
+    try:
+        file = os.dup(stream.fileno())
+    except (OSError, ValueError):  # not a file, as in some tests
+        return lambda text: print(text, end="", file=stream, flush=True)
+    return lambda text: _write_bytes(file, text.encode())
+
+
+def _write_bytes(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+
+
+class _Logger:
+    """Hands the lines that structlog has rendered to the output."""
+
+    def __init__(self, output: _Output, name: str | None = None) -> None:
+        self._output = output
+        self.name = name
+
+    def info(self, line: str) -> None:
+        """Writes a line of any level."""
+        self._output.put(line)
+
+    debug = warning = error = critical = exception = failure = fatal = info
+
+
+class _Handler(logging.Handler):
+    """Hands the lines of the standard library's loggers to the same output."""
+
+    def __init__(self, output: _Output) -> None:
         super().__init__()
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes a record."""
+        """Writes a record."""
         try:
-            self._output.take(self.format(record), urgent=record.levelno >= logging.WARNING)
-        except Exception:  # noqa: BLE001 - as every handler of the standard library: a log must break nothing
+            self._output.put(self.format(record))
+        except Exception:  # noqa: BLE001 - like every handler of the standard library: logging must not fail
             self.handleError(record)
 
     def close(self) -> None:
-        """Writes the rest, at the latest when the process ends."""
+        """Writes the rest; called at the latest when the process ends."""
         self._output.close()
         super().close()
 

@@ -77,6 +77,11 @@ class Connection(HttpToolsProtocol):
             self._in_head, self._head_bytes = True, 0
             self._wait_for_caller()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a field of the head. Trailers of a chunked body are ignored: a proxy in front has not checked them."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The body begins, and the request is handled meanwhile. Who asks too far ahead is cut off."""
         if len(self.pipeline) >= MOST_AHEAD:

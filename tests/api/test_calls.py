@@ -70,6 +70,23 @@ async def test_the_line_of_a_refused_start_names_purpose_and_masked_number(
     assert to not in out
 
 
+@pytest.mark.parametrize(
+    ("peer", "logged"),
+    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("x" * 5000, None), ("fe80::1%" + "x" * 5000, None)],
+)
+async def test_the_log_has_the_address_of_the_caller_if_it_is_one(
+    shared: Service, capfd: pytest.CaptureFixture[str], peer: str, logged: str | None
+) -> None:
+    logs.configure("info", "json")
+    # uvicorn puts there whatever a trusted proxy sends as X-Forwarded-For.
+    transport = httpx.ASGITransport(shared.app, client=(peer, 0))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        await http.get("/nowhere")
+    logs.configure("error", "json")
+    (line,) = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert line["peer"] == logged
+
+
 async def test_the_scheme_is_read_in_any_case(shared: Service) -> None:
     for scheme in ("Bearer", "bearer", "BEARER", "bearer "):
         headers = {**JSON, "Authorization": f"{scheme} {shared.api.api_key}"}
@@ -91,7 +108,7 @@ async def test_no_key_is_told_before_anything_of_the_body_is(shared: Service) ->
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/v1", "/v1/", "/v1/nothing", "/v1/verifications/", "/v1/Verifications", "/V1/verifications",
+        "/v1", "/v1/", "/v1/nothing", "/v1/verifications/", "/v1/Verifications", "/V1/verifications",
         "//v1/verifications", "/v1//verifications", "/v1/verifications%0A", "/livez%0A", "/livez/",
         f"/v1/verifications/{NOBODY}/check",
         f"/v1/verifications/{NOBODY}/checks/", f"/v1/verifications/{NOBODY}/checks%0A", "/v1/../livez%00",

@@ -43,7 +43,7 @@ def test_it_needs_the_database_alone_and_says_what_is_wrong_with_it(tmp_path: Pa
         partial(failed, "migrate", settings={"OTP_DATABASE_URL": f"postgresql://me:hush@/none?host={tmp_path}"}),
     )
     assert missing == ["error: OTP_DATABASE_URL is missing: sqlite:///path or postgresql://user@host/database"]
-    assert nowhere == ["error: OTP_DATABASE_URL names a file in a folder that does not exist"]
+    assert nowhere == ["error: OTP_DATABASE_URL: the folder of this file does not exist; create it"]
     assert len(away) == 1
     assert "cannot be used" in away[0]
     assert "hush" not in away[0]

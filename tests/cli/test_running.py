@@ -19,9 +19,9 @@ from otp_service.services.clients import clients
         (Unavailable("schema"), ["error: The database has no schema yet; run `otp-service migrate`."]),
         (
             ValueError("the PIN is 123456"),
-            ["error: Something broke that nobody foresaw: ValueError. Please report it."],
+            ["error: Internal error: ValueError. Please report it."],
         ),
-        (OtpError("hush"), ["error: Something broke that nobody foresaw: OtpError. Please report it."]),
+        (OtpError("hush"), ["error: Internal error: OtpError. Please report it."]),
     ],
 )
 def test_errors_are_lines_on_standard_error(error: Exception, lines: list[str]) -> None:

@@ -118,7 +118,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         "carriers.57",
         "retention.audit",
     }
-    assert "purposes.signup.colour: is not a known key" in found
+    assert "purposes.signup.colour: unknown key" in found
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_wrong_shape_is_a_problem_and_not_a_crash(tmp_path: Path, toml: str) -
 
 
 def test_what_is_no_toml_or_no_file_is_said_clearly(tmp_path: Path) -> None:
-    assert problems(tmp_path, "[purposes")[0].startswith("the file is not TOML: ")
+    assert problems(tmp_path, "[purposes")[0].startswith("must be TOML: ")
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(SettingsError, match="the file cannot be read"):
+        with pytest.raises(SettingsError, match="cannot read the file"):
             load_policy(path)
     (tmp_path / "latin").write_bytes(b"# \xf1")
     with pytest.raises(SettingsError, match="UTF-8"):
@@ -150,7 +150,7 @@ def test_what_is_no_toml_or_no_file_is_said_clearly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "brand", ["", " Acme", "B" * 41, "@evil #1", "{pin}", "a}b", "a\nb", "a\u202eb", "a\u200bb", "a\u2028b", "a\x00b"]
+    "brand", ["", " Acme", "B" * 41, "{pin}", "a}b", "a\nb", "a\u202eb", "a\u2067b", "a\u2028b", "a\x00b"]
 )
 def test_a_brand_that_could_speak_for_us_is_refused(brand: str) -> None:
     with pytest.raises(ValueError, match="brand"):
@@ -167,17 +167,45 @@ def test_a_brand_that_could_speak_for_us_is_refused(brand: str) -> None:
         "{pin!r}",
         "{{pin}}",
         "{pin} {brand.__class__}",
-        "{pin}\r\n",
+        "{pin}\r",
         "{pin}\u202e",
         "{pin}\u2028",
         "{pin}\n@evil.example #1",
         "{pin}\n  @evil.example #1",
+        "Hello\n@evil.example #{pin}",
         "{pin}" + "x" * 311,
     ],
 )
 def test_a_text_that_would_not_stay_as_it_is_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="text"):
         Purpose(name="pay", pin_length=10, text={"en": text})
+
+
+@pytest.mark.parametrize(
+    ("brand", "text"),
+    [
+        ("می\u200cخواهم", "کد شما: {pin}"),
+        ("क्\u200dष", "{brand} \u200f{pin}"),
+        ("👨\u200d👩\u200d👧", "{brand}: {pin}"),
+        ("\U0001fae9", "{brand}\n@home: {pin}"),  # newer than the Unicode of Python 3.11
+        ("@home", "{brand}: {pin}"),
+    ],
+)
+def test_joiners_marks_and_new_emoji_may_stand_in_texts(brand: str, text: str) -> None:
+    assert Purpose(name="pay", brand=brand, text={"en": text}).text == {"en": text}
+
+
+def test_a_brand_cannot_complete_the_line_that_browsers_take_a_pin_from() -> None:
+    with pytest.raises(ValueError, match="WebOTP"):
+        Purpose(name="pay", brand="@evil.example", text={"en": "{brand} #{pin}"})
+
+
+def test_crlf_in_texts_is_lf() -> None:
+    assert Purpose(name="pay", text={"en": "Hello\r\n{pin}"}).text == {"en": "Hello\n{pin}"}
+    template = {"notifications": {"templates": {"t": {"en": "a\r\nb"}}}, "inbound": {"help": {"en": "c\r\nd"}}}
+    policy = Policy.model_validate(template)
+    assert policy.notifications.templates["t"]["en"] == "a\nb"
+    assert policy.inbound.help["en"] == "c\nd"
 
 
 def test_a_text_is_measured_at_its_longest() -> None:

@@ -110,7 +110,7 @@ def test_a_dotenv_that_is_none_is_a_problem(tmp_path: Path, make: Callable[[Path
     make(tmp_path / ".env")
     with pytest.raises(SettingsError) as caught:
         load(DatabaseSettings)
-    assert caught.value.problems == [f".env cannot be read: {why}"]
+    assert caught.value.problems == [f".env: cannot read the file: {why}"]
 
 
 @pytest.mark.parametrize(("make", "why"), UNREADABLE)
@@ -121,7 +121,7 @@ def test_a_value_s_file_that_is_none_is_a_problem(
     monkeypatch.setenv("OTP_DATABASE_URL_FILE", "url")
     with pytest.raises(SettingsError) as caught:
         load(DatabaseSettings)
-    assert caught.value.problems == [f"OTP_DATABASE_URL_FILE names a file that cannot be read: {why}"]
+    assert caught.value.problems == [f"OTP_DATABASE_URL_FILE: cannot read the file: {why}"]
 
 
 @pytest.mark.parametrize(("start", "end"), [(b"", b""), (b"", b"\n"), (b"", b"\r\n"), (b"\xef\xbb\xbf", b"\n")])
@@ -135,13 +135,13 @@ def test_a_value_can_be_kept_in_a_file(
 
 def test_a_value_and_its_file_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(monkeypatch, {**VALID, "OTP_COUNTRIES_FILE": "countries"})
-    assert found == ["OTP_COUNTRIES and OTP_COUNTRIES_FILE are both set: leave one of them out"]
+    assert found == ["OTP_COUNTRIES and OTP_COUNTRIES_FILE are both set; remove one"]
 
 
 def test_a_file_that_cannot_be_read_is_named_by_its_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {name: value for name, value in VALID.items() if name != "OTP_SECRET_KEYS"}
     found = problems(monkeypatch, {**values, "OTP_SECRET_KEYS_FILE": f"k1:{KEY}", "OTP_COUNTRIES": "XX"})
-    assert found[0] == "OTP_SECRET_KEYS_FILE names a file that cannot be read: No such file or directory"
+    assert found[0] == "OTP_SECRET_KEYS_FILE: cannot read the file: No such file or directory"
     assert len(found) == 2
 
 
@@ -154,7 +154,7 @@ def test_config_file_is_a_setting_of_its_own(monkeypatch: pytest.MonkeyPatch, tm
 def test_every_missing_setting_is_named_with_what_to_put_there(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(monkeypatch, {"OTP_LOG_FORMAT": ""})
     assert {text.partition(" is missing: ")[0] for text in found} == set(VALID)
-    assert "OTP_COUNTRIES is missing: where messages are sent: CO,US,VE or * for everywhere" in found
+    assert "OTP_COUNTRIES is missing: countries that are served: CO,US,VE, or * for all" in found
 
 
 def test_wrong_settings_and_a_wrong_policy_are_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -162,8 +162,8 @@ def test_wrong_settings_and_a_wrong_policy_are_named_at_once(monkeypatch: pytest
     wrong = {"OTP_CONFIG_FILE": "p.toml", "OTP_COUNTRIES": "XX", "OTP_OGANGI_TIMEOUT": "10", "OTP_SECRET_KEYS": ""}
     found = problems(monkeypatch, {**VALID, **wrong})
     assert len(found) == 5
-    assert "OTP_CONFIG_FILE: speed: is not a known key" in found
-    assert "OTP_CONFIG_FILE: purposes.signup.pin_length: should be greater than or equal to 6" in found
+    assert "OTP_CONFIG_FILE: speed: unknown key" in found
+    assert "OTP_CONFIG_FILE: purposes.signup.pin_length: must be greater than or equal to 6" in found
 
 
 def test_secret_keys_keep_their_order_and_padding_is_optional() -> None:
@@ -213,6 +213,8 @@ def test_secret_keys_that_are_refused_are_not_shown(monkeypatch: pytest.MonkeyPa
         ("OTP_COUNTRIES", "CO,XX"),
         ("OTP_COUNTRIES", "CO,*"),
         ("OTP_COUNTRIES", "CO,,US"),
+        ("OTP_KEEP_ALIVE", "0"),
+        ("OTP_KEEP_ALIVE", "soon"),
         ("OTP_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("OTP_METRICS_TOKEN", "short"),
         ("OTP_METRICS_TOKEN", "with a space in its middle"),
@@ -230,11 +232,6 @@ def test_settings_that_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, v
     problem(monkeypatch, name, value)
 
 
-def test_countries_that_are_none_are_named_where_they_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = problem(monkeypatch, "OTP_COUNTRIES", "CO,COL,XX,hush hush")
-    assert text.endswith("unknown: COL, XX, ...")
-
-
 @pytest.mark.parametrize("cost", ["m=47104,t=1,p=1", "m=12288,t=3,p=1", "m=9216,t=4,p=1", "m=7168,t=5,p=1"])
 def test_each_of_owasps_costs_is_strong_enough(cost: str) -> None:
     assert not ServiceSettings.of(**AS_FIELDS, argon2=cost).argon2.is_weak
@@ -243,7 +240,7 @@ def test_each_of_owasps_costs_is_strong_enough(cost: str) -> None:
 def test_a_weak_cost_has_to_be_allowed() -> None:
     settings = ServiceSettings.of(**AS_FIELDS, argon2="m=8,t=1,p=1", allow_weak_argon2=True)
     assert settings.argon2 == Argon2Cost(8, 1, 1)
-    with pytest.raises(SettingsError, match="OTP_ARGON2 should have m from 8"):
+    with pytest.raises(SettingsError, match="OTP_ARGON2: must have m from 8"):
         ServiceSettings.of(**AS_FIELDS, argon2="m=7,t=1,p=1", allow_weak_argon2=True)
 
 
@@ -270,7 +267,7 @@ def test_settings_built_in_code_read_nothing_else(monkeypatch: pytest.MonkeyPatc
     settings = ServiceSettings.of(**AS_FIELDS, policy=policy)
     assert (settings.log_level, settings.log_format) == ("info", "json")
     assert settings.policy is policy
-    with pytest.raises(SettingsError, match="OTP_SPEED is not a known key"):
+    with pytest.raises(SettingsError, match="OTP_SPEED: unknown key"):
         ServiceSettings.of(**AS_FIELDS, speed=1)
 
 

@@ -4,14 +4,24 @@ import asyncio
 import io
 import json
 import logging
+import os
+import socket
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 import structlog
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from otp_service.api.public import livez
 from otp_service.observability import logs
+from otp_service.server.protocol import Connection
+from tests.support.servers import running
 
 SECRET = "482913"
 
@@ -32,6 +42,7 @@ def restored() -> Iterator[None]:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    logging.getLogger().handlers[0].close()  # writes what is queued
     captured = capsys.readouterr()
     assert captured.err == ""
     return [json.loads(line) for line in captured.out.splitlines()]
@@ -160,3 +171,68 @@ def test_a_log_whose_output_is_gone_breaks_nothing(monkeypatch: pytest.MonkeyPat
         logs.configure("info", "json")
     structlog.get_logger("otp").error("nobody hears it", exc_info=ValueError())
     logs.configure("error", "json")
+
+
+def test_lines_keep_their_order_and_the_rest_is_written_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    for number in range(1000):
+        structlog.get_logger("otp").log(logging.WARNING if number % 100 == 0 else logging.INFO, str(number))
+    assert [line["event"] for line in lines(capsys)] == [str(number) for number in range(1000)]
+    structlog.get_logger("otp").info("after the end")
+    assert [line["event"] for line in lines(capsys)] == ["after the end"]
+
+
+def test_a_debug_log_is_written_by_its_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "json")
+    structlog.get_logger("otp").info("before a crash")
+    assert "before a crash" in capsys.readouterr().out
+
+
+@contextmanager
+def unread_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A log that goes to a pipe, which is read only afterwards; yields the end to read from."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        logs.configure("info", "json")
+        yield reader
+        threading.Thread(target=_drain, args=(reader,), daemon=True).start()
+        logs.configure("error", "json")
+
+
+def _drain(reader: int) -> None:
+    while os.read(reader, 65536):
+        pass
+
+
+def test_nobody_waits_for_a_reader_of_the_log_and_the_oldest_lines_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST_LINES", 100)
+    with unread_log(monkeypatch):
+        for number in range(20_000):  # far more than a pipe holds; a wait of 50 ms for each would be 17 minutes
+            structlog.get_logger("otp").warning(str(number))
+        handler = logging.getLogger().handlers[0]
+        assert isinstance(handler, logs._Handler)
+        kept = list(handler._output._lines)
+        assert len(kept) <= 100
+        assert '"19999"' in kept[-1]
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_reader_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "CLOSE_SECONDS", 0.1)
+    with unread_log(monkeypatch):
+        for number in range(2_000):
+            structlog.get_logger("otp").info(str(number), padding="x" * 200)
+        logging.getLogger().handlers[0].close()
+        structlog.get_logger("otp").warning("after the end")
+
+
+def test_malformed_requests_hold_up_nobody_while_the_log_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Starlette(routes=[Route("/livez", livez)])
+    with unread_log(monkeypatch), running(app, http=Connection, log_level="warning") as url:
+        for number in range(2_000):  # fills the pipe
+            structlog.get_logger("otp").warning(str(number))
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
+                caller.sendall(b"nonsense\r\n\r\n")
+                assert caller.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert httpx.get(f"{url}/livez").status_code == 200

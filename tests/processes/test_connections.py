@@ -1,5 +1,6 @@
 """Half-sent requests, endless heads and bodies, crowds: cut off in seconds, and nobody else waits for them."""
 
+import asyncio
 import select
 import socket
 import time
@@ -12,17 +13,34 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
 from otp_service.server import protocol
+from otp_service.services.clients import clients
 from tests.support.processes import Running, service_settings, serving, together
 from tests.support.vendor import Vendor
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, shared_vendor: Vendor) -> Iterator[Running]:
+def database(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> str:
     path = tmp_path_factory.mktemp("connections") / "otp.db"
     path.write_bytes(migrated_sqlite.read_bytes())
-    with serving(service_settings(f"sqlite:///{path}", shared_vendor)) as running:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def server(database: str, shared_vendor: Vendor) -> Iterator[Running]:
+    with serving(service_settings(database, shared_vendor)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def api_key(database: str) -> str:
+    opened = Database(database)
+    try:
+        return asyncio.run(clients.create(opened, Clock(), "trailers")).api_key
+    finally:
+        opened.close()
 
 
 def connect(server: Running) -> socket.socket:
@@ -103,6 +121,22 @@ def test_a_body_of_300_mb_is_refused_and_not_read(server: Running) -> None:
                 sent += caller.send(b"x" * 65536)
         assert sent < 64 * 1024 * 1024
         assert time.monotonic() - begun < 10
+
+
+def test_an_api_key_in_the_trailers_of_a_body_authenticates_nobody(server: Running, api_key: str) -> None:
+    key = f"Authorization: Bearer {api_key}\r\n"
+
+    def status(head: str, trailers: str) -> int:
+        with connect(server) as caller:
+            request = (
+                "POST /v1/opt-outs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                f"{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n{trailers}\r\n"
+            )
+            caller.sendall(request.encode())
+            return int(answer(caller).split()[1])
+
+    assert status(key, "") == 422
+    assert status("", key) == 401
 
 
 def test_several_requests_go_through_one_connection(server: Running) -> None:

@@ -110,7 +110,7 @@ def test_where_the_usual_ports_are_taken_it_finds_others(tmp_path: Path) -> None
         if holder:
             holder.close()
     assert (named.code, named.out) == (1, "")
-    assert named.err == f"error: Port {port} of 127.0.0.1 cannot be listened on: Address already in use.\n"
+    assert named.err == f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use.\n"
 
 
 def hold(port: int) -> socket.socket | None:

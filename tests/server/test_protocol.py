@@ -108,6 +108,29 @@ def test_who_takes_an_answer_slowly_gets_all_of_it(app: Answering, monkeypatch: 
         assert got > 200_000
 
 
+def test_trailers_of_a_body_are_no_headers() -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        while (await receive())["more_body"]:
+            pass
+        seen.append(list(scope["headers"]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n%s\r\n"
+    with (
+        running(app, http=protocol.Connection, loop="uvloop") as url,
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), MOST_SECONDS) as caller,
+    ):
+        for trailers in (b"Authorization: Bearer otp_x\r\n", b"X-Y: z\r\n" * 3, b""):
+            caller.sendall(request % trailers)
+            answer(caller, "x")
+    assert seen == [[(b"host", b"x"), (b"transfer-encoding", b"chunked")]] * 3
+
+
 def test_blank_lines_after_an_answer_are_no_request(app: Answering) -> None:
     with connected(app) as caller:
         ask(caller, "/1")

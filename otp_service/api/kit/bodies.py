@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON of at most 16 KiB, checked by the same models that OpenAPI shows."""
+"""Reads request bodies: strict JSON of at most 16 KiB, validated by the models that OpenAPI documents."""
 
 import json
 import re
@@ -13,40 +13,41 @@ from otp_service.errors import FieldError, Refusal
 MOST_BYTES = 16 * 1024
 _MEDIA_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
+_SUBJECT = re.compile("^(Input|String) should ")
 _REASONS = {
-    "missing": "It is missing.",
-    "extra_forbidden": "This call has no such field.",
-    "model_type": "It should be a JSON object.",
+    "missing": "Required.",
+    "extra_forbidden": "Unknown field.",
+    "model_type": "Must be a JSON object.",
 }
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 async def read(request: Request, model: type[BodyT]) -> BodyT:
-    """The body of a request. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
+    """Returns the body. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
     _check_media_type(request)
     return _validated(model, parse(await raw(request)))
 
 
 async def read_empty(request: Request) -> None:
-    """For calls without a body: nothing, or an empty object."""
+    """Rejects any body except an empty one and `{}`."""
     found = await raw(request)
     if not found:
         return
     _check_media_type(request)
     value = parse(found)
     if value != {}:
-        raise Refusal("invalid", "This call takes no body.", errors=[FieldError("body", "It should be empty.")])
+        raise Refusal("invalid", "This call takes no body.", errors=[FieldError("body", "Must be empty.")])
 
 
 def _check_media_type(request: Request) -> None:
     if not _MEDIA_TYPE.fullmatch(request.headers.get("content-type", "")) or "content-encoding" in request.headers:
-        raise Refusal("unsupported_media_type", "Send plain JSON as application/json in UTF-8.")
+        raise Refusal("unsupported_media_type", "Send application/json in UTF-8, uncompressed.")
 
 
 async def raw(request: Request, most: int = MOST_BYTES) -> bytes:
-    """The body as it came. Refusal: `too_large`."""
-    too_large = Refusal("too_large", f"A body has at most {most} bytes.")
+    """Returns the raw body. Refusal: `too_large`."""
+    too_large = Refusal("too_large", f"The body must have at most {most} bytes.")
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced[:12]) > most:
         raise too_large
@@ -59,16 +60,16 @@ async def raw(request: Request, most: int = MOST_BYTES) -> bytes:
 
 
 def parse(raw: bytes) -> Any:
-    """The JSON value (RFC 8259), refusing what parsers disagree on: duplicate keys, NaN, lone surrogates."""
+    """Parses JSON (RFC 8259); rejects duplicate keys, NaN and lone surrogates, on which parsers disagree."""
     if not raw:
         raise Refusal("malformed", "The body is empty; send a JSON object.")
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-        if b"\\u" in raw:  # only so can half of a surrogate pair come in
+        if b"\\u" in raw:  # only an escape can contain half of a surrogate pair
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
-        # Not chained: the parser's error holds the body.
-        raise Refusal("malformed", "The body is not JSON, or has a key twice.") from None
+        # Not chained: the parser's error contains the body.
+        raise Refusal("malformed", "The body is not valid JSON, or has a duplicate key.") from None
     return value
 
 
@@ -89,14 +90,14 @@ def _validated(model: type[BodyT], value: Any) -> BodyT:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         wrong = [FieldError(_field(each["loc"]), _reason(each)) for each in details]
-        raise Refusal("invalid", "Fields are wrong; `errors` names each.", errors=wrong) from None
+        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=wrong) from None
 
 
 def _reason(details: ErrorDetails) -> str:
-    return _REASONS.get(details["type"], details["msg"].removeprefix("Value error, "))
+    return _REASONS.get(details["type"]) or _SUBJECT.sub("Must ", details["msg"].removeprefix("Value error, "))
 
 
 def _field(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "body"
-    # A key can be anything, also a PIN or a number.
-    return name if _NAME.fullmatch(name) else "(a key with an odd name)"
+    # A key can be any text, even a PIN or a number.
+    return name if _NAME.fullmatch(name) else "(unknown)"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from otp_service.phone import check_carrier
-from otp_service.texts import is_printable, locale_is_wellformed
+from otp_service.texts import LONGEST_LOCALE, is_printable, locale_is_wellformed
 
 
 class Body(BaseModel):
@@ -39,9 +39,12 @@ def documented(description: str, pattern: str, *examples: str) -> Any:
     return Field(description=description, examples=list(examples) or None, json_schema_extra={"pattern": pattern})
 
 
+PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff]"
+"""The characters that `texts.is_printable` allows, for the schemas."""
+
 Text = Annotated[
     str,
-    Field(min_length=1, max_length=256, json_schema_extra={"pattern": r"^[^\p{C}\p{Zl}\p{Zp}]+$"}),
+    Field(min_length=1, max_length=256, json_schema_extra={"pattern": f"^{PRINTABLE}+$"}),
     AfterValidator(_checked_text),
 ]
 To = Annotated[str, documented("The number in E.164.", r"^\+[1-9][0-9]{6,14}$", "+573001234567")]
@@ -53,8 +56,10 @@ PurposeName = Annotated[
 Locale = Annotated[
     str,
     AfterValidator(_checked_locale),
-    documented(
-        "A language tag; one without a text falls back.", "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", "es", "pt-BR"
+    Field(
+        description="A BCP 47 language tag; without a text for it, its beginning or the default is used.",
+        examples=["es", "pt-BR"],
+        json_schema_extra={"pattern": "^[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*$", "maxLength": LONGEST_LOCALE},
     ),
 ]
 Carrier = Annotated[

@@ -1,5 +1,6 @@
-"""Around every request: an id, one log line, metrics, and an answer also where something broke."""
+"""Gives every request an id, a log line and metrics, and a response even after an internal error."""
 
+import ipaddress
 import itertools
 import secrets
 import time
@@ -17,11 +18,11 @@ _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Observed:
-    """Pure ASGI. No path with values is logged or counted, but the template of the route that took the request."""
+    """Pure ASGI middleware. Logs and counts the template of the matching route, never the path itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # No secret, only unique: asking the system for random bytes each time would let other threads in between.
+        # Unique but not secret: random bytes for every request would be a system call that releases the GIL.
         self._process = f"{secrets.token_hex(8)}-"
         self._requests = itertools.count(1)
 
@@ -41,24 +42,32 @@ class Observed:
             log.error("request_broke", exc_info=True)
             if not answer.status:
                 await internal()(scope, receive, answer.send)
-        self._note(scope, answer.status, time.perf_counter() - begun)
+        self._record(scope, answer.status, time.perf_counter() - begun)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get("route")  # Starlette's, once one has matched
         template = route.path if route is not None else None
-        # Anything can stand in a method: only those that we serve become a label.
+        # A method can be any text: only those that we serve become a label.
         method = scope["method"] if template and status != 405 else "other"
         REQUESTS.labels(template or "other", method, str(status)).inc()
         REQUEST_SECONDS.labels(template or "other").observe(seconds)
         level = "debug" if template in _QUIET else "info"
-        peer = scope["client"][0] if scope.get("client") else None
-        getattr(log, level)(
-            "request", method=method, route=template, status=status, ms=round(seconds * 1000, 1), peer=peer
-        )
+        ms = round(seconds * 1000, 1)
+        getattr(log, level)("request", method=method, route=template, status=status, ms=ms, peer=_peer(scope))
+
+
+def _peer(scope: Scope) -> str | None:
+    """Returns the caller's address; None if a proxy's X-Forwarded-For is not an address."""
+    host: str = scope["client"][0] if scope.get("client") else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return None if "%" in host else str(address)  # a zone can be any text
 
 
 class _Answer:
-    """Adds the headers that every answer has, and remembers the status."""
+    """Adds the headers that every response has, and remembers the status."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the models that validate."""
+"""Builds the OpenAPI 3.1 document from the table of routes and the models of bodies and answers."""
 
 import inspect
 from functools import cache
@@ -14,7 +14,7 @@ from otp_service.api.kit.operation import Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 
 _REF = "#/components/schemas/{model}"
-_DESCRIPTIONS = {200: "Done.", 201: "Created.", 202: "Queued.", 503: "Not ready."}
+_DESCRIPTIONS = {200: "OK.", 201: "Created.", 202: "Queued.", 503: "Not ready."}
 _OF_A_CALL_WITH_KEY = ("unauthorized", "overloaded", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
@@ -23,7 +23,7 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "For 24 hours the same key with the same body gives the same answer and does nothing twice.",
+    "description": "For 24 hours, the same key returns the saved response without any further effect.",
     "schema": {"type": "string", "pattern": f"^({IDEMPOTENCY_KEY})$"},
 }
 _RETRY_AFTER = {
@@ -34,7 +34,7 @@ _WWW_AUTHENTICATE = {
 }
 _RATE_LIMIT: dict[str, dict[str, Any]] = {
     "RateLimit-Policy": {"description": "A limit: `q` requests in `w` seconds.", "schema": {"type": "string"}},
-    "RateLimit": {"description": "What is left of it: `r` now, one more in `t` seconds.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "The rest of it: `r` now, one more in `t` seconds.", "schema": {"type": "string"}},
 }
 _LIMITED = _RETRY_AFTER | {name: {**header, "required": True} for name, header in _RATE_LIMIT.items()}
 _PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _LIMITED, 503: _RETRY_AFTER}
@@ -42,7 +42,7 @@ _PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _LIMITED, 503: _RETRY_AFTER}
 
 @cache
 def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
-    """The whole document, made once: anybody may ask for it, as often as they like."""
+    """Returns the document; built once, as anybody may request it at any rate."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
     answers = {(answer, "serialization") for answer in shapes if not isinstance(answer, str)}
@@ -58,7 +58,7 @@ def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
         "info": {
             "title": "otp_service",
             "version": __version__,
-            "description": "Verifies phone numbers: sends a PIN, checks what the person types back.",
+            "description": "Verifies phone numbers: sends a PIN and checks what the user types back.",
         },
         "security": [{"apiKey": []}],
         "paths": paths,

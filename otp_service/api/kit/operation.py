@@ -1,4 +1,4 @@
-"""One call of the API: what Starlette routes and OpenAPI describes."""
+"""One call of the API, for Starlette's routing and for OpenAPI."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One call. `answers`: status -> its model, or the media type of a text.
+    """One call. `answers`: status -> model, or the media type of a text.
 
-    `refusals`: codes beside those that every call with a key can give; `tells_what_is_left`: of the client's own limit.
+    `refusals`: codes beyond those of every call; `tells_what_is_left`: adds the headers of the client's limit.
     """
 
     method: str
@@ -26,5 +26,5 @@ class Operation:
 
     @property
     def changes_something(self) -> bool:
-        """Whether it takes an `Idempotency-Key`."""
+        """Returns whether the call takes an `Idempotency-Key`."""
         return self.method == "POST"

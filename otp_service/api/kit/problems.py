@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457): one table of codes, and the handlers that use it."""
+"""Errors as `application/problem+json` (RFC 9457): the table of codes, and the exception handlers."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ _OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
 
 
 def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    """The answer to a refused request, whose line in the log says why."""
+    """Returns the response of a refusal, and adds its code to the log line of the request."""
     structlog.contextvars.bind_contextvars(code=refusal.code)
     if refusal.quota is not None:
         structlog.contextvars.bind_contextvars(limit=refusal.quota.limit)
@@ -67,34 +67,34 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response
 
 
 def internal() -> Response:
-    """The answer where something broke that nobody foresaw."""
-    return problem(Refusal("internal", "Something broke in the service; the request id finds it in its log."))
+    """Returns the response after an unexpected exception."""
+    return problem(Refusal("internal", "Internal error. The log has details under this request id."))
 
 
 async def on_refusal(_: Request, error: Exception) -> Response:
-    """A refusal that a service raised."""
+    """Handles a refusal."""
     return problem(error) if isinstance(error, Refusal) else internal()
 
 
 async def on_unavailable(_: Request, __: Exception) -> Response:
-    """The database is away."""
-    return problem(Refusal("unavailable", "The service cannot reach its database; try again.", retry_after=1))
+    """Handles an unreachable database."""
+    return problem(Refusal("unavailable", "The database is unavailable; retry after Retry-After.", retry_after=1))
 
 
 async def on_http_exception(_: Request, error: Exception) -> Response:
-    """What Starlette refuses by itself: an unknown path, a wrong method."""
+    """Handles an unknown path and a wrong method."""
     if not isinstance(error, HTTPException) or error.status_code not in _OF_STARLETTE:
         return internal()
     headers = dict(error.headers or {})
-    detail = "There is no such path; /docs shows those that there are."
+    detail = "No such path. See /docs."
     if error.status_code == 405:
-        detail = f"This path takes {headers.get('Allow', 'other methods')} alone."
+        detail = f"Method not allowed. Use {headers.get('Allow', 'another method')}."
     return problem(Refusal(_OF_STARLETTE[error.status_code], detail), headers)
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:
-    """The caller hung up in the middle of the body: for the log and the metrics, nobody reads it."""
-    return problem(Refusal("malformed", "The body ended too early."))
+    """Handles a caller that disconnected before the end of the body; only the log and the metrics see this."""
+    return problem(Refusal("malformed", "The body is incomplete."))
 
 
 HANDLERS = {
@@ -103,4 +103,4 @@ HANDLERS = {
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,
 }
-"""What Starlette calls for each kind of exception."""
+"""The handler of each exception, for Starlette."""

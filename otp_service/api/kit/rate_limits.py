@@ -6,7 +6,7 @@ from otp_service.errors import Quota
 
 
 def headers(quota: Quota | None) -> dict[str, str]:
-    """Both headers of a limit; none without one."""
+    """Returns both headers of a limit, or none without a limit."""
     if quota is None:
         return {}
     window = f";w={round(quota.window)}" if quota.window is not None else ""
@@ -17,5 +17,5 @@ def headers(quota: Quota | None) -> dict[str, str]:
 
 
 def whole_seconds(wait: float) -> int:
-    """A wait as headers tell it: never too short, never none."""
+    """Returns a wait in whole seconds, rounded up, at least 1."""
     return max(1, math.ceil(wait))

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 from otp_service.app import create_app
 from otp_service.cli.dev.folder import DEFAULT, LOOSER, Folder
 from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
-from otp_service.cli.serve import server_options
 from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
@@ -25,6 +24,7 @@ from otp_service.database import migrate
 from otp_service.database.engine import Database
 from otp_service.observability import logs
 from otp_service.server.loopback import LoopbackOnly
+from otp_service.server.options import server_options
 from otp_service.services.clients import clients as service
 from otp_service.services.clients.clients import ClientError
 from otp_service.services.operations import retention

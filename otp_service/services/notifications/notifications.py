@@ -175,18 +175,18 @@ def _text(ctx: Context, request: NotificationRequest) -> str:
 
 def _filled_in(ctx: Context, request: NotificationRequest) -> str:
     if request.template is None:
-        raise _invalid("text", "Give a text or a template.")
+        raise _invalid("text", "Pass a text or a template.")
     templates, default_locale = ctx.policy.notifications.templates, ctx.policy.notifications.default_locale
     by_locale = templates.get(request.template)
     if by_locale is None:
-        known = f"one of {', '.join(templates)}" if templates else "a template of the service, which has none"
-        raise _invalid("template", f"It should be {known}.")
+        detail = f"Must be one of: {', '.join(templates)}." if templates else "The service has no templates."
+        raise _invalid("template", detail)
     found = texts.find(by_locale, request.locale) if request.locale else None
     template = found or texts.find(by_locale, default_locale) or ""
     values = request.values or {}
     wanted = sorted(set(texts.fields(template)))
     if sorted(values) != wanted:
-        raise _invalid("values", f"They should be exactly {', '.join(wanted)}." if wanted else "It takes none.")
+        raise _invalid("values", f"Must have exactly these keys: {', '.join(wanted)}." if wanted else "Must be empty.")
     return texts.fill_in(template, values)
 
 

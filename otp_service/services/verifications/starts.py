@@ -96,7 +96,7 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, Ph
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
         detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
-        raise Refusal("invalid", "A field is wrong.", errors=[FieldError("purpose", detail)])
+        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError("purpose", detail)])
     number = phone.parse(request.to)
     structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
