@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from otp_service.database import migrate
@@ -18,6 +19,9 @@ from tests.support.vendor import Vendor, running_vendor
 
 __all__ = ["postgres_server"]
 
+
+hypothesis.settings.register_profile("busy", deadline=None)  # an example may take long on a busy machine
+hypothesis.settings.load_profile("busy")
 
 RUN_SECONDS = 1800.0
 RUN_SECONDS_OF_ALL = 5400.0
