@@ -1,4 +1,4 @@
-"""`./run bench`: everything of docs/performance.md, as a table and as a JSON file. `--help` says how to have less."""
+"""`./run bench`: the measurements of docs/performance.md, as a table and a JSON file. `--help` lists the options."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def _listed(allowed: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Reads names with commas between them; all where there is none."""
+    """Splits names at commas. Returns all names if there are none."""
 
     def read(_: click.Context, __: click.Parameter, value: str) -> list[str]:
         names = list(filter(None, value.split(","))) or list(allowed)
@@ -67,10 +67,10 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> list[int]:
 )
 @click.option("--only", default="", callback=_listed(PARTS), help=f"Parts: {', '.join(PARTS)}.  [default: all]")
 def main(databases: list[str], seconds: float, connections: list[int], old: int, only: list[str]) -> None:
-    """Measures the service on this machine, row by row, and writes all rows into a JSON file of benchmarks/results.
+    """Measures the service on this machine, row by row, and writes all rows into a JSON file in benchmarks/results.
 
-    Everything takes some twenty minutes, and as many gigabytes of disk as there are millions of old rows. Nothing else
-    should run meanwhile. docs/performance.md tells what the rows mean.
+    A full run takes about twenty minutes, and one gigabyte of disk per million old rows. Nothing else should run
+    meanwhile. docs/performance.md explains the rows.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))  # so that the servers are stopped as well
     with tempfile.TemporaryDirectory() as folder, gateway(0.0) as base_url:

@@ -1,4 +1,4 @@
-"""One run of the benchmarks: what its parts share, and the rows that they find."""
+"""One run of the benchmarks: its shared parts and its rows."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 class Bench:
-    """One run: its rows, and what they are measured with."""
+    """One run: its rows and its tools."""
 
     def __init__(self, folder: Path, seconds: float, connections: list[int]) -> None:
         self.folder = folder
@@ -30,32 +30,32 @@ class Bench:
         self._numbers = itertools.count()
 
     def note(self, what: str, **values: Any) -> None:
-        """A row of the result."""
+        """Adds a row to the result."""
         self.rows.append({"what": what, **values})
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
         click.echo(f"{what:<44} {shown}")
 
     def checks(self, api_key: str, ids: list[str]) -> Iterator[bytes]:
-        """Wrong checks, of one verification after the other."""
+        """Returns requests for wrong checks, one verification after another."""
         for each in itertools.cycle(ids):
             yield load.request("POST", f"/v1/verifications/{each}/checks", api_key, WRONG)
 
     def starts(self, api_key: str) -> Iterator[bytes]:
-        """Starts, each of a number of its own."""
+        """Returns requests for starts, each for a new number."""
         for index in self._numbers:
             body = json.dumps({"to": f"+57302{index:07d}", "purpose": "signup"}).encode()
             yield load.request("POST", "/v1/verifications", api_key, body)
 
     @contextmanager
     def beside_raw(self, row: Row) -> Iterator[None]:
-        """The raw hash rate before and after the block, in the mean, as `over_raw_hashes` of the row's `per_second`."""
+        """Measures the raw hash rate around the block, and adds `over_raw_hashes` to the row's `per_second`."""
         before = machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)
         yield
         raw = (before + machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)) / 2
         row["over_raw_hashes"] = row["per_second"] / raw
 
     def run(self, port: int, requests: Iterator[bytes], connections: int, **more: Any) -> Load:
-        """A load against a port."""
+        """Runs a load against a port."""
         return asyncio.run(load.run(port, requests, connections=connections, seconds=self.seconds, **more))
 
 
@@ -70,7 +70,7 @@ def _shown(value: Any) -> str:
 
 
 def latency(done: Load, status: int = 200) -> Row:
-    """Of the answers with a status."""
+    """Returns the latency of the responses with a status."""
     return {"p50_ms": done.percentile(status, 0.5), "p99_ms": done.percentile(status, 0.99)}
 
 
@@ -81,7 +81,7 @@ def _spent(pid: int, database: Database) -> tuple[float, float]:
 def costs(
     bench: Bench, what: str, database: Database, pid: int, port: int, requests: Iterator[bytes], status: int
 ) -> None:
-    """Processor time of an operation, of the service and of the database's server."""
+    """Adds a row per number of connections: the CPU time of an operation, in the service and in the database server."""
     for connections in (8, 32):
         before = _spent(pid, database)
         done = bench.run(port, requests, connections)

@@ -1,4 +1,4 @@
-"""A gateway that costs nearly nothing: every send is accepted after a wait, with the same PIN."""
+"""A cheap gateway: it accepts every send after a wait, always with the same PIN."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ class _Gateway(asyncio.Protocol):
 
 @contextmanager
 def gateway(wait: float) -> Iterator[str]:
-    """Its base URL; it runs in a thread."""
+    """Yields the base URL of a gateway that runs in a thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A load generator that costs little: keep-alive connections, prepared requests, latencies."""
+"""A cheap load generator: keep-alive connections, prepared requests, latencies."""
 
 import asyncio
 import secrets
@@ -16,29 +16,29 @@ SPREAD = 0.25
 
 @dataclass
 class Load:
-    """What came within the time of one run. `latencies`: seconds, of each answer by status."""
+    """The responses within the time of one run. `latencies` are seconds per response, by status."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: dict[int, list[float]] = field(default_factory=dict)
 
     def rate(self, status: int) -> float:
-        """Answers of a status per second."""
+        """Returns the responses per second with a status."""
         return self.statuses[status] / self.seconds
 
     def percentile(self, status: int, share: float) -> float:
-        """Milliseconds."""
+        """Returns a percentile in milliseconds."""
         ordered = sorted(self.latencies.get(status, []))
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else float("nan")
 
     def note(self, status: int, seconds: float) -> None:
-        """One answer."""
+        """Adds a response."""
         self.statuses[status] += 1
         self.latencies.setdefault(status, []).append(seconds)
 
 
 def request(method: str, path: str, api_key: str, body: bytes = b"") -> bytes:
-    """One request, ready to be written."""
+    """Returns the bytes of one request."""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -47,7 +47,7 @@ def request(method: str, path: str, api_key: str, body: bytes = b"") -> bytes:
 
 
 class _Caller(asyncio.Protocol):
-    """Writes the next request when an answer is complete, until the time is over."""
+    """Sends the next request when a response is complete, until the time is over."""
 
     def __init__(self, port: int, requests: Iterator[bytes], load: Load, plan: "_Plan") -> None:
         self._port, self._requests, self._load, self._plan = port, requests, load, plan
@@ -58,7 +58,7 @@ class _Caller(asyncio.Protocol):
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     async def connect(self) -> None:
-        """Opens the connection; without a pace the first request leaves with it."""
+        """Opens the connection; without a pace, sends the first request at once."""
         await self._loop.create_connection(lambda: self, "127.0.0.1", self._port)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,7 +119,7 @@ def _number(head: bytes, name: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """`since`, `until`: what is measured, on the performance counter; `pace`, `patient`: as of `run`."""
+    """Measures from `since` to `until` on the performance counter; `pace` and `patient` as in `run`."""
 
     since: float
     until: float
@@ -127,11 +127,11 @@ class _Plan:
     patient: bool
 
     def first_rest(self) -> float:
-        """Seconds until the first request: who comes at a pace does not come together with the others."""
+        """Returns the seconds until the first request: with a pace, callers do not all start at once."""
         return self.pace * secrets.randbelow(1000) / 1000
 
     def rest(self, status: int, retry_after: int | None) -> float:
-        """Seconds until the next request."""
+        """Returns the seconds until the next request."""
         if self.patient and status == OVERLOADED and retry_after is not None:
             return retry_after * (1 + SPREAD * secrets.randbelow(1000) / 1000)
         return self.pace
@@ -147,10 +147,10 @@ async def run(
     warm_up: float = 0.0,
     patient: bool = False,
 ) -> Load:
-    """As many requests as go through so many connections in so long.
+    """Sends requests over this many connections for this long.
 
-    `pace`: seconds from an answer to the next request; `warm_up`: seconds before it that are not measured; `patient`:
-    who is refused with 503 waits for as long as `Retry-After` says, and up to a quarter longer.
+    `pace`: seconds from a response to the next request; `warm_up`: seconds before the measurement; `patient`: after a
+    503, a caller waits for `Retry-After` and up to a quarter longer.
     """
     load = Load()
     since = time.perf_counter() + warm_up

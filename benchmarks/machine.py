@@ -1,4 +1,4 @@
-"""What this machine can do beside the service: the raw hash rate, and what processes cost."""
+"""The speed of this machine without the service: the raw hash rate, and the cost of processes."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def raw_hash_rate(argon2: str, seconds: float = 3.0) -> float:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """Returns a process and all its descendants."""
     found, rest = [], [pid]
     while rest:
         each = rest.pop()
@@ -47,7 +47,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all below it."""
+    """Returns the user and system time of a process and all its descendants."""
     total = 0
     for each in tree(pid):
         with suppress(*_GONE):
@@ -57,7 +57,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory of a process and all below it."""
+    """Returns the resident memory of a process and all its descendants."""
     total = 0
     for each in tree(pid):
         with suppress(*_GONE):

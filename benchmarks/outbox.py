@@ -1,4 +1,4 @@
-"""Many notifications through two servers on PostgreSQL that are killed at random: how many per second, none twice.
+"""Many notifications through two servers on PostgreSQL that are killed at random: the rate, and no doubles.
 
 .venv/bin/python -m benchmarks.outbox --count 100000 --kills 40
 """
@@ -30,7 +30,7 @@ HOURS_SECONDS = 4 * 3600.0
 @click.option("--answer", default=0.0, help="How many seconds the gateway takes for each.")
 @click.option("--seed", default=None, type=int, help="Of the kills.")
 def main(count: int, kills: int, pause: float, answer: float, seed: int | None) -> None:
-    """Runs it and prints a table."""
+    """Runs the benchmark and prints a table."""
     seed = secrets.randbelow(10**6) if seed is None else seed
     server = postgres.start()
     simulator = create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY, kept=2 * count)

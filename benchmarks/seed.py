@@ -1,4 +1,4 @@
-"""Rows for the benchmarks: pending verifications to check, and old ones that are only in the way."""
+"""Rows for the benchmarks: pending verifications to check, and old rows that no request should read."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ OLD_OF_THE_LAST_DAY = 100
 
 @dataclass(frozen=True)
 class Seeded:
-    """What a load needs."""
+    """The values that a load needs."""
 
     api_key: str
     client_id: str
@@ -39,12 +39,12 @@ class Seeded:
 
 
 def number(index: int) -> str:
-    """A mobile number."""
+    """Returns a mobile number."""
     return f"+57301{index:07d}"
 
 
 def seed(url: str, argon2: str, count: int) -> Seeded:
-    """So many pending verifications with the PIN `PIN`, each of a number of its own, and a client."""
+    """Adds a client and this many pending verifications with the PIN `PIN`, each for its own number."""
 
     async def make() -> Seeded:
         database, clock = Database(url), Clock()
@@ -60,7 +60,7 @@ def seed(url: str, argon2: str, count: int) -> Seeded:
 
 
 def rehash(url: str, argon2: str, ids: Sequence[str]) -> None:
-    """The same PINs at another cost."""
+    """Hashes the same PINs at another cost."""
     hashes = asyncio.run(_hashes(argon2, ids))
     engine = make_engine(url)
     with engine.begin() as tx:
@@ -71,7 +71,7 @@ def rehash(url: str, argon2: str, ids: Sequence[str]) -> None:
 
 
 def add_old(url: str, client_id: str, first: int, last: int) -> None:
-    """Verifications with these numbers that ended over the last year, and what else they leave behind."""
+    """Adds verifications for these numbers that ended over the last year, with their other rows."""
     engine = make_engine(url)
     old_rows.add(engine, client_id, Clock().now(), first, last, every=OLD_OF_THE_LAST_DAY)
     if engine.dialect.name == "postgresql":  # what it does by itself within minutes, it need not do under the load

@@ -1,4 +1,4 @@
-"""The service under load, and what it is compared with: real processes on real databases."""
+"""The service under load, and servers to compare it with: real processes on real databases."""
 
 import socket
 import subprocess
@@ -32,7 +32,7 @@ lock_after = 10000
 
 @dataclass(frozen=True)
 class Database:
-    """One database, migrated and empty. `pid`: of its server, None on SQLite."""
+    """A migrated, empty database. `pid` is the process of its server, None on SQLite."""
 
     name: str
     url: str
@@ -41,7 +41,7 @@ class Database:
 
 @contextmanager
 def databases(folder: Path, names: list[str]) -> Iterator[list[Database]]:
-    """A database of each kind. PostgreSQL keeps what it commits: fsync and synchronous_commit are on."""
+    """Yields a database of each kind. PostgreSQL runs with fsync and synchronous_commit."""
     postgres.SETTINGS.update({"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"})
     server = postgres.start() if "postgresql" in names else None
     try:
@@ -58,7 +58,7 @@ def databases(folder: Path, names: list[str]) -> Iterator[list[Database]]:
 
 
 def settings(database: Database, gateway: str, argon2: str, folder: Path) -> dict[str, str]:
-    """Of `serve`; logs go to a file, as they would to a collector."""
+    """Returns the settings of `serve`. Logs go to a file, as they would to a collector."""
     config = folder / "policy.toml"
     config.write_text(POLICY)
     return {
@@ -80,7 +80,7 @@ def settings(database: Database, gateway: str, argon2: str, folder: Path) -> dic
 
 @contextmanager
 def serving(environment: dict[str, str], *arguments: str) -> Iterator[tuple[Running, int, float]]:
-    """`otp-service serve`: the process, its port, and the seconds until it was ready."""
+    """Yields the process of `otp-service serve`, its port, and the seconds until it was ready."""
     port = free_port()
     begun = time.perf_counter()
     with processes.launched("serve", "--port", str(port), *arguments, settings=environment) as server:
@@ -109,7 +109,7 @@ IMPORTS = (
 
 @contextmanager
 def plain() -> Iterator[tuple[int, int]]:
-    """A Starlette endpoint that does nothing: its process and its port."""
+    """Yields the process and port of a Starlette endpoint that does nothing."""
     port = free_port()
     with subprocess.Popen([sys.executable, "-c", PLAIN, str(port)]) as process:
         try:
@@ -125,7 +125,7 @@ def _listens(port: int) -> bool:
 
 
 def import_seconds() -> float:
-    """A bare import of the dependencies, the best of three."""
+    """Returns the time of a bare import of the dependencies, the best of three."""
     return min(_timed(IMPORTS) for _ in range(3))
 
 

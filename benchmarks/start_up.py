@@ -1,4 +1,4 @@
-"""What does not depend on load: a plain endpoint to compare with, start-up, and an idle process."""
+"""Measurements without load: a plain endpoint for comparison, the start-up, and an idle process."""
 
 from benchmarks import machine, servers
 from benchmarks.bench import Bench, latency
@@ -6,7 +6,7 @@ from benchmarks.servers import DEFAULT_ARGON2, Database
 
 
 def of_the_machine(bench: Bench) -> None:
-    """What does not depend on the database."""
+    """Measures what does not depend on the database."""
     with servers.plain() as (pid, port):
         before = machine.cpu_seconds(pid)
         done = bench.run(port, bench.checks("otp_none", ["x"]), 32)
@@ -15,7 +15,7 @@ def of_the_machine(bench: Bench) -> None:
 
 
 def start_up(bench: Bench, database: Database, base_url: str) -> None:
-    """From the command to ready, at best, as of the bare imports, and what a process holds before its first hash."""
+    """Measures the best time until ready, relative to the imports, and the memory before the first hash."""
     imports = servers.import_seconds()
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     times = []

@@ -1,4 +1,4 @@
-"""What starts are measured for."""
+"""The measurements of starts."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ SETTLED_SECONDS = 12.0
 
 
 def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
-    """Starts per second with a gateway that answers at once, and what they cost beside the hash."""
+    """Measures starts per second with a gateway that answers at once, and their cost besides the hash."""
     environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
     with servers.serving(environment) as (_, port, _):
         for connections in bench.connections:
@@ -29,9 +29,9 @@ def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) 
 
 
 def in_flight(bench: Bench, database: Database, seeded: seed.Seeded) -> None:
-    """1,000 callers with a gateway that takes 300 ms: all at once, then each with a start outstanding all the time.
+    """Measures 1,000 callers with a gateway that takes 300 ms: all at once, then each with a start always in progress.
 
-    Who is refused waits for as long as `Retry-After` says, and up to a quarter longer.
+    A rejected caller waits for `Retry-After` and up to a quarter longer.
     """
     with gateway(0.3) as base_url:
         environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)

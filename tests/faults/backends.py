@@ -1,4 +1,4 @@
-"""Databases that can go wrong: what is between the service and its data, and each fault as a block."""
+"""Databases that can fail: the connection between the service and its data, and each fault as a context manager."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.support import postgres
 
 @dataclass
 class Backend:
-    """A migrated database. `url`: past the network; `served`: as the server is told of it."""
+    """A migrated database. `url` bypasses the network that can fail; the server under test uses `served`."""
 
     url: str
     served: str
@@ -32,7 +32,7 @@ Fault = Callable[[Backend], AbstractAsyncContextManager[None]]
 
 
 def sturdy_cluster() -> postgres.Cluster:
-    """A PostgreSQL that loses no commit, with an account that is no superuser: those are never refused."""
+    """Yields a PostgreSQL that loses no commit, with an account that is no superuser and so can be rejected."""
     cluster = postgres.Cluster(postgres.find_binaries(), synchronous_commit="on")
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("CREATE ROLE service LOGIN")
@@ -41,7 +41,7 @@ def sturdy_cluster() -> postgres.Cluster:
 
 @asynccontextmanager
 async def on_postgres(cluster: postgres.Cluster) -> AsyncIterator[Backend]:
-    """A database behind a network that can fail."""
+    """Yields a database behind a network that can fail."""
     url = cluster.create_database()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("GRANT ALL ON SCHEMA public TO service")
@@ -52,7 +52,7 @@ async def on_postgres(cluster: postgres.Cluster) -> AsyncIterator[Backend]:
 
 
 def on_sqlite(template: Path, folder: Path) -> Backend:
-    """`template`: a migrated file to copy; `folder`: where its copy is."""
+    """Copies the migrated file `template` into `folder`."""
     url = f"sqlite:///{shutil.copy(template, folder / 'faults.db')}"
     return Backend(url, url)
 
@@ -63,7 +63,7 @@ def _name_of(url: str) -> str:
 
 @asynccontextmanager
 async def restarting(backend: Backend) -> AsyncIterator[None]:
-    """PostgreSQL crashes, is away, and recovers."""
+    """PostgreSQL crashes, stays away, and recovers."""
     assert backend.cluster
     backend.cluster.kill()
     try:
@@ -74,7 +74,7 @@ async def restarting(backend: Backend) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stopped_in_its_tracks(backend: Backend) -> AsyncIterator[None]:
-    """Every process of PostgreSQL."""
+    """Stops every process of PostgreSQL with SIGSTOP."""
     assert backend.cluster
     assert backend.cluster.pid
     pids = [backend.cluster.pid, *children(backend.cluster.pid)]
@@ -88,13 +88,13 @@ async def stopped_in_its_tracks(backend: Backend) -> AsyncIterator[None]:
 
 
 def children(pid: int) -> list[int]:
-    """Their process ids."""
+    """Returns the ids of its child processes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @asynccontextmanager
 async def silent_network(backend: Backend) -> AsyncIterator[None]:
-    """What is sent to the database does not arrive, nor is it refused."""
+    """The network drops everything that is sent to the database."""
     assert backend.network
     backend.network.freeze()
     try:
@@ -105,7 +105,7 @@ async def silent_network(backend: Backend) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def cut_network(backend: Backend) -> AsyncIterator[None]:
-    """Every connection to the database is reset."""
+    """The network resets every connection to the database."""
     assert backend.network
     backend.network.cut()
     try:
@@ -116,21 +116,21 @@ async def cut_network(backend: Backend) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(backend: Backend) -> AsyncIterator[None]:
-    """The database takes no writes."""
+    """The database rejects writes."""
     with altered(backend.url, "SET default_transaction_read_only = on", "RESET default_transaction_read_only"):
         yield
 
 
 @asynccontextmanager
 async def no_more_connections(backend: Backend) -> AsyncIterator[None]:
-    """It has as many connections as it takes."""
+    """The database rejects new connections."""
     with altered(backend.url, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"):
         yield
 
 
 @contextmanager
 def altered(url: str, begin: str, end: str) -> Iterator[None]:
-    """The database changed for what connects from now on; what is connected is cut off."""
+    """Alters the database for new connections and closes the existing ones."""
     name = _name_of(url)
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'service'"
     with psycopg.connect(url, autocommit=True) as connection:
@@ -157,7 +157,7 @@ async def locked(backend: Backend) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def full(backend: Backend) -> AsyncIterator[None]:
-    """There is no room on its disk."""
+    """Fills the disk of the database."""
     assert backend.disk
     backend.disk.fill()
     try:

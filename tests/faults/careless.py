@@ -1,4 +1,4 @@
-"""Applications and persons who do as they like: start, resend, guess, type old PINs, cancel, repeat."""
+"""Applications and users that act at random: they start, resend, guess, type old PINs, cancel and repeat."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ LONGEST_PAUSE_SECONDS = 0.1
 
 @dataclass
 class Careless:
-    """One of them, with a few numbers. Nothing that it is answered counts as a failure here: the history is judged."""
+    """One application with a few numbers. Errors do not count as failures; the history is judged later."""
 
     recorder: Recorder
     vendor: Vendor
@@ -27,7 +27,7 @@ class Careless:
     numbers: list[str] = field(default_factory=lambda: [new_number() for _ in range(NUMBERS_OF_EACH)])
 
     async def go_on(self, stopping: asyncio.Event) -> None:
-        """Until it is enough."""
+        """Makes calls until it is stopped."""
         while not stopping.is_set():
             await self._one()
             await asyncio.sleep(self.chance.uniform(0, LONGEST_PAUSE_SECONDS))
@@ -61,7 +61,7 @@ class Careless:
             )
 
     async def _a_pin(self, to: str, *, right: bool) -> str:
-        """One that came, mostly the newest; or a guess."""
+        """Returns a PIN that was delivered, mostly the newest one, or a guess."""
         came = [message["pin"] for message in await asyncio.to_thread(self.vendor.messages, to) if message["pin"]]
         if not came:
             return "123456"
@@ -69,7 +69,7 @@ class Careless:
         return pin if right else wrong(pin)
 
     async def _call(self, request: Callable[[httpx.AsyncClient, str | None], Awaitable[Call]]) -> Call:
-        """At one of the replicas; mostly under a key, and then repeated where no answer came."""
+        """Calls one of the replicas, mostly with a key, and repeats the call if there was no response."""
         key = self.recorder.new_key() if self.chance.random() < 0.7 else None
         done = await request(self.chance.choice(self.replicas), key)
         if key is not None and (done.status in (None, 503) or self.chance.random() < 0.05):

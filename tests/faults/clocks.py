@@ -1,4 +1,4 @@
-"""Twists of a Replica whose machine has another time."""
+"""Twists of a Replica that change the time of its machine."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def _shift(at_start: float, at_signal: float) -> None:
-    """SIGUSR1 lets the clock jump."""
+    """Shifts the clock of the process, and lets SIGUSR1 make it jump."""
     real, offset = time.time, [at_start]
 
     def jump(*_: object) -> None:
@@ -21,10 +21,10 @@ def _shift(at_start: float, at_signal: float) -> None:
 
 
 def begins(seconds: float) -> Twist:
-    """The machine's clock is so far ahead when the process starts."""
+    """The machine's clock is ahead by this many seconds when the process starts."""
     return partial(_shift, seconds, 0.0)
 
 
 def jumps(seconds: float) -> Twist:
-    """It jumps by so much at SIGUSR1."""
+    """The machine's clock jumps by this many seconds at SIGUSR1."""
     return partial(_shift, 0.0, seconds)

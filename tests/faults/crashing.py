@@ -1,7 +1,7 @@
-"""A server that kills itself: at the step of a request that its header `Crash-At` names.
+"""A server that kills itself at the step of a request that the header `Crash-At` names.
 
-A step is a point before or after a commit, a call of the gateway, a hash, and before the answer leaves. `GET /steps`
-tells how many the newest request with that header has taken.
+A step is the moment before or after a commit, a gateway call or a hash, or before the response is sent. `GET /steps`
+returns how many steps the newest request with that header has taken.
 """
 
 import os
@@ -30,7 +30,7 @@ HEADER = b"crash-at"
 
 @dataclass
 class _Steps:
-    """Of the newest request that asked for it."""
+    """The steps of the newest request with the header."""
 
     taken: int = 0
     crash_at: int = 0
@@ -85,7 +85,7 @@ class _Gateway(OgangiGateway):
 
 
 class _Counted:
-    """Around the application."""
+    """Middleware that counts the steps of a request."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
@@ -107,7 +107,7 @@ class _Counted:
 
 
 def crash_when_asked() -> None:
-    """The twist of a Replica. Of all loops only the outbox runs: the others would take steps of their own."""
+    """The twist of a Replica. Only the outbox loop runs, because other loops would take steps of their own."""
     loops, worker = app._loops, serve.worker
 
     def only_outbox(ctx: Context) -> list[Loop]:

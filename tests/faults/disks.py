@@ -1,4 +1,4 @@
-"""Small disks that can be filled: a tmpfs each, where this account may mount one."""
+"""Small disks that can be filled. Each is a tmpfs, if this account may mount one."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Disk:
-    """`path`: of its root."""
+    """A mounted disk. `path` is its root."""
 
     path: Path
 
@@ -23,19 +23,19 @@ class Disk:
         return self.path / "filler"
 
     def fill(self) -> None:
-        """Nothing more fits."""
+        """Fills the disk."""
         with self._filler.open("wb") as file:
             while free := os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize:
                 os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
 
     def free(self) -> None:
-        """As before."""
+        """Removes what `fill` wrote."""
         self._filler.unlink(missing_ok=True)
 
 
 @contextmanager
 def small_disk(megabytes: int, owner: dict[str, Any]) -> Iterator[Disk]:
-    """A disk of that size. `owner`: an account as `postgres.account` names it. Skips where none can be mounted."""
+    """Yields a disk of that size, owned by an account as in `postgres.account`. Skips if none can be mounted."""
     with tempfile.TemporaryDirectory(prefix="otp-disk-") as folder:
         Path(folder).chmod(0o755)
         path = Path(folder) / "disk"

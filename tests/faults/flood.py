@@ -1,4 +1,4 @@
-"""More calls than a server can take, by a client that costs little: plain HTTP over connections that stay open."""
+"""More calls than a server can handle, from a cheap client: plain HTTP over persistent connections."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What happened in a test: every call and its answer, every message at a handset, every row at the end."""
+"""The history of a test: every call with its response, every delivered message, and every row at the end."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ MAY_HAVE_LEFT = ("accepted", "unknown", None)
 
 @dataclass(frozen=True)
 class Call:
-    """One request of a client and what it got. `status`: None where no answer came; `key`: its Idempotency-Key;
-    `seconds`: until the answer."""
+    """One request and its response. `status` is None without a response; `key` is its Idempotency-Key; `seconds` is
+    the time until the response."""
 
     operation: str
     status: int | None
@@ -34,19 +34,19 @@ class Call:
 
     @property
     def result(self) -> str | None:
-        """Of a check that was answered."""
+        """The result of a check that got a response."""
         return self.body.get("result") if self.operation == "check" and self.status == 200 else None
 
     @property
     def verification(self) -> dict[str, Any]:
-        """The verification in the answer; empty where there is none."""
+        """The verification in the response; empty if there is none."""
         if self.status not in (200, 201) or self.operation == "notify":
             return {}
         shown: dict[str, Any] = self.body.get("verification", self.body) if self.operation == "check" else self.body
         return shown
 
     def surely_sent_nothing(self) -> bool:
-        """Whether the answer rules a message out: refused, or the pending one again."""
+        """Whether the response rules out a message: an error, or a repeated start."""
         if self.operation not in ("start", "resend", "notify"):
             return True
         refused = self.status is not None and (400 <= self.status < 500 or self.status == 502)
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Message:
-    """What a handset got. `at`: seconds since the epoch."""
+    """A message that a handset received. `at` is in seconds since the epoch."""
 
     to: str = field(repr=False)
     at: float
@@ -64,7 +64,7 @@ class Message:
 
 @dataclass(frozen=True)
 class VerificationRow:
-    """`to`: None where it is not known (any more)."""
+    """A row of `verifications`. `to` is None if it is unknown or deleted."""
 
     id: str
     to: str | None = field(repr=False)
@@ -81,7 +81,7 @@ class VerificationRow:
 
 @dataclass(frozen=True)
 class SendRow:
-    """`has_hash`: it verifies."""
+    """A row of `sends`. `has_hash` says that its PIN can be approved."""
 
     verification_id: str
     route: str = "pin"
@@ -94,7 +94,7 @@ class SendRow:
 
 @dataclass(frozen=True)
 class EventRow:
-    """Of checks alone."""
+    """A row of `events` for a check."""
 
     verification_id: str
     result: str
@@ -102,7 +102,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """Wrong checks in a row, of a number."""
+    """The consecutive wrong checks of a number."""
 
     to: str | None = field(repr=False)
     client: str = "client"
@@ -112,7 +112,7 @@ class FailureRow:
 
 @dataclass(frozen=True)
 class NotificationRow:
-    """A message that is no PIN."""
+    """A row of `notifications`."""
 
     id: str
     to: str | None = field(repr=False)
@@ -133,7 +133,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class History:
-    """All of it. `slack`: seconds by which the clocks of the service and of the handsets may differ."""
+    """All calls, messages and rows. The clocks of the service and the handsets differ by at most `slack` seconds."""
 
     calls: list[Call]
     messages: list[Message]
@@ -142,7 +142,7 @@ class History:
 
 
 def messages_of(delivered: Iterable[dict[str, Any]], numbers_used: Iterable[str]) -> list[Message]:
-    """What the simulator delivered to these numbers, oldest first."""
+    """Returns the messages that the simulator delivered to these numbers, oldest first."""
     ours = set(numbers_used)
     found = [Message(each["to"], _seconds(each["at"]), each["pin"]) for each in delivered if each["to"] in ours]
     return sorted(found, key=lambda message: message.at)
@@ -153,7 +153,7 @@ def _seconds(rfc3339: str) -> float:
 
 
 def read_rows(database_url: str, vault: Vault) -> Rows:
-    """Every row, read past the service. `vault`: opens the numbers."""
+    """Reads every row without the service. `vault` decrypts the numbers."""
     database = Database(database_url)
     try:
         with database.engine.connect() as tx:

@@ -1,7 +1,7 @@
-"""Honest applications under load: each start is followed by the right PIN, and must end approved.
+"""Correct applications under load: each start is followed by the right PIN and must end approved.
 
-They repeat what was answered 503, or not at all, under the same Idempotency-Key and at the next replica; whatever else
-goes wrong is a failure.
+After a 503 or no response, they repeat the call with the same Idempotency-Key at the next replica. Anything else counts
+as a failure.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Request = Callable[[httpx.AsyncClient, str], Awaitable[Call]]
 
 @dataclass
 class Honest:
-    """`failures`: what went wrong, in words; `approved`: how many went through; `repeated`: how many calls."""
+    """A load of correct users. `failures`: error messages; `approved`: approved users; `repeated`: repeated calls."""
 
     recorder: Recorder
     vendor: Vendor
@@ -40,7 +40,7 @@ class Honest:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def more(self, count: int = 20) -> None:
-        """Waits until so many more went through, or one was turned away."""
+        """Waits until this many more users were approved, or one was rejected."""
         wanted = self.approved + count
         async with asyncio.timeout(MOST_SECONDS):
             while self.approved < wanted and not self.failures:
@@ -48,7 +48,7 @@ class Honest:
                 self._news.clear()
 
     async def go_on(self) -> None:
-        """One person after the other, until it is enough."""
+        """Serves one user after another until it is stopped."""
         while not self.stopping.is_set():
             try:
                 await self._one()
@@ -92,11 +92,11 @@ class Honest:
 
 
 class _Failed(Exception):
-    """An honest person was turned away."""
+    """A correct user was rejected."""
 
 
 def may_be_repeated(call: Call) -> bool:
-    """No answer, 503, or the first try is still running."""
+    """Whether there was no response, a 503, or the first call is still running."""
     return call.status in (None, 503) or call.body.get("code") == "idempotency_in_progress"
 
 
@@ -104,7 +104,7 @@ def may_be_repeated(call: Call) -> bool:
 async def honest_load(
     recorder: Recorder, vendor: Vendor, urls: list[str], chance: random.Random
 ) -> AsyncIterator[Honest]:
-    """Goes on while the block runs; at its end everybody gets to theirs, and nobody was turned away."""
+    """Runs the load during the block, then lets every user finish, and fails if one was rejected."""
     async with AsyncExitStack() as stack:
         replicas = [await stack.enter_async_context(client(url)) for url in urls]
         load = Honest(recorder, vendor, replicas, chance)

@@ -1,4 +1,4 @@
-"""Clients that remember everything: each call and its answer goes into the history."""
+"""Clients that record each call and its response for the history."""
 
 import itertools
 import time
@@ -16,7 +16,7 @@ ANSWER_SECONDS = 15.0
 
 
 def client(url: str) -> httpx.AsyncClient:
-    """A client of a server, for many calls at once."""
+    """Returns an HTTP client of a server, for many concurrent calls."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=None)
     return httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False)
@@ -24,7 +24,7 @@ def client(url: str) -> httpx.AsyncClient:
 
 @dataclass
 class Recorder:
-    """One client application. `calls`: all of them, in the order of their answers; `numbers`: to whom it sent."""
+    """One client application. `calls` are in the order of their responses; `numbers` are those it sent to."""
 
     api_key: str = field(repr=False)
     calls: list[Call] = field(default_factory=list, repr=False)
@@ -32,33 +32,33 @@ class Recorder:
     _keys: Any = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def beside(self, api_key: str) -> "Recorder":
-        """Another application, whose calls are noted in the same place."""
+        """Returns another application that records its calls in the same place."""
         return replace(self, api_key=api_key)
 
     def new_key(self) -> str:
-        """An Idempotency-Key that was never used."""
+        """Returns an unused Idempotency-Key."""
         return f"key-{next(self._keys)}"
 
     async def start(self, http: httpx.AsyncClient, to: str, key: str | None = None, **fields: Any) -> Call:
-        """A start."""
+        """Calls a start."""
         self.numbers.add(to)
         body = {"to": to, "purpose": "signup", **fields}
         return await self._call(http, "/v1/verifications", body, Call("start", None, to=to, key=key))
 
     async def resend(self, http: httpx.AsyncClient, started: Call, key: str | None = None) -> Call:
-        """A resend of what was started."""
+        """Calls a resend of a start."""
         return await self._of(http, started, "resend", "resends", {}, key)
 
     async def check(self, http: httpx.AsyncClient, started: Call, pin: str, key: str | None = None) -> Call:
-        """A check."""
+        """Calls a check."""
         return await self._of(http, started, "check", "checks", {"pin": pin}, key)
 
     async def cancel(self, http: httpx.AsyncClient, started: Call, key: str | None = None) -> Call:
-        """A cancel."""
+        """Calls a cancel."""
         return await self._of(http, started, "cancel", "cancel", {}, key)
 
     async def notify(self, http: httpx.AsyncClient, to: str, key: str | None = None) -> Call:
-        """A notification."""
+        """Calls a notification."""
         self.numbers.add(to)
         body = {"to": to, "text": "Your parcel has arrived."}
         return await self._call(http, "/v1/notifications", body, Call("notify", None, to=to, key=key))
@@ -83,5 +83,5 @@ class Recorder:
 
 
 def id_of(started: Call) -> str:
-    """The id of the verification that a start gave."""
+    """Returns the id of the verification in the response to a start."""
     return str(started.body["id"])

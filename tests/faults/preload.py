@@ -1,4 +1,4 @@
-"""Everything that `serve` imports, for the process that servers are forked from."""
+"""Imports everything that `serve` imports, in the process that servers are forked from."""
 
 import uvicorn.lifespan.on
 import uvicorn.loops.uvloop

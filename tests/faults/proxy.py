@@ -11,7 +11,7 @@ CHUNK = 65536
 
 @dataclass
 class Proxy:
-    """`socket`: where PostgreSQL listens; `port`: where we do."""
+    """Forwards connections from `port` to PostgreSQL's `socket`."""
 
     socket: Path
     port: int = 0
@@ -20,15 +20,15 @@ class Proxy:
     _open: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = field(default_factory=dict)
 
     def freeze(self) -> None:
-        """Nothing is forwarded any more, in either direction; connections stay, and new ones are taken."""
+        """Stops forwarding in both directions. Connections stay open, and new ones are accepted."""
         self._moving.clear()
 
     def thaw(self) -> None:
-        """What was held up arrives."""
+        """Forwards again, starting with what was held back."""
         self._moving.set()
 
     def cut(self) -> None:
-        """Every connection is reset, and so is each new one."""
+        """Resets every connection, and each new one."""
         self.refusing = True
         for writers in self._open.values():
             for writer in writers:
@@ -63,7 +63,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy(socket: Path) -> AsyncIterator[Proxy]:
-    """One that forwards."""
+    """Yields a proxy that forwards."""
     made = Proxy(socket)
     made.thaw()
     server = await asyncio.start_server(made._serve, "127.0.0.1", 0)

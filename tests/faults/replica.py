@@ -1,7 +1,7 @@
-"""`otp-service serve` as a process that is forked from one which has imported everything: it is up in a moment.
+"""`otp-service serve` as a process that is forked from one that has imported everything, so it starts at once.
 
-The command is the real one, in a process, a session and an environment of its own. A test can give it a twist: a
-function that changes something in the process before the command runs.
+The command is the real one, with its own process, session and environment. A test can pass a twist: a function that
+changes something in the process before the command runs.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Twist = Callable[[], None]
 
 
 def _serve(settings: dict[str, str], port: int, output: str, twist: Twist | None) -> None:
-    """In the new process."""
+    """Runs the command in the new process."""
     os.setsid()
     with open(output, "ab", buffering=0) as log:  # noqa: PTH123 - as it stands
         os.dup2(log.fileno(), 1)
@@ -45,12 +45,12 @@ def _serve(settings: dict[str, str], port: int, output: str, twist: Twist | None
 
 
 class Ended(AssertionError):
-    """The server ended although nobody had asked it to."""
+    """The server ended without being told to."""
 
 
 @dataclass
 class Replica:
-    """One server on a port of its own for good, however often its process is replaced."""
+    """One server that keeps its port although its process is replaced."""
 
     settings: dict[str, str] = field(repr=False)
     folder: Path
@@ -60,12 +60,12 @@ class Replica:
 
     @property
     def url(self) -> str:
-        """On loopback."""
+        """The address of the server on loopback."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Of the process now."""
+        """The id of the current process."""
         return int(self.process.pid)
 
     @property
@@ -74,17 +74,17 @@ class Replica:
         return self.folder / f"{self.port}.log"
 
     def start(self) -> None:
-        """A new process; it may not listen yet."""
+        """Starts a process, which may not listen yet."""
         arguments = (self.settings, self.port, str(self.output), self.twist)
         self.process = _nursery.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
 
     async def ready(self, seconds: float = READY_SECONDS) -> float:
-        """Waits until /readyz answers 200; how many seconds it took."""
+        """Waits until /readyz returns 200, and returns the seconds that it took."""
         return await self.answers("/readyz", 200, seconds)
 
     async def answers(self, path: str, status: int, seconds: float = READY_SECONDS) -> float:
-        """Waits until a call of the path is answered with the status; how many seconds it took."""
+        """Waits until a call of the path returns the status, and returns the seconds that it took."""
         begun = time.monotonic()
         async with httpx.AsyncClient(base_url=self.url, timeout=2, trust_env=False) as http:
             while time.monotonic() - begun < seconds:
@@ -97,7 +97,7 @@ class Replica:
         raise AssertionError(f"{path} did not answer {status} in {seconds} s:\n{self.tail()}")
 
     async def comes_up(self) -> None:
-        """Ready, if need be with another start, as by a service manager: it ends where the database is away then."""
+        """Waits until it is ready, and restarts it if it ends because the database is unavailable."""
         until = time.monotonic() + READY_SECONDS
         while True:
             if self.process is None or not self.process.is_alive():
@@ -111,16 +111,16 @@ class Replica:
                 return
 
     def tail(self) -> str:
-        """The end of the output."""
+        """Returns the end of the output."""
         return "\n".join(self.output.read_text().splitlines()[-15:])
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kills the process with SIGKILL."""
         self.process.kill()
         self.process.join()
 
     def stop(self) -> int | None:
-        """SIGTERM; the exit code, once it has ended."""
+        """Stops the process with SIGTERM and returns its exit code."""
         self.process.terminate()
         self.process.join(STOP_SECONDS)
         exitcode: int | None = self.process.exitcode
@@ -133,7 +133,7 @@ class Replica:
 
 @asynccontextmanager
 async def fleet(*settings: dict[str, str], twists: tuple[Twist | None, ...] = ()) -> AsyncIterator[list[Replica]]:
-    """One server for each of the settings, started; at the end those that live are stopped, which must work."""
+    """Starts one server per settings, and stops those that are alive at the end, which must succeed."""
     with tempfile.TemporaryDirectory(prefix="otp-faults-") as folder:
         wanted = twists or (None,) * len(settings)
         replicas = [Replica(each, Path(folder), twist) for each, twist in zip(settings, wanted, strict=True)]

@@ -1,4 +1,4 @@
-"""What must hold of every history. Each rule yields a sentence per violation, without a PIN or a full number."""
+"""The rules for every history. Each yields a sentence per violation, without a PIN or a full number."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -18,7 +18,7 @@ Rule = Callable[[History], Iterator[str]]
 
 
 def no_double_send(history: History) -> Iterator[str]:
-    """No more messages to a number than rows that count one, each committed before its message."""
+    """A number gets no more messages than there are rows that count one, each committed before its message."""
     to_of = {row.id: row.to for row in history.rows.verifications}
     began: dict[str | None, list[float]] = defaultdict(list)
     for send in history.rows.sends:
@@ -37,7 +37,7 @@ def no_double_send(history: History) -> Iterator[str]:
 
 
 def one_intent_one_message(history: History) -> Iterator[str]:
-    """No more messages to a number than things that a client asked for: one key, however often, is one."""
+    """A number gets at most one message per request of a client; all calls with one key are one request."""
     intents: dict[str | None, set[Hashable]] = defaultdict(set)
     unkeyed = count()
     to_of = {row.id: row.to for row in history.rows.verifications}
@@ -55,7 +55,7 @@ def one_intent_one_message(history: History) -> Iterator[str]:
 
 
 def no_double_approval(history: History) -> Iterator[str]:
-    """One approval and one `approved` answer per verification; an answer that was kept may be given again."""
+    """A verification has one approval and one `approved` response; a saved response may be returned again."""
     answers = Counter(call.verification_id for call in _once(history.calls) if call.result == "approved")
     noted = Counter(event.verification_id for event in history.rows.events if event.result == "approved")
     for what, counted in (("answers", answers), ("events", noted)):
@@ -70,7 +70,7 @@ def no_double_approval(history: History) -> Iterator[str]:
 
 
 def no_lost_attempt(history: History) -> Iterator[str]:
-    """Evaluated answers <= attempts spent <= attempts, and each was noted."""
+    """PINs compared <= attempts used <= attempts allowed, and each is recorded."""
     calls = _once(history.calls)
     answers = Counter((call.verification_id, call.result) for call in calls if call.result in EVALUATED)
     noted = Counter((event.verification_id, event.result) for event in history.rows.events)
@@ -88,7 +88,7 @@ def no_lost_attempt(history: History) -> Iterator[str]:
 
 
 def no_lost_failure(history: History) -> Iterator[str]:
-    """The failure budget at a number counted every attempt since its last approval, and none that never was."""
+    """The failure budget of a number counted every attempt since its last approval, and no others."""
     counted = {(row.to, row.client, row.purpose): row.checks for row in history.rows.failures}
     of_number: dict[tuple[str | None, str, str], list[VerificationRow]] = defaultdict(list)
     for row in history.rows.verifications:
@@ -103,7 +103,7 @@ def no_lost_failure(history: History) -> Iterator[str]:
 
 
 def no_approval_without_the_pin(history: History) -> Iterator[str]:
-    """Whoever was approved, or may have been, gave a PIN that came to this number since the verification began."""
+    """Every approval, even a possible one, had a PIN that this number received since the verification began."""
     rows = {row.id: row for row in history.rows.verifications}
     came = {(message.to, message.pin): message.at for message in sorted(history.messages, key=lambda each: each.at)}
     explained = set()
@@ -122,7 +122,7 @@ def no_approval_without_the_pin(history: History) -> Iterator[str]:
 
 
 def nothing_verifiable_that_was_not_sent(history: History) -> Iterator[str]:
-    """An accepted send has its message; what was refused, or whose PIN nobody knows, does not verify."""
+    """An accepted send has its message; a PIN that was refused or is unknown is never approved."""
     to_of = {row.id: row.to for row in history.rows.verifications}
     accepted = Counter(to_of.get(send.verification_id) for send in history.rows.sends if send.outcome == "accepted")
     messages = _messages(history)
@@ -135,7 +135,7 @@ def nothing_verifiable_that_was_not_sent(history: History) -> Iterator[str]:
 
 
 def nothing_accepted_is_lost(history: History) -> Iterator[str]:
-    """Every 2xx has its row, and a final status that was told stays."""
+    """Every 2xx response has its row, and a final status that was returned never changes."""
     rows = {row.id: row.status for row in history.rows.verifications}
     told = {row.id for row in history.rows.notifications}
     for call in history.calls:
@@ -149,7 +149,7 @@ def nothing_accepted_is_lost(history: History) -> Iterator[str]:
 
 
 def everything_ends(history: History) -> Iterator[str]:
-    """After the sweep no send is without its outcome, and every status is one that there is."""
+    """After the sweep no send is without an outcome, and every status is a known one."""
     for send in history.rows.sends:
         if send.outcome is None:
             yield f"{send.verification_id}: a send over {send.route} has no outcome"
@@ -177,12 +177,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def violations(history: History) -> list[str]:
-    """Every violation of every rule, with the rule's name."""
+    """Yields every violation of every rule, with the name of the rule."""
     return [f"{rule.__name__}: {found}" for rule in RULES for found in rule(history)]
 
 
 def _messages(history: History) -> dict[str, list[float]]:
-    """When each number got its messages, oldest first."""
+    """Returns the times at which each number got its messages, oldest first."""
     times: dict[str, list[float]] = defaultdict(list)
     for message in history.messages:
         times[message.to].append(message.at)
@@ -190,7 +190,7 @@ def _messages(history: History) -> dict[str, list[float]]:
 
 
 def _once(calls: Iterable[Call]) -> Iterator[Call]:
-    """The calls that were answered 2xx; of those under one key, the first."""
+    """Returns the calls with a 2xx response; of those with the same key, only the first."""
     seen = set()
     for call in calls:
         this = (call.operation, call.verification_id, call.key)

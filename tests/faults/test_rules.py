@@ -1,4 +1,4 @@
-"""The history checker itself: for each rule a small history that breaks it, and no other way out."""
+"""The history checker: each rule is broken by a small history, and by nothing else in it."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ TOLD, TOLD_ROW = Message(OTHER, 11.0), NotificationRow("ntf_1", OTHER, "sent", 1
 
 
 def history(calls: list[Call] | None = None, messages: list[Message] | None = None, **rows: Any) -> History:
-    """One verification, started twice under one key, checked wrong, then right; one notification. Parts replaced."""
+    """Returns a history: one verification, started twice with one key, checked wrong, then right; one notification."""
     good: dict[str, list[Any]] = {
         "verifications": [ROW],
         "sends": [SENT],
@@ -53,14 +53,14 @@ def history(calls: list[Call] | None = None, messages: list[Message] | None = No
 
 
 def pending(row: VerificationRow = PENDING_ROW, **parts: Any) -> History:
-    """The same before the right check."""
+    """Returns the same history before the right check."""
     given: dict[str, list[Any]] = {"events": [WRONG_EVENT], "failures": [FailureRow(TO, checks=1)], **parts}
     calls = given.pop("calls", [STARTED, INCORRECT, NOTIFIED])
     return history(calls, verifications=[row], **given)
 
 
 def broken(found: History) -> set[str]:
-    """The names of the rules that it breaks."""
+    """Returns the names of the rules that a history breaks."""
     return {violation.partition(":")[0] for violation in rules.violations(found)}
 
 

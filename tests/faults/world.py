@@ -1,4 +1,4 @@
-"""What every test of faults needs: the policy, the settings, what happened, and the judgement at the end."""
+"""Shared parts of the fault tests: the policy, the settings, the history, and the judgement at the end."""
 
 import tomllib
 from collections.abc import AsyncIterator
@@ -34,14 +34,14 @@ PASSES_SECONDS = 30.0
 def faults_settings(
     database_url: str, vendor: Vendor, folder: Path, config: str = CONFIG, **more: str
 ) -> dict[str, str]:
-    """Of a server with a config file."""
+    """Returns the settings of a server with a policy file."""
     path = folder / "otp.toml"
     path.write_text(config)
     return service_settings(database_url, vendor, OTP_CONFIG_FILE=str(path), **more)
 
 
 def history_of(recorder: Recorder, vendor: Vendor, database_url: str, vault: Vault, slack: float = 0.5) -> History:
-    """Of one client application, as it is now."""
+    """Returns the history of one client application so far."""
     messages = messages_of(vendor.messages(), recorder.numbers)
     return History(recorder.calls, messages, read_rows(database_url, vault), slack)
 
@@ -50,7 +50,7 @@ def history_of(recorder: Recorder, vendor: Vendor, database_url: str, vault: Vau
 async def afterwards(
     database_url: str, vendor: Vendor, config: str = CONFIG, **settings: str
 ) -> AsyncIterator[Service]:
-    """The service in this process, well, when time has passed and what was stuck is swept."""
+    """Yields the service in this process, healthy, after time has passed and sends without an outcome were swept."""
     assert max(idempotency.DEAD_AFTER_SECONDS, retention.STUCK_AFTER_SECONDS) < PASSES_SECONDS
     vendor.recover()
     async with serving(database_url, vendor, tomllib.loads(config), **settings) as service:
@@ -61,6 +61,6 @@ async def afterwards(
 
 
 def judge(recorder: Recorder, vendor: Vendor, database_url: str, vault: Vault, slack: float = 0.5) -> None:
-    """The history breaks no rule."""
+    """Fails if the history breaks a rule."""
     found = violations(history_of(recorder, vendor, database_url, vault, slack))
     assert not found, "\n".join(found)
