@@ -103,7 +103,7 @@ class Gateway(Protocol):
     async def send_mt(self, message: Message, timeout: float) -> Sent:
         """Send a text; the vendor chooses the carrier."""
 
-    async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
+    async def send_keyword(self, to: str, keyword: str, timeout: float) -> Sent:
         """Tell the campaign platform that the person at `to` (E.164) said `keyword`, as if it had been texted."""
 
     async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:

@@ -86,7 +86,7 @@ def refused(reason: str) -> Sent:
 def _read(answer: Answer | NoAnswer, *, is_list: bool) -> replies.Reply | Sent:
     """Return the reply, or the outcome of an HTTP failure (docs/gateway.md)."""
     if isinstance(answer, NoAnswer):
-        return Sent(Outcome.UNKNOWN, answer.reason) if answer.left else refused(answer.reason)
+        return Sent(Outcome.UNKNOWN, answer.reason) if answer.was_sent else refused(answer.reason)
     if answer.status != 200:
         surely_not = 400 <= answer.status < 500 or answer.status == 503
         reason = f"http_{answer.status}"

@@ -68,7 +68,7 @@ class OgangiGateway:
         values = {**_addressed(message), "flags": self._mt_flags}
         return await self._send(methods.SEND_MT_FLAGS, values, lambda _reply: _ACCEPTED, timeout)
 
-    async def tell(self, to: str, keyword: str, timeout: float) -> Sent:
+    async def send_keyword(self, to: str, keyword: str, timeout: float) -> Sent:
         """Call fireMessage with a descriptor, which names our code; the GET form does not."""
 
         def read(reply: Reply) -> Sent:

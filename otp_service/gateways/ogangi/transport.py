@@ -1,4 +1,4 @@
-"""One HTTP exchange with the vendor: bounded in time and size, and whether the request left at all."""
+"""One HTTP exchange with the vendor, bounded in time and size; it knows whether the request was sent at all."""
 
 import asyncio
 import logging
@@ -52,9 +52,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No HTTP answer. `left`: a part of the request was sent, so the vendor may have acted on it."""
+    """No HTTP answer. `was_sent`: at least a part of the request, so the vendor may have acted on it."""
 
-    left: bool
+    was_sent: bool
     reason: str
 
 
@@ -73,25 +73,25 @@ class Transport:
 
     async def exchange(self, request: Request, timeout: float) -> Answer | NoAnswer:
         """Make one request within `timeout` seconds, connect and body included. Raises nothing but CancelledError."""
-        journey = _Journey()
+        progress = _Progress()
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(request, journey)
+                return await self._exchange(request, progress)
         except TimeoutError:
             reason = "timeout"
-        except Exception:  # noqa: BLE001 - after it left, whatever went wrong, the outcome is unknown
+        except Exception:  # noqa: BLE001 - once it was sent, whatever went wrong, the outcome is unknown
             reason = "connection_lost"
         finally:
-            await journey.close_half_open()
-        return NoAnswer(journey.left, reason if journey.left else "not_connected")
+            await progress.close_half_open()
+        return NoAnswer(progress.was_sent, reason if progress.was_sent else "not_connected")
 
-    async def _exchange(self, request: Request, journey: "_Journey") -> Answer:
+    async def _exchange(self, request: Request, progress: "_Progress") -> Answer:
         async with self._client.stream(
             "GET" if request.body is None else "POST",
             request.url,
             content=request.body,
             headers={} if request.body is None else _JSON,
-            extensions={"trace": journey.trace},
+            extensions={"trace": progress.trace},
         ) as response:
             if response.status_code != httpx.codes.OK:
                 return Answer(response.status_code, None)
@@ -104,11 +104,11 @@ class Transport:
         await self._client.aclose()
 
 
-class _Journey:
+class _Progress:
     """The progress of a request, from httpcore's `trace` extension."""
 
     def __init__(self) -> None:
-        self.left = False
+        self.was_sent = False
         self._half_open: Any = None
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
@@ -116,11 +116,10 @@ class _Journey:
             self._half_open = info["return_value"]
         elif event in ("connection.start_tls.complete", "http11.send_request_headers.started"):
             self._half_open = None
-            self.left = self.left or event == "http11.send_request_headers.started"
+            self.was_sent = self.was_sent or event == "http11.send_request_headers.started"
 
     async def close_half_open(self) -> None:
-        """httpcore forgets a connection whose TLS handshake is cancelled: a vendor that hangs there would cost one
-        socket per call."""
+        """Close the connection if it was not finished: httpcore forgets it when its TLS handshake is cancelled."""
         if self._half_open is not None:
             await self._half_open.aclose()
 
@@ -135,7 +134,7 @@ async def _bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:
 
 
 def _decoded(raw: bytes | None, encoding: str, limit: int) -> bytes | None:
-    """httpx would decompress without a bound; a vendor that compresses although we asked for identity is read here."""
+    """Return the decompressed body. httpx would decompress without a bound; we asked for no compression."""
     encoding = encoding.strip().lower()
     if raw is None or encoding in ("", "identity"):
         return raw

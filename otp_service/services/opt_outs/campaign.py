@@ -38,7 +38,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
     if to is None:
         sent = Sent(Outcome.REFUSED, "unreadable")
     else:
-        sent = await ctx.gateway.tell(to, row.keyword, ctx.gateway_timeout)
+        sent = await ctx.gateway.send_keyword(to, row.keyword, ctx.gateway_timeout)
         ctx.gateway_health.record_read("fireMessage", sent.reason)
     result = await lease_queue.settle(ctx, row.lease_until, lambda tx: _settle(tx, row, sent, ctx.clock.now()))
     log.info("campaign", message=row.id, outcome=sent.outcome.value, reason=sent.reason, result=result)

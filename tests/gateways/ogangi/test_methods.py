@@ -48,7 +48,7 @@ VECTORS: dict[str, tuple[str, Call, str]] = {
         "GET tools/sendSMS",
     ),
     f"43/{SENDER}/null/{NUMBER}/{TEXT_BASE64}": ("", lambda each: each.send_mt(MESSAGE, 5), "GET sendMT"),
-    "43": ("", lambda each: each.tell(TO, "STOP", 5), "POST fireMessage"),
+    "43": ("", lambda each: each.send_keyword(TO, "STOP", 5), "POST fireMessage"),
     f"43/1/20/{FILTER}": ("", by_hand("getMOMessages", parameters=FILTER), "GET tools/getMOMessages"),
     f"43/{MESSAGE_ID}": ("", lambda each: each.receipt(MESSAGE_ID, 5), "GET tools/getMessage"),
 }
@@ -115,7 +115,7 @@ async def test_the_descriptor_carries_code_keyword_and_number(
         writer.write(http(b"<status>OK</status><result><mo/></result>"))
 
     async with bare_server(take) as bare:
-        sent = await gateway_to(bare.base_url, descriptor=descriptor, sender="+57 1").tell(TO, "STOP", 5)
+        sent = await gateway_to(bare.base_url, descriptor=descriptor, sender="+57 1").send_keyword(TO, "STOP", 5)
     assert sent == Sent(Outcome.ACCEPTED, "ok")
     assert "content-type: application/json\r\n" in bare.heads[0].lower()
     values = dict(zip(names, ("+57 1", "STOP", NUMBER), strict=True))

@@ -111,7 +111,7 @@ async def test_the_vendors_own_blacklist_is_asked(vendor: Vendor, gateway: Ogang
 
 async def test_telling_the_campaign_is_not_sending(vendor: Vendor, gateway: OgangiGateway) -> None:
     before = len(vendor.messages())
-    assert await gateway.tell(TO, "STOP", 5) == Sent(Outcome.ACCEPTED, "ok")
+    assert await gateway.send_keyword(TO, "STOP", 5) == Sent(Outcome.ACCEPTED, "ok")
     assert (vendor.fired()[0]["to"], vendor.fired()[0]["text"]) == (TO, "STOP")
     assert len(vendor.messages()) == before
 
@@ -134,7 +134,7 @@ async def test_telling_has_the_outcomes_of_a_send(
     gateway_to: GatewayTo, answer: bytes, outcome: Outcome, reason: str, passing: bool
 ) -> None:
     async with answering(answer) as bare:
-        assert await gateway_to(bare.base_url).tell(TO, "STOP", 5) == Sent(outcome, reason, passing=passing)
+        assert await gateway_to(bare.base_url).send_keyword(TO, "STOP", 5) == Sent(outcome, reason, passing=passing)
         assert len(bare.heads) == 1
 
 
