@@ -1,7 +1,7 @@
 """Phone numbers: parses those that can receive SMS, in E.164 only, and masks them for display."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import phonenumbers
@@ -58,9 +58,6 @@ _SAME_PHONE = tuple(
         # Brazil: the ninth digit of mobile numbers, since 2012.
         (r"55([0-9]{2})([6-9][0-9]{7})", r"55\g<1>9\2"),
         (r"55([0-9]{2})9([6-9][0-9]{7})", r"55\1\2"),
-        # Benin: the 01 of all numbers, since 2024.
-        (r"229([0-9]{8})", r"22901\1"),
-        (r"22901([0-9]{8})", r"229\1"),
     )
 )
 """Two forms of one number that carriers and gateways both use: (pattern of one in E.164, the other)."""
@@ -129,8 +126,8 @@ def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None
 def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list[str]:
     """Return every E.164 form of the number that a gateway writes as `text`; first the forms that `parse` returns.
 
-    It accepts separators, `+`, `00`, a trunk 0 and the forms of `_SAME_PHONE`. A number without a calling code is read
-    as a number of each of `countries` (None: all), so that the result can hold several phones: see `same_country`.
+    It accepts separators, `+`, `00`, a trunk 0, the forms of `_SAME_PHONE` and those of a former numbering plan. A
+    number without a calling code is read as a number of each of `countries` (None: all): see `same_country`.
     """
     written = _WRITTEN.fullmatch(_SEPARATORS.sub("", text))
     if written is None:
@@ -150,7 +147,7 @@ def is_same(text: str, e164: str) -> bool:
     return e164 in spellings(text, frozenset(regions))
 
 
-def same_country(e164s: list[str]) -> bool:
+def same_country(e164s: Sequence[str]) -> bool:
     """Return whether all numbers have one calling code: the spellings of one phone do."""
     return len({_calling_code(e164) for e164 in e164s}) == 1
 
@@ -175,6 +172,7 @@ def _forms(digits: str) -> set[str]:
         forms.add(f"+{code}{digits.removeprefix(code).removeprefix('0')}")
     forms |= {known for form in forms if (known := _formatted(form, None)) is not None}
     forms |= {pattern.sub(other, form) for form in forms for pattern, other in _SAME_PHONE if pattern.fullmatch(form)}
+    forms |= {moved for form in forms for moved in (present_form(form), former_form(form)) if moved is not None}
     return {form for form in forms if _E164.fullmatch(form)}
 
 

@@ -12,12 +12,12 @@ from otp_service.services.inbound import callbacks
 MOST_BYTES = 64 * 1024
 
 
-async def take(request: Request) -> Response:
-    """Accepts a receipt or an inbound message, whatever its content."""
+async def receive(request: Request) -> Response:
+    """Accepts a receipt or an inbound message; the response is the same whatever it says."""
     if not _has_token(request):
         raise HTTPException(404)  # like an unknown path
     body = await bodies.raw(request, MOST_BYTES)
-    await callbacks.take(request.app.state.context, request.app.state.read_callback(body))
+    await callbacks.handle(request.app.state.context, request.app.state.read_callback(body))
     return PlainTextResponse("ok")
 
 

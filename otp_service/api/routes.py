@@ -100,7 +100,7 @@ OPERATIONS = _WITH_KEY + _WITHOUT_KEY
 
 CALLBACKS = (
     Operation(
-        "POST", "/gateway/ogangi/{callback_token}", callbacks.take, None, {200: "text/plain"}, needs_api_key=False
+        "POST", "/gateway/ogangi/{callback_token}", callbacks.receive, None, {200: "text/plain"}, needs_api_key=False
     ),
 )
 """The calls of the gateway."""

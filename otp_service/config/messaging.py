@@ -3,7 +3,16 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from otp_service import texts
 from otp_service.config import shipped_texts
@@ -52,6 +61,16 @@ def _checked_word(word: str) -> str:
     return word
 
 
+def _checked_keyword(keyword: str) -> str:
+    if not 1 <= len(keyword) <= 40 or not any(char.isalnum() for char in keyword):
+        raise ValueError("must be 1 to 40 characters with a letter or a digit")
+    return keyword
+
+
+def _by_locale(keywords: object) -> object:
+    return {"en": keywords} if isinstance(keywords, list | tuple) else keywords
+
+
 def _checked_field_name(name: str) -> str:
     if not _FIELD_NAME.fullmatch(name):
         raise ValueError("must be 1 to 64 of A-Z, a-z, 0-9, _, . and -")
@@ -69,6 +88,8 @@ TemplateName = Annotated[str, AfterValidator(_checked_template_name)]
 Template = Annotated[str, AfterValidator(_checked_template)]
 Words = Annotated[str, AfterValidator(_checked_message)]
 Word = Annotated[str, AfterValidator(_checked_word)]
+Keyword = Annotated[str, AfterValidator(_checked_keyword)]
+Keywords = Annotated[dict[Locale, tuple[Keyword, ...]], BeforeValidator(_by_locale)]
 FieldName = Annotated[str, AfterValidator(_checked_field_name)]
 
 
@@ -96,11 +117,16 @@ class Notifications(Table):
 class Inbound(Table):
     """Inbound messages. `poll_every`: seconds between two reads of the gateway's list; 0: never.
 
-    `help`: the reply to HELP by locale; without one there is no reply.
+    `help`: the reply to HELP by locale; without one there is no reply. `stop_confirmation`: the same for STOP.
+    `stop_words`, `start_words`, `help_words`: keywords beside the shipped ones, by locale.
     """
 
     poll_every: StrictInt = Field(default=5, ge=0, le=3600)
     help: dict[Locale, Words] = shipped_texts.HELP
+    stop_confirmation: dict[Locale, Words] = {}
+    stop_words: Keywords = {}
+    start_words: Keywords = {}
+    help_words: Keywords = {}
 
 
 class Receipts(Table):

@@ -151,6 +151,8 @@ class Limits(Table):
     sends_per_client: Rates = ()
     notifications_per_number: Rates = ()
     notifications_per_client: Rates = ()
+    inbound_per_number: Rates = parse_rates("10/10 minutes")
+    inbound_per_client: Rates = parse_rates("3000/10 minutes")
     failures_per_number: Failures = Failures()
 
     def looser(self, times: int) -> Self:

@@ -48,15 +48,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What a person texted us. `sent`: the vendor's own date, opaque.
+    """What a person texted us.
 
-    `sender`: E.164 as far as its digits tell, "" where there are none (a text from a name): nobody that we can answer.
+    `sender`: the phone as the vendor writes it, or a name; `sent`: the vendor's date as it writes it; `sent_at`: the
+    same in seconds, comparable only with other texts' (the vendor's zone is unknown), None if it cannot be read.
     """
 
     sender: str = field(repr=False)
     to: str
     text: str = field(repr=False)
     sent: str = ""
+    sent_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

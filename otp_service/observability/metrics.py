@@ -16,6 +16,7 @@ BAD_SIGNATURES = Counter("otp_gateway_bad_signatures", "Calls whose signature th
 GATEWAY_READS = Counter("otp_gateway_reads", "Calls that only read or tell, by method and result", ["method", "result"])
 NOTIFICATIONS = Counter("otp_notifications", "Notifications by what became of them", ["result"])
 RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["status", "source"])
+CALLBACKS = Counter("otp_callbacks", "Callbacks by what they bring: text, receipt, unreadable", ["content"])
 INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
 HASH_QUEUE = Gauge(
     "otp_hash_queue",

@@ -23,10 +23,10 @@ QUEUE = LeaseQueue(
 )
 
 
-def add(tx: Connection, number_id: int, keyword: str, now: float) -> None:
-    """Queues a keyword, in place of those of the number that still wait."""
+def add(tx: Connection, number_id: int, keyword: str, now: float, *, due_at: float) -> None:
+    """Add a keyword to send at `due_at`, in place of those that still wait."""
     drop_waiting(tx, number_id)
-    row = {"number_id": number_id, "keyword": keyword, "created_at": now, "due_at": now, "tries": 0}
+    row = {"number_id": number_id, "keyword": keyword, "created_at": now, "due_at": due_at, "tries": 0}
     tx.execute(sa.insert(campaign_messages).values(row))
 
 
@@ -72,15 +72,26 @@ def abandon(tx: Connection, now: float, limit: int) -> int:
     return QUEUE.abandon(tx, now, limit, {"outcome": "unknown", "reason": "abandoned", "due_at": None})
 
 
-def sent(tx: Connection, number_id: int, sent_after: float) -> Sequence[AnyRow]:
-    """Returns what was sent for a number since then, the oldest first: id, keyword, echoed_at."""
-    statement = sa.select(c.id, c.keyword, c.echoed_at).where(c.number_id == number_id, c.fired_at > sent_after)
-    return tx.execute(statement.order_by(c.id)).all()
+def without_echo(tx: Connection, number_id: int, keyword: str, *, sent_after: float, is_sure: bool) -> int | None:
+    """Return the id of the oldest message with this keyword that was sent since then and has not come back as a text.
+
+    `is_sure`: not one whose outcome is unknown.
+    """
+    statement = sa.select(c.id).where(c.number_id == number_id, sa.func.upper(c.keyword) == keyword.upper())
+    statement = statement.where(c.fired_at > sent_after, c.echoed_at.is_(None))
+    if is_sure:
+        statement = statement.where(c.keyword == keyword, c.outcome.is_(None) | (c.outcome == "accepted"))
+    return tx.scalar(statement.order_by(c.id).limit(1))
 
 
 def record_echo(tx: Connection, message_id: int, now: float) -> None:
-    """Records that the platform echoed a message."""
+    """Record that the platform echoed a message."""
     tx.execute(sa.update(campaign_messages).where(c.id == message_id).values(echoed_at=now))
+
+
+def has_echo(tx: Connection, message_id: int) -> bool:
+    """Return whether a text was taken for the echo of the message."""
+    return tx.scalar(sa.select(c.echoed_at).where(c.id == message_id)) is not None
 
 
 def expect_no_echo(tx: Connection, number_id: int, now: float) -> None:

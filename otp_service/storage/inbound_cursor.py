@@ -1,4 +1,4 @@
-"""The table `inbound_cursor`: one row, which texts of the gateway's list are known and when it is read next."""
+"""The table `inbound_cursor`: one row with the texts of the gateway's list that are known, and its next reading."""
 
 import json
 from collections import Counter
@@ -11,16 +11,16 @@ from otp_service.database.statements import insert_into
 from otp_service.storage.tables import inbound_cursor
 
 HURRIED_SECONDS = 1.0
-"""Between two looks at the list at the least, however many callbacks ask for one."""
+"""The shortest time between two looks at the list, however many callbacks ask for one."""
 _ID = 1
 c = inbound_cursor.c
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """`version`: grows with each change; `recent`: fingerprints of the newest texts that are known, the newest last.
+    """The known texts. `version` grows with each change; `recent`: fingerprints of the newest ones, the newest last.
 
-    `looked_at`: when a look at the list last came to its end; None: none ever did.
+    `looked_at`: when a look at the list last came to its end, None if none ever did.
     """
 
     version: int
@@ -29,13 +29,13 @@ class Cursor:
 
 
 def is_due(tx: Connection, now: float) -> bool:
-    """Whether the list should be read."""
+    """Return whether the list should be read."""
     due_at = tx.scalar(sa.select(c.due_at).where(c.id == _ID))
     return due_at is None or due_at <= now
 
 
 def claim(tx: Connection, now: float, every: float) -> Cursor | None:
-    """Takes the next look at the list for this process; None: it is not time, or another has taken it."""
+    """Claim the next look at the list for this process; return None if it is not due or another process has it."""
     insert = insert_into(tx, inbound_cursor).values(id=_ID, due_at=now + every, version=0, recent="[]")
     statement = insert.on_conflict_do_update(
         index_elements=[c.id], set_={"due_at": now + every}, where=c.due_at <= now
@@ -45,30 +45,25 @@ def claim(tx: Connection, now: float, every: float) -> Cursor | None:
 
 
 def extend(tx: Connection, due_at: float) -> None:
-    """A look that takes long: nobody else should begin one."""
+    """Keep other processes from beginning a look while a long one is under way."""
     tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at))
 
 
 def end_look(tx: Connection, *, now: float, every: float, complete: bool) -> None:
-    """A look is over: the next one need not wait for what a long one may take. `complete`: it had all its effects."""
+    """Record that a look is over, so that the next one is due. `complete`: all that is new was applied."""
     due_at = sa.case((c.due_at > now + every, now + every), else_=c.due_at)
     looked_at = {"looked_at": now} if complete else {}
     tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at, **looked_at))
 
 
-def looked_at(tx: Connection) -> float | None:
-    """When a look at the list last came to its end."""
-    return tx.scalar(sa.select(c.looked_at).where(c.id == _ID))
-
-
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """How many texts are remembered under each key id."""
+    """Return how many texts are remembered under each key id."""
     recent = tx.scalar(sa.select(c.recent).where(c.id == _ID)) or "[]"
     return dict(Counter(fingerprint.partition(":")[0] for fingerprint in json.loads(recent)))
 
 
 def hurry(tx: Connection, now: float, every: float) -> None:
-    """Something came: the list is read at once, or as soon as it may be again."""
+    """Make the list due at once, or as soon as it may be read again."""
     looked_lately = c.due_at > now + every - HURRIED_SECONDS
     due_at = sa.case((looked_lately, now + HURRIED_SECONDS), else_=now)
     statement = sa.update(inbound_cursor).where(c.id == _ID, c.due_at > now + HURRIED_SECONDS)
@@ -76,9 +71,9 @@ def hurry(tx: Connection, now: float, every: float) -> None:
 
 
 def move(tx: Connection, cursor: Cursor, *, due_at: float) -> bool:
-    """Compare-and-swap, before the effects in the same transaction; False where another was there first.
+    """Swap the cursor, before the effects in the same transaction; return False if another process was first.
 
-    `cursor`: the version as it was read, with what is known from now on; `due_at`: of the next look at the latest.
+    `cursor`: the version as it was read, with what is known from now on; `due_at`: the latest time of the next look.
     """
     statement = sa.update(inbound_cursor).where(c.id == _ID, c.version == cursor.version)
     sooner = sa.case((c.due_at < due_at, c.due_at), else_=due_at)

@@ -14,6 +14,9 @@ from otp_service.storage.tables import QUEUED, SENDING, clients, notifications, 
 n = notifications.c
 SHOWN = (n.id, n.status, n.reason, n.segments, n.template, n.reference, n.created_at, n.sent_at, n.route)
 QUEUE = LeaseQueue(notifications, n.due_at, n.tries, waiting=n.status == QUEUED, claimed=n.status == SENDING)
+STOP_CONFIRMATION = "stop_confirmation"
+"""The `template` of the reply to a STOP, which belongs to no client and is sent to a number that opted out."""
+_IS_CONFIRMATION = n.client_id.is_(None) & (sa.func.coalesce(n.template, "") == STOP_CONFIRMATION)
 
 
 def insert(tx: Connection, row: Mapping[str, Any]) -> None:
@@ -74,7 +77,7 @@ def _waiting_clients(tx: Connection, now: float) -> list[str | None]:
 
 def _claimed() -> sa.Select[Any]:
     columns = (n.id, n.number_masked, n.carrier, n.text_sealed, n.created_at, n.tries, n.due_at.label("lease_until"))
-    opted_out = sa.func.coalesce(opt_outs.c.opted_out, sa.false()).label("opted_out")
+    opted_out = (sa.func.coalesce(opt_outs.c.opted_out, sa.false()) & ~_IS_CONFIRMATION).label("opted_out")
     revoked = clients.c.revoked_at.is_not(None).label("client_revoked")
     return (
         sa.select(*columns, numbers.c.sealed, opted_out, revoked)
@@ -96,7 +99,7 @@ def ended(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
 
 def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> int:
     """Fails every message that waits for a number; returns how many."""
-    waiting = n.number_id == number_id, n.status == QUEUED
+    waiting = n.number_id == number_id, n.status == QUEUED, ~_IS_CONFIRMATION
     return tx.execute(sa.update(notifications).where(*waiting).values(ended("failed", reason=reason, now=now))).rowcount
 
 

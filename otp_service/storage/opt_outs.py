@@ -1,9 +1,10 @@
-"""The table `opt_outs`: numbers that want nothing from us, and who said so.
+"""The table `opt_outs`: numbers that opted out of all messages, or did so before.
 
-`source`: `user`, the person by SMS, or `client`, an application. Whoever changes a row holds its number's.
+`source`: `user`, the person by SMS, or `client`, an application. Whoever changes a row holds its number's row.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,27 +17,27 @@ o = opt_outs.c
 
 
 def is_out(tx: Connection, number_id: int) -> bool:
-    """Whether the number wants nothing."""
+    """Return whether the number has opted out."""
     return bool(tx.scalar(sa.select(o.opted_out).where(o.number_id == number_id)))
 
 
 def read(tx: Connection, number_id: int) -> AnyRow | None:
-    """What the number said: opted_out, source, since, listed_at."""
+    """Return a number's row, None if it never opted out."""
     return tx.execute(_read().where(o.number_id == number_id)).first()
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> AnyRow | None:
-    """The same, by the number's digests."""
+    """Return the row of the number with one of these digests."""
     joined = _read().join(numbers, numbers.c.id == o.number_id)
     return tx.execute(joined.where(numbers.c.digest.in_(list(digests.values()))).limit(1)).first()
 
 
-def _read() -> sa.Select[tuple[bool, str, float, float | None]]:
-    return sa.select(o.opted_out, o.source, o.since, o.listed_at)
+def _read() -> sa.Select[Any]:
+    return sa.select(o.opted_out, o.source, o.since, o.listed_at, o.texted_at)
 
 
 def add(tx: Connection, number_id: int, *, client_id: str, now: float) -> bool:
-    """A client opts a number out; False where it is out already, whoever said so."""
+    """A client opts a number out; return False if it is out already, whoever said so."""
     insert = insert_into(tx, opt_outs).values(
         number_id=number_id, opted_out=True, source=CLIENT, client_id=client_id, since=now
     )
@@ -47,23 +48,27 @@ def add(tx: Connection, number_id: int, *, client_id: str, now: float) -> bool:
 
 def add_by_user(tx: Connection, number_id: int, now: float) -> None:
     """The person opts out: from now on only the person, or an operator, lifts it."""
-    insert = insert_into(tx, opt_outs).values(number_id=number_id, opted_out=True, source=USER, since=now)
-    since = sa.case((o.opted_out, o.since), else_=now)
-    changes = {"opted_out": True, "source": USER, "client_id": None, "since": since}
+    values = {"opted_out": True, "source": USER}
+    insert = insert_into(tx, opt_outs).values(number_id=number_id, since=now, **values)
+    changes = values | {"client_id": None, "since": sa.case((o.opted_out, o.since), else_=now)}
     tx.execute(insert.on_conflict_do_update(index_elements=[o.number_id], set_=changes))
 
 
 def lift(tx: Connection, number_id: int, *, now: float, source: str | None = None) -> bool:
-    """The number takes messages again; False where it did. `source`: only an opt-out of theirs."""
+    """The number takes messages again; return False if it did. `source`: lift only an opt-out of theirs."""
     statement = sa.update(opt_outs).where(o.number_id == number_id, o.opted_out)
     if source is not None:
         statement = statement.where(o.source == source)
     return tx.execute(statement.values(opted_out=False, since=now)).rowcount == 1
 
 
-def note_listed(tx: Connection, number_id: int, now: float) -> None:
-    """The gateway's list showed a word of this number: what a callback says of it may be old."""
-    tx.execute(sa.update(opt_outs).where(o.number_id == number_id).values(listed_at=now))
+def record_listed(tx: Connection, number_id: int, now: float, *, texted_at: float | None) -> None:
+    """The gateway's list showed a keyword of this number: what a callback says of it may be old.
+
+    `texted_at`: the gateway's time of the text, if it was the person's own.
+    """
+    changes = {"listed_at": now} | ({"texted_at": texted_at} if texted_at is not None else {})
+    tx.execute(sa.update(opt_outs).where(o.number_id == number_id).values(changes))
 
 
 def merge(tx: Connection, *, keep: int, drop: int) -> None:

@@ -95,6 +95,7 @@ verifications = sa.Table(
     sa.Column("delivery_at", Time),
     sa.Column("channel", sa.Text, nullable=False, server_default="sms"),
     sa.Column("phrase_sealed", sa.Text),
+    sa.Column("phrase_digest", sa.Text),
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
@@ -244,6 +245,7 @@ opt_outs = sa.Table(
     sa.Column("client_id", sa.Text),
     sa.Column("since", Time, nullable=False),
     sa.Column("listed_at", Time),
+    sa.Column("texted_at", Time),
 )
 
 campaign_messages = sa.Table(

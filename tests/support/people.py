@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from otp_service.gateways.base import Inbound
 from otp_service.services.inbound import reader
 from otp_service.services.opt_outs import campaign
+from otp_service.storage.tables import campaign_messages
 from tests.support.service import Api, Service
 
 HISTORY = "a text from before"
@@ -36,7 +37,10 @@ async def hears(service: Service, to: str, text: str) -> None:
 
 
 async def tells(service: Service) -> None:
-    """The campaign platform is told what is due."""
+    """The campaign platform is told what is due, and what was asked for just now."""
+    now = service.ctx.clock.now()
+    new = [row["due_at"] - now for row in await rows(service, campaign_messages) if row["due_at"] and not row["tries"]]
+    service.shift(max([0.0, *new]))
     await campaign.work(service.ctx)
 
 

@@ -31,4 +31,4 @@ async def tell(service: Service, to: str, status: str, times: int = 1) -> None:
     """The same, called back."""
     said = receipt_of(service.vendor, to, status)
     for _ in range(times):
-        await callbacks.take(service.ctx, said)
+        await callbacks.handle(service.ctx, said)

@@ -1,19 +1,31 @@
 """Reads what is posted to our callback address. Anybody may have written it."""
 
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from otp_service.gateways.base import Inbound, Receipt
-from otp_service.gateways.ogangi.records import e164
 from otp_service.gateways.ogangi.statuses import delivery
 
 _BODY_LIMIT = 64 * 1024
 _MOST_FIELDS = 64
-_LONGEST = {"TYPE": 32, "FROM": 32, "TO": 32, "TEXT": 10_000, "MESSAGE_BODY": 10_000, "MESSANGI_ID": 128, "STATUS": 64}
+_LONGEST = {
+    "TYPE": 32,
+    "ENCODING": 32,
+    "FROM": 32,
+    "TO": 32,
+    "TEXT": 10_000,
+    "MESSAGE_BODY": 10_000,
+    "MESSANGI_ID": 128,
+    "STATUS": 64,
+}
 """The fields that we read, and how many characters each may have."""
+_WRITTEN_BY_PEOPLE = frozenset({"TEXT", "MESSAGE_BODY"})
+_ENCODINGS = {"ISO-8859-1": "iso-8859-1", "ISO8859-1": "iso-8859-1", "ISO8859_1": "iso-8859-1", "LATIN1": "iso-8859-1"}
+_ENCODINGS |= {"ISO-8859-15": "iso-8859-15", "WINDOWS-1252": "windows-1252", "CP1252": "windows-1252"}
+"""What `ENCODING` can name; everything else is read as UTF-8."""
 
 
 def read_callback(body: bytes) -> Inbound | Receipt | None:
-    """What a form-encoded body says; None if it says nothing that we know. Never raises."""
+    """Return what a form-encoded body says, None if it says nothing that we know. Never raises."""
     fields = _fields(body)
     if fields is None:
         return None
@@ -23,8 +35,8 @@ def read_callback(body: bytes) -> Inbound | Receipt | None:
 
 
 def _inbound(fields: dict[str, str]) -> Inbound | None:
-    sender, to, text = e164(fields.get("FROM", "")), fields.get("TO", "").strip(), fields.get("TEXT")
-    return Inbound(sender=sender, to=to, text=text) if sender and to and text else None
+    sender, to, text = fields.get("FROM", "").strip(), fields.get("TO", "").strip(), fields.get("TEXT")
+    return Inbound(sender=sender, to=to, text=text) if sender and text else None
 
 
 def _receipt(fields: dict[str, str]) -> Receipt | None:
@@ -36,13 +48,25 @@ def _receipt(fields: dict[str, str]) -> Receipt | None:
 
 
 def _fields(body: bytes) -> dict[str, str] | None:
-    """The fields by name in capitals, none of them twice, none of ours longer than it may be."""
-    if len(body) > _BODY_LIMIT:
+    """Return the fields that we read by their names in capitals; None if one occurs twice, is too long or ill."""
+    if len(body) > _BODY_LIMIT or body.count(b"&") >= _MOST_FIELDS:
         return None
+    raw: dict[str, bytes] = {}
+    for pair in body.replace(b"+", b" ").split(b"&"):
+        encoded_name, _, encoded = pair.partition(b"=")
+        name = unquote_to_bytes(encoded_name).decode("ascii", "replace").upper()
+        if name in raw:
+            return None
+        if name in _LONGEST:
+            raw[name] = unquote_to_bytes(encoded)
+    encoding = _ENCODINGS.get(raw.get("ENCODING", b"").decode("ascii", "replace").strip().upper(), "utf-8")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
-    except ValueError:
+        fields = {name: _decoded(name, value, encoding) for name, value in raw.items()}
+    except UnicodeDecodeError:
         return None
-    fields = {name.upper(): text for name, text in pairs}
-    too_long = any(len(fields.get(name, "")) > most for name, most in _LONGEST.items())
-    return None if too_long or len(fields) < len(pairs) else fields
+    return None if any(len(text) > _LONGEST[name] for name, text in fields.items()) else fields
+
+
+def _decoded(name: str, value: bytes, encoding: str) -> str:
+    """A bad byte in a text becomes U+FFFD, so that a STOP counts; in an id it raises UnicodeDecodeError."""
+    return value.decode(encoding, "replace" if name in _WRITTEN_BY_PEOPLE else "strict")

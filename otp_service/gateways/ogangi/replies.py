@@ -15,6 +15,10 @@ _MESSAGE_ID_LENGTH = 128
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile("&#(?:x([0-9a-fA-F]+)|([0-9]+));")
 _LIST = "<MOMessageList>"
+_MESSAGE = re.compile("<MOMessage>(.*?)</MOMessage>", re.DOTALL)
+_FIELDS = "text|from|to|encoding|keyword|carrier|sendDate"
+_FIELD = re.compile(rf"<({_FIELDS})>(.*?)</\1>(?=\s*(?:<(?:{_FIELDS})[>/]|$))", re.DOTALL)
+_AMPERSAND = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9a-fA-F]+);)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,26 @@ def parse(body: bytes, *, is_list: bool = False) -> Reply | None:
 
 def _root_of_list(text: str) -> Element | None:
     text = _REFERENCE.sub(_harmless, _NOT_XML.sub("\ufffd", text))
-    root = _root(text)
-    before, _, after = text.rpartition(_LIST)
-    # The provider's own sample closes the list with an opening tag.
-    return _root(f"{before}</{_LIST[1:]}{after}") if root is None and _LIST in before else root
+    for form in (text, _MESSAGE.sub(_escaped, text)):
+        root = _root(form)
+        before, _, after = form.rpartition(_LIST)
+        if root is None and _LIST in before:  # the provider's own sample closes the list with an opening tag
+            root = _root(f"{before}</{_LIST[1:]}{after}")
+        if root is not None:
+            return root
+    return None
+
+
+def _escaped(message: re.Match[str]) -> str:
+    """Return a message of the list as it is if it can be read, else with the markup in its fields escaped."""
+    if _root(message[0]) is not None:
+        return message[0]
+    fields = [(name, _escape(content)) for name, content in _FIELD.findall(message[1])]
+    return f"<MOMessage>{''.join(f'<{name}>{content}</{name}>' for name, content in fields)}</MOMessage>"
+
+
+def _escape(content: str) -> str:
+    return _AMPERSAND.sub("&amp;", content).replace("<", "&lt;")
 
 
 def _harmless(reference: re.Match[str]) -> str:

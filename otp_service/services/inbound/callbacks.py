@@ -1,17 +1,19 @@
-"""What the gateway posts to our callback address, brought to whom it concerns."""
+"""Passes what the gateway posts to our callback address to whom it concerns."""
 
 from otp_service.gateways.base import Inbound, Receipt
-from otp_service.observability.metrics import RECEIPTS
+from otp_service.observability.metrics import CALLBACKS
 from otp_service.services.context import Context
 from otp_service.services.delivery import receipts
 from otp_service.services.inbound import reader
 
 
-async def take(ctx: Context, said: Inbound | Receipt | None) -> None:
-    """A text from a person or a receipt; None, which says nothing that we know, is counted alone."""
-    if isinstance(said, Inbound):
-        await reader.on_text(ctx, said)
-    elif isinstance(said, Receipt):
-        await receipts.record(ctx, said, "callback")
+async def handle(ctx: Context, content: Inbound | Receipt | None) -> None:
+    """Handle a text from a person or a receipt. `content`: None if the callback says nothing that we know."""
+    if isinstance(content, Inbound):
+        CALLBACKS.labels("text").inc()
+        await reader.on_text(ctx, content)
+    elif isinstance(content, Receipt):
+        CALLBACKS.labels("receipt").inc()
+        await receipts.record(ctx, content, "callback")
     else:
-        RECEIPTS.labels("ignored", "callback").inc()
+        CALLBACKS.labels("unreadable").inc()

@@ -4,165 +4,225 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Inbound
-from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.inbound import keywords, phrases
 from otp_service.services.notifications import notifications as replies
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.verifications.representation import PHRASE
-from otp_service.storage import campaign_messages, inbound_cursor, opt_outs
+from otp_service.storage import campaign_messages, opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import events, verifications
 
-ECHO_SECONDS = 3600.0
-"""So long what the campaign platform was told is expected to come back as a text, in time in which the list is read."""
+log = structlog.get_logger("otp_service.inbound")
+
+STOP_ECHO_SECONDS, START_ECHO_SECONDS = 60.0, 3600.0
+"""How long a keyword that was sent to the campaign platform may take to come back as a text.
+
+In doubt a STOP is the person's, so its time is short, and a START is ours.
+"""
 LISTED_SECONDS = 86400.0
-"""So long a callback can be late: after the list showed a word of a number, the list alone counts."""
-HELP_SECONDS = 86400.0
+"""How late a callback can be: after the list showed a keyword of a number, only the list counts for so long."""
+REPLY_SECONDS = 86400.0
+"""How often a person gets an automatic reply."""
 
 
 @dataclass(frozen=True)
 class InboundText:
-    """A text as it is understood. `kind`: `ignored` where nobody who takes SMS sent it, `other` where it says nothing
-    that can be told without the database. `is_late`: newer ones of the list have had their effects."""
+    """A text as it is understood without the database.
+
+    `kind`: `stop`, `start`, `help`, `other`, or `ignored` if it is not from a phone; `locale`: of its keyword.
+    `numbers`: every spelling of its sender. `sent_at`: the gateway's time. `is_late`: the list showed it beneath texts
+    that have had their effects.
+    """
 
     kind: str
-    number: PhoneNumber | None
+    locale: str
+    numbers: Sequence[str] = field(repr=False)
     text: str = field(repr=False)
+    sent_at: float | None = None
     is_late: bool = False
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether all spellings are of one phone: a number without calling code can fit several countries."""
+        return phone.same_country(self.numbers)
 
-def understood(inbound: Inbound) -> InboundText:
-    """What a text says, as far as that is known without the database."""
-    try:
-        number = phone.parse(inbound.sender)
-    except Refusal:
-        return InboundText("ignored", None, inbound.text)
-    return InboundText(keywords.kind_of(inbound.text) or "other", number, inbound.text)
+
+def understand(ctx: Context, inbound: Inbound) -> InboundText:
+    """Return what a text says, as far as that is known without the database."""
+    keyword = keywords.find(inbound.text, ctx.policy.inbound)
+    # Only what can have an effect is worth trying the number in every country.
+    matters = keyword is not None or phrases.is_like_one(inbound.text)
+    spellings = phone.spellings(inbound.sender, ctx.countries if matters else frozenset())
+    kind, locale = (keyword.kind, keyword.locale) if keyword else ("other" if spellings else "ignored", "")
+    return InboundText(kind, locale, spellings, inbound.text, inbound.sent_at)
 
 
 def apply_all(tx: Connection, ctx: Context, listed: Sequence[InboundText], looked_at: float | None) -> Counter[str]:
-    """The effects of texts that the gateway's list shows, oldest first; how many of each kind.
+    """Apply the texts that the gateway's list shows, oldest first; return how many there were of each kind.
 
-    `looked_at`: when the list was last read to its end. None: these are from before we first did; HELP is not answered
-    then, START lifts no opt-out of a client.
+    `looked_at`: when the list was last read to its end. None: these are older than the service; HELP is not answered
+    then, and START lifts no opt-out of a client.
     """
     now = ctx.clock.now()
-    kinds: Counter[str] = Counter()
-    for word in listed:
-        if word.number is not None and word.kind in ("stop", "start"):
-            kinds[_stop_or_start(tx, ctx, word, word.number, now, looked_at)] += 1
-        elif word.number is not None and word.kind == "help" and looked_at is not None and not word.is_late:
-            _help(tx, ctx, word, word.number, now)
-            kinds[word.kind] += 1
-        elif word.kind != "other":
-            kinds[word.kind] += 1
+    kinds = Counter(_apply_keyword(tx, ctx, text, now, looked_at) for text in listed if text.kind != "other")
     # After all numbers, in the order of the locks.
-    kinds.update(_phrase(tx, ctx, word, word.number, now) for word in listed if word.number and word.kind == "other")
+    kinds.update(_apply_phrase(tx, ctx, text, now) for text in listed if text.kind == "other")
     return kinds
 
 
-def apply_callback(tx: Connection, ctx: Context, word: InboundText, now: float) -> str:
-    """What a callback brought: STOP acts at once, unless the list may know better; the rest waits for the list.
+def apply_callback(tx: Connection, ctx: Context, text: InboundText, now: float) -> str:
+    """Apply a text that a callback brought and return its kind: STOP acts at once, the rest when the list shows it.
 
-    Where the list is never read, STOP and START act by callback alone. Returns the kind.
+    If the list is never read, STOP and START act by callback alone.
     """
-    if word.number is None or word.kind not in ("stop", "start"):
-        return word.kind
+    if text.kind not in ("stop", "start"):
+        return text.kind
     if not ctx.policy.inbound.poll_every:
-        return _stop_or_start(tx, ctx, word, word.number, now, now)
-    number_id = _number_id(tx, ctx, word.kind, word.number, now)
-    if number_id is None:
-        return word.kind
-    if _told(tx, number_id, word, inbound_cursor.looked_at(tx) or now):
-        return "echo"
-    if word.kind == "stop" and not _listed_lately(tx, number_id, now):
-        service.stop(tx, number_id, now)
-    return word.kind
+        return _apply_keyword(tx, ctx, text, now, now)
+    return _stop(tx, ctx, text, now, is_listed=False)[0] if text.kind == "stop" else text.kind
 
 
-def _listed_lately(tx: Connection, number_id: int, now: float) -> bool:
+def _apply_keyword(tx: Connection, ctx: Context, text: InboundText, now: float, looked_at: float | None) -> str:
+    inbound = ctx.policy.inbound
+    if text.kind == "stop":
+        kind, is_new = _stop(tx, ctx, text, now, is_listed=True)
+        if is_new and looked_at is not None:
+            confirmations = inbound.stop_confirmation
+            answer = texts.find(confirmations, text.locale) or next(iter(confirmations.values()), None)
+            _reply(tx, ctx, text, answer, now, confirms_stop=True)
+        return kind
+    if text.kind == "start" and not text.is_late:
+        return _start(tx, ctx, text, now, looked_at)
+    if text.kind == "help" and looked_at is not None and not text.is_late:
+        _reply(tx, ctx, text, texts.find(inbound.help, text.locale), now)
+    return text.kind
+
+
+def _stop(tx: Connection, ctx: Context, text: InboundText, now: float, *, is_listed: bool) -> tuple[str, bool]:
+    """Opt the sender out; return the kind of the text, and whether it is the first STOP of this opt-out."""
+    number_ids = _hold(tx, ctx, text, now, also_new=text.is_certain)
+    if not number_ids:
+        sender = phone.mask(text.numbers[0]) if text.numbers else None
+        log.warning("stop_without_number", sender=sender)
+        return "stop_without_number", False
+    is_new = _is_first(opt_outs.read(tx, number_ids[0]))
+    kinds = [_stop_one(tx, ctx, text, number_id, now, is_listed=is_listed) for number_id in number_ids]
+    return ("stop", is_new) if "stop" in kinds else (kinds[0], False)
+
+
+def _is_first(row: AnyRow | None) -> bool:
+    is_confirmed = row is not None and row.opted_out and row.source == opt_outs.USER
+    return row is None or not is_confirmed or row.listed_at is None or row.listed_at < row.since
+
+
+def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, now: float, *, is_listed: bool) -> str:
+    """Opt a number out unless the text is old, or is the platform's echo of a client's opt-out that is in force."""
     row = opt_outs.read(tx, number_id)
+    if _is_older(text, row) or (not is_listed and _was_listed_lately(row, now)):
+        return "old"
+    sent_after = now - STOP_ECHO_SECONDS - ctx.policy.inbound.poll_every
+    keyword = text.text.strip()
+    ours = campaign_messages.without_echo(tx, number_id, keyword, sent_after=sent_after, is_sure=True)
+    confirms = ours is not None and row is not None and row.opted_out
+    if not confirms:
+        service.stop(tx, number_id, now)
+    if is_listed:
+        _record(tx, text, number_id, now, echo_of=ours)
+    return "echo" if confirms else "stop"
+
+
+def _start(tx: Connection, ctx: Context, text: InboundText, now: float, looked_at: float | None) -> str:
+    kinds = {_start_one(tx, text, number_id, now, looked_at) for number_id in _hold(tx, ctx, text, now, also_new=False)}
+    return next(iter(kinds)) if len(kinds) == 1 else "start"
+
+
+def _start_one(tx: Connection, text: InboundText, number_id: int, now: float, looked_at: float | None) -> str:
+    """Lift an opt-out unless the text is old or can be the platform's echo."""
+    row = opt_outs.read(tx, number_id)
+    if row is None or _is_older(text, row):
+        return "start" if row is None else "old"
+    sent_after = (now if looked_at is None else looked_at) - START_ECHO_SECONDS
+    ours = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
+    if ours is None:
+        service.start(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
+    _record(tx, text, number_id, now, echo_of=ours)
+    return "start" if ours is None else "echo"
+
+
+def _record(tx: Connection, text: InboundText, number_id: int, now: float, *, echo_of: int | None) -> None:
+    if echo_of is not None:
+        campaign_messages.record_echo(tx, echo_of, now)
+    opt_outs.record_listed(tx, number_id, now, texted_at=text.sent_at if echo_of is None else None)
+
+
+def _is_older(text: InboundText, row: AnyRow | None) -> bool:
+    """Whether the person has sent a newer keyword, which has had its effect."""
+    return (
+        text.sent_at is not None
+        and row is not None
+        and row.texted_at is not None
+        and bool(text.sent_at < row.texted_at)
+    )
+
+
+def _was_listed_lately(row: AnyRow | None, now: float) -> bool:
     return row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
 
 
-def _told(tx: Connection, number_id: int, word: InboundText, looked_at: float) -> list[AnyRow]:
-    """What the campaign platform was told of the number and would come back as this very text: as long after it as the
-    list has been read."""
-    sent = campaign_messages.sent(tx, number_id, looked_at - ECHO_SECONDS)
-    return [row for row in sent if row.keyword.upper() == word.text.strip().upper()]
+def _hold(tx: Connection, ctx: Context, text: InboundText, now: float, *, also_new: bool) -> list[int]:
+    """Hold the rows of the sender's numbers and return their ids: of the known ones, and of those we could send to."""
+    held: list[int] = []
+    for e164 in text.numbers:
+        known = numbers.find(tx, ctx.vault, e164)
+        if known is None and not (also_new and phone.is_sendable(e164)):
+            continue
+        if known not in held:
+            held.append(numbers.hold(tx, ctx.vault, e164, seen_until=now))
+    return held
 
 
-def _stop_or_start(
-    tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, now: float, looked_at: float | None
-) -> str:
-    number_id = _number_id(tx, ctx, word.kind, number, now)
-    if number_id is None or (word.kind == "start" and word.is_late):
-        return word.kind
-    told = _told(tx, number_id, word, now if looked_at is None else looked_at)
-    echoed = next((row for row in told if row.echoed_at is None), None)
-    if echoed is None:
-        _act(tx, number_id, word.kind, now=now, is_history=looked_at is None)
-    opt_outs.note_listed(tx, number_id, now)
-    if echoed is None:
-        return word.kind
-    campaign_messages.record_echo(tx, echoed.id, now)
-    return "echo"
-
-
-def _number_id(tx: Connection, ctx: Context, kind: str, number: PhoneNumber, now: float) -> int | None:
-    """The number's id, its row held; None where START comes from one that never opted out."""
-    if kind == "start" and numbers.find(tx, ctx.vault, number.e164) is None:
-        return None
-    return numbers.hold(tx, ctx.vault, number.e164, seen_until=now)
-
-
-def _act(tx: Connection, number_id: int, kind: str, *, now: float, is_history: bool) -> None:
-    if kind == "stop":
-        service.stop(tx, number_id, now)
-    else:
-        service.start(tx, number_id, now, source=opt_outs.USER if is_history else None)
-
-
-def _help(tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, now: float) -> None:
-    """Answers, at most once a day, whom we may send to."""
-    answer = texts.find(ctx.policy.inbound.help, keywords.help_locale(word.text) or "")
-    if answer is None or not _is_served(ctx, number):
+def _reply(
+    tx: Connection, ctx: Context, text: InboundText, answer: str | None, now: float, *, confirms_stop: bool = False
+) -> None:
+    """Queue an automatic reply, at most one a day to each keyword, to a number that we may send to."""
+    if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
         return
-    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now)
-    once_a_day = Unit("inbound_help", f"inbound_help:{number_id}", HELP_SECONDS, 1)
-    if not opt_outs.is_out(tx, number_id) and buckets.reserve(tx, [once_a_day], now):
-        replies.queue_reply(tx, ctx, number_id=number_id, e164=number.e164, text=answer, now=now)
+    number_id = numbers.hold(tx, ctx.vault, text.numbers[0], seen_until=now)
+    once_a_day = Unit(f"inbound_{text.kind}", f"inbound_{text.kind}:{number_id}", REPLY_SECONDS, 1)
+    if (confirms_stop or not opt_outs.is_out(tx, number_id)) and buckets.reserve(tx, [once_a_day], now):
+        e164 = text.numbers[0]
+        replies.queue_reply(tx, ctx, number_id=number_id, e164=e164, text=answer, now=now, confirms_stop=confirms_stop)
 
 
-def _is_served(ctx: Context, number: PhoneNumber) -> bool:
+def _is_served(ctx: Context, e164: str) -> bool:
     try:
-        phone.check_country(number, ctx.countries)
+        phone.check_country(phone.parse(e164), ctx.countries)
     except Refusal:
         return False
     return True
 
 
-def _phrase(tx: Connection, ctx: Context, word: InboundText, number: PhoneNumber, now: float) -> str:
-    """Approves the inbound verification whose phrase the claimed number has texted, while it is pending."""
-    waiting = (
-        verifications.awaiting_text(tx, numbers.digests(ctx.vault, number.e164))
-        if phrases.is_like_one(word.text)
-        else []
-    )
-    for row in waiting:
+def _apply_phrase(tx: Connection, ctx: Context, text: InboundText, now: float) -> str:
+    """Approve the inbound verification whose phrase the claimed number has texted, while it is pending."""
+    if not text.is_certain or not phrases.is_like_one(text.text):
+        return text.kind
+    digests = {digest for e164 in text.numbers for digest in numbers.digests(ctx.vault, e164).values()}
+    phrase_digests = ctx.vault.fingerprints(phrases.digest_input(text.text))
+    for row in verifications.awaiting_text(tx, digests, phrase_digests):
         phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
-        if phrase is not None and phrases.same(phrase.decode(), word.text):
+        if phrase is not None and phrases.same(phrase.decode(), text.text):
             return _approve(tx, row, now)
-    return word.kind
+    return text.kind
 
 
 def _approve(tx: Connection, row: AnyRow, now: float) -> str:

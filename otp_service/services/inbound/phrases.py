@@ -21,7 +21,7 @@ def new() -> str:
 
 def is_like_one(text: str) -> bool:
     """Whether a person's text has as many letters and digits as a phrase: most have not, which saves a look."""
-    return len(_letters(text[: _LONGEST + 1])) == _LETTERS
+    return len(letters(text)) == _LETTERS
 
 
 def same(phrase: str, text: str) -> bool:
@@ -29,10 +29,16 @@ def same(phrase: str, text: str) -> bool:
 
     Case, space, hyphens, quotes and other punctuation do not matter; O is 0, I and L are 1.
     """
-    return hmac.compare_digest(_letters(phrase), _letters(text[: _LONGEST + 1]))
+    return hmac.compare_digest(letters(phrase), letters(text))
 
 
-def _letters(text: str) -> bytes:
+def digest_input(text: str) -> bytes:
+    """Return what the keyed digest is made of by which the database finds the phrase that a text may be."""
+    return b"phrase " + letters(text)
+
+
+def letters(text: str) -> bytes:
+    """Return what is compared of a phrase or of a person's text, the same for each way to write a phrase."""
     if len(text) > _LONGEST:
         return b""
     plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text)).upper()

@@ -1,12 +1,16 @@
-"""What people text us: the gateway's list is read, and each text has its effect once (docs/gateway.md).
+"""Reads the gateway's list of what people text us and applies each text once (docs/gateway/getMOMessages.md).
 
-The new cursor commits with the effects: nothing is missed or done twice, whoever dies or reads at the same time.
+The new cursor commits with the effects: nothing is missed or done twice, whichever process dies or reads as well.
 """
 
+import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -23,109 +27,106 @@ log = structlog.get_logger("otp_service.inbound")
 
 PAGE = 100
 MOST_PAGES = 500
-"""A list that goes on for longer is cut there: what is older is given up."""
+"""A longer list is cut there: what is older is given up."""
 MOST_IN_VAIN = 3
 """Pages in a row that bring nothing new: arriving texts push others to the next page, or the last one is repeated."""
-PARTS, MOST_UNREAD = 10, 3
-"""A page that cannot be read is read in so many smaller ones, and given up where more of them cannot be read either."""
-BATCH = 50
+PAGE_TRIES, PAUSE_SECONDS = 5, 0.2
+"""How often a page after the first is read, so that a failure does not discard those before it; the pause between."""
+PARTS = 10
+"""A page that cannot be read is read in so many smaller ones."""
+BATCH = 10
+"""Texts of one transaction: it must end within the time that the database's watchdog allows on a busy machine."""
 RECENT = 300
 """Texts that are remembered as known: a few pages, so that one that shows late among them is found."""
 
 
 @dataclass(frozen=True)
-class _New:
-    """A text that is not known. `fingerprint`: under the writing key."""
+class _Listed:
+    """A text of the list. `fingerprint`: under the writing key; `known`: the cursor's fingerprint of it, or None."""
 
     fingerprint: str
-    word: InboundText
-
-    def late(self) -> "_New":
-        """The same, which shows beneath texts that had their effects: what it lifts, a newer one may have said."""
-        return replace(self, word=replace(self.word, is_late=True))
-
-
-@dataclass
-class _Walk:
-    """What a look at the list has found so far, newest first.
-
-    `known`: fingerprints of the cursor, under whatever key; `renewed`: those of them that were met, under the writing
-    key. `held_back`: stands after a known text, and is new if another known one follows.
-    """
-
-    known: frozenset[str]
-    new: list[_New] = field(default_factory=list)
-    held_back: list[_New] = field(default_factory=list)
-    renewed: dict[str, str] = field(default_factory=dict)
-    met: set[str] = field(default_factory=set)
-
-    def take(self, ctx: Context, inbound: Inbound) -> bool:
-        """Takes the next text; whether it is known."""
-        fingerprint, *others = ctx.vault.fingerprints(_identity(inbound))
-        known = next((each for each in (fingerprint, *others) if each in self.known), None)
-        if known is not None:
-            self.renewed[known] = fingerprint
-            self.new += [each.late() for each in self.held_back]
-            self.held_back = []
-        elif fingerprint not in self.met:
-            (self.held_back if self.renewed else self.new).append(_New(fingerprint, effects.understood(inbound)))
-        self.met.add(fingerprint)
-        return known is not None
-
-
-def _identity(inbound: Inbound) -> bytes:
-    return b"mo " + json.dumps([inbound.sender, inbound.to, inbound.text, inbound.sent]).encode()
+    known: str | None
+    inbound: Inbound
 
 
 async def poll(ctx: Context) -> bool:
-    """Reads what is new in the list, if it is time and nobody else does, and lets it have its effects; False."""
+    """Read and apply what is new in the list, if it is time and no other process does; return False."""
     every = float(ctx.policy.inbound.poll_every)
     if not every or not await ctx.database.read(lambda tx: inbound_cursor.is_due(tx, ctx.clock.now())):
         return False
     cursor = await ctx.database.write(lambda tx: inbound_cursor.claim(tx, ctx.clock.now(), every))
     if cursor is None:
         return False
-    walk = await _walk(ctx, cursor)
-    complete = walk is not None and await _apply(ctx, cursor, walk)
+    listed = await _read_list(ctx, cursor)
+    complete = listed is not None and await _apply(ctx, cursor, listed)
     ended = ctx.clock.now()
     await ctx.database.write(lambda tx: inbound_cursor.end_look(tx, now=ended, every=every, complete=complete))
     return False
 
 
-async def _walk(ctx: Context, cursor: Cursor) -> _Walk | None:
-    """From the newest text to the known ones; None where the gateway did not answer."""
-    walk, in_vain = _Walk(frozenset(cursor.recent)), 0
-    others = {each for each in cursor.recent if not _is_ours(ctx, each)}
+async def _read_list(ctx: Context, cursor: Cursor) -> Sequence[_Listed] | None:
+    """Return each text from the newest to the known ones, None if the gateway did not answer."""
+    known, listed, met, in_vain = frozenset(cursor.recent), dict[str, _Listed](), set[str](), 0
+    # Texts known under another key are read on for, since each is renewed when it is met.
+    to_renew = {each for each in known if not _is_ours(ctx, each)}
     for page in range(1, MOST_PAGES + 1):
         texts = await _page(ctx, page)
         if texts is None:
             return None
-        met = len(walk.met)
-        known = [walk.take(ctx, inbound) for inbound in texts]
-        in_vain = in_vain + 1 if len(walk.met) == met else 0
+        before = len(listed)
+        entries = [_entry(ctx, known, inbound) for inbound in texts]
+        for entry in entries:
+            listed.setdefault(entry.fingerprint, entry)
+        in_vain = in_vain + 1 if len(listed) == before else 0
+        met |= {entry.known for entry in entries if entry.known}
+        all_known = all(entry.known for entry in entries) and (not texts or to_renew <= met)
         # A short page alone need not be the last: the gateway may have a bound of its own.
-        over = walk.renewed and (len(texts) < PAGE or not any(known))
-        all_known = all(known) and (not texts or others <= walk.renewed.keys())
+        over = met and (len(texts) < PAGE or not any(entry.known for entry in entries))
         if all_known or over or in_vain == MOST_IN_VAIN:
-            return walk
-    log.warning("inbound_cut", texts=len(walk.new))
-    return walk
+            return list(listed.values())
+    log.warning("inbound_cut", texts=len(listed))
+    return list(listed.values())
+
+
+def _entry(ctx: Context, known: frozenset[str], inbound: Inbound) -> _Listed:
+    present, *former = _identities(inbound)
+    fingerprint, *others = ctx.vault.fingerprints(present)
+    others += [each for identity in former for each in ctx.vault.fingerprints(identity)]
+    return _Listed(fingerprint, next((each for each in (fingerprint, *others) if each in known), None), inbound)
+
+
+def _identities(inbound: Inbound) -> list[bytes]:
+    """Return what tells a text from others, the same for both forms of its date; then that with the date as written."""
+    digits = re.sub(r"\D", "", inbound.sender)
+    dates = [inbound.sent]
+    if inbound.sent_at is not None:
+        sent = datetime.fromtimestamp(inbound.sent_at, UTC).replace(tzinfo=None)
+        dates.insert(0, sent.isoformat(" ", "milliseconds"))
+    sender = f"+{digits}" if digits else ""
+    return [b"mo " + json.dumps([sender, inbound.to, inbound.text, date]).encode() for date in dict.fromkeys(dates)]
 
 
 def _is_ours(ctx: Context, fingerprint: str) -> bool:
-    """Whether it is under the writing key. One of another key is written anew as soon as its text is met."""
+    """Return whether it is under the writing key. One of another key is written anew as soon as its text is met."""
     return fingerprint.startswith(f"{ctx.vault.writing_key_id}:")
 
 
 async def _page(ctx: Context, page: int) -> Sequence[Inbound] | None:
-    if page > 1:  # it takes longer than most: nobody else should begin
-        until = ctx.clock.now() + ctx.policy.inbound.poll_every + ctx.gateway_timeout
-        await ctx.database.write(lambda tx: inbound_cursor.extend(tx, until))
-    return await _texts(ctx, page, PAGE)
+    if page == 1:
+        return await _texts(ctx, page, PAGE)
+    for _ in range(PAGE_TRIES):
+        # The look takes longer than most: no other process should begin one.
+        seconds = ctx.policy.inbound.poll_every + ctx.gateway_timeout
+        await ctx.database.write(partial(inbound_cursor.extend, due_at=ctx.clock.now() + seconds))
+        texts = await _texts(ctx, page, PAGE)
+        if texts is not None:
+            return texts
+        await asyncio.sleep(PAUSE_SECONDS)
+    return None
 
 
 async def _texts(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None:
-    """A page; where it cannot be read, in smaller ones: one odd text must not hold back everybody's."""
+    """Return a page; if it is unreadable, what smaller pages bring of it: one text must not hold back the others."""
     found = await ctx.gateway.inbound(page, size, ctx.gateway_timeout)
     ctx.gateway_health.record_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
     if not isinstance(found, NoReply):
@@ -137,36 +138,49 @@ async def _texts(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None
     for part in range((page - 1) * PARTS + 1, page * PARTS + 1):
         got = await _texts(ctx, part, size // PARTS)
         unread += got is None
-        if unread > MOST_UNREAD:
-            return None  # it is not a text, it is the gateway
+        if got is None and (size > PARTS or unread == PARTS):
+            return None  # that many texts in a row: it is the gateway
         texts += got or []
     log.warning("inbound_unreadable", texts=unread * size // PARTS)
     return texts
 
 
-async def _apply(ctx: Context, cursor: Cursor, walk: _Walk) -> bool:
-    """The effects, oldest first, batch by batch; False where another has moved the cursor."""
-    recent = [walk.renewed.get(each, each) for each in cursor.recent]
-    if walk.renewed:  # what was not met under another key is not in the list any more
+async def _apply(ctx: Context, cursor: Cursor, listed: Sequence[_Listed]) -> bool:
+    """Apply what is new, oldest first, batch by batch; return False if another process has moved the cursor."""
+    renewed = {entry.known: entry.fingerprint for entry in listed if entry.known}
+    recent = [renewed.get(each, each) for each in cursor.recent]
+    if renewed:  # what was not met under another key is not in the list any more
         recent = [each for each in recent if _is_ours(ctx, each)]
-    new, version = walk.new[::-1], cursor.version
-    # Without a text, where a new secret key alone has changed the fingerprints.
+    new, version = _new(listed), cursor.version
+    # Without a text, if a new secret key alone has changed the fingerprints.
     for start in range(0, len(new) or int(recent != cursor.recent), BATCH):
         batch = new[start : start + BATCH]
-        recent = (recent + [each.fingerprint for each in batch])[-RECENT:]
-        if not await _apply_batch(ctx, Cursor(version, recent, cursor.looked_at), batch):
+        recent = (recent + [entry.fingerprint for entry, _ in batch])[-RECENT:]
+        texts = [replace(effects.understand(ctx, entry.inbound), is_late=is_late) for entry, is_late in batch]
+        if not await _apply_batch(ctx, Cursor(version, recent, cursor.looked_at), texts):
             return False
         version += 1
     return True
 
 
-async def _apply_batch(ctx: Context, cursor: Cursor, batch: list[_New]) -> bool:
-    """The effects of a batch and the cursor after it, or neither; False where another was there first."""
+def _new(listed: Sequence[_Listed]) -> list[tuple[_Listed, bool]]:
+    """Return the texts that are not known, oldest first, and whether each is late: beneath one that is known.
+
+    What is older than all that is known is history.
+    """
+    known_at = [place for place, entry in enumerate(listed) if entry.known] or [len(listed)]
+    newest, oldest = known_at[0], known_at[-1]
+    new = [(entry, place > newest) for place, entry in enumerate(listed[:oldest]) if not entry.known]
+    return new[::-1]
+
+
+async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[InboundText]) -> bool:
+    """Apply a batch and move the cursor behind it, or neither; return False if another process was there first."""
 
     def step(tx: Connection) -> Counter[str] | None:
         if not inbound_cursor.move(tx, cursor, due_at=ctx.clock.now() + ctx.policy.inbound.poll_every):
             return None
-        return effects.apply_all(tx, ctx, [each.word for each in batch], cursor.looked_at)
+        return effects.apply_all(tx, ctx, batch, cursor.looked_at)
 
     kinds = await ctx.database.write(step)
     if kinds is None:
@@ -179,15 +193,15 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: list[_New]) -> bool:
 
 
 async def on_text(ctx: Context, inbound: Inbound) -> None:
-    """A callback brought a text: STOP acts at once; what else counts is the list, which is read soon."""
-    word = effects.understood(inbound)
+    """Apply a text that a callback brought: STOP acts at once, the rest when the list shows it, which is read soon."""
+    text = effects.understand(ctx, inbound)
     every = float(ctx.policy.inbound.poll_every)
 
     def step(tx: Connection) -> str:
         now = ctx.clock.now()
         if every:
             inbound_cursor.hurry(tx, now, every)
-        return effects.apply_callback(tx, ctx, word, now)
+        return effects.apply_callback(tx, ctx, text, now)
 
     INBOUND.labels(await ctx.database.write(step), "callback").inc()
     ctx.wakes.inbound.set()

@@ -20,6 +20,8 @@ PER_USER_IP = "sends_per_user_ip"
 PER_CLIENT = "sends_per_client"
 PER_NOTIFIED = "notifications_per_number"
 PER_NOTIFYING = "notifications_per_client"
+INBOUND_PER_NUMBER = "inbound_per_number"
+INBOUND_PER_CLIENT = "inbound_per_client"
 FAILURES = "failures_per_number"
 
 
@@ -34,6 +36,12 @@ def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str
 
 def _of_client(ctx: Context, client_id: str) -> list[Unit]:
     return [_unit(PER_CLIENT, client_id, rate) for rate in ctx.policy.limits.sends_per_client]
+
+
+def of_inbound_start(ctx: Context, *, client_id: str, number_id: int) -> list[Unit]:
+    """Return what a start takes whose verification waits for a text from the person."""
+    per_number = [_unit(INBOUND_PER_NUMBER, str(number_id), rate) for rate in ctx.policy.limits.inbound_per_number]
+    return per_number + [_unit(INBOUND_PER_CLIENT, client_id, rate) for rate in ctx.policy.limits.inbound_per_client]
 
 
 def of_notification(ctx: Context, *, client_id: str, number_id: int) -> list[Unit]:

@@ -86,12 +86,16 @@ async def create(ctx: Context, request: NotificationRequest, claim: Claim | None
     return _queued(row, number.e164, created_at)
 
 
-def queue_reply(tx: Connection, ctx: Context, *, number_id: int, e164: str, text: str, now: float) -> None:
-    """Queues an answer of our own to what a person texted, which no client sees, in the caller's transaction.
+def queue_reply(
+    tx: Connection, ctx: Context, *, number_id: int, e164: str, text: str, now: float, confirms_stop: bool = False
+) -> None:
+    """Queue an automatic reply to what a person texted, which no client sees, in the caller's transaction.
 
-    The caller holds the number's row, knows that it has not opted out, and wakes the outbox after the commit.
+    The caller holds the number's row and wakes the outbox after the commit. `confirms_stop`: it is sent although the
+    number has opted out.
     """
-    _insert(tx, _new_row(ctx, e164, text), number_id, now)
+    template = notifications.STOP_CONFIRMATION if confirms_stop else None
+    _insert(tx, {**_new_row(ctx, e164, text), "template": template}, number_id, now)
 
 
 async def read(ctx: Context, client_id: str, notification_id: str) -> Notification:

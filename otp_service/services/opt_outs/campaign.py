@@ -12,9 +12,12 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Outcome, Sent
+from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_queue
+from otp_service.services.inbound import keywords
 from otp_service.services.numbers import open_number
+from otp_service.services.opt_outs import opt_outs
 from otp_service.storage import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")
@@ -40,9 +43,23 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
     else:
         sent = await ctx.gateway.send_keyword(to, row.keyword, ctx.gateway_timeout)
         ctx.gateway_health.record_read("fireMessage", sent.reason)
-    result = await lease_queue.settle(ctx, row.lease_until, lambda tx: _settle(tx, row, sent, ctx.clock.now()))
+
+    def step(tx: Connection) -> str:
+        now = ctx.clock.now()
+        if to is not None and sent.outcome is not Outcome.ACCEPTED:
+            _disown_echo(tx, row, numbers.hold(tx, ctx.vault, to, seen_until=now), now)
+        return _settle(tx, row, sent, now)
+
+    result = await lease_queue.settle(ctx, row.lease_until, step)
     log.info("campaign", message=row.id, outcome=sent.outcome.value, reason=sent.reason, result=result)
     return True
+
+
+def _disown_echo(tx: Connection, row: AnyRow, number_id: int, now: float) -> None:
+    """A STOP that was taken for the echo of a keyword which perhaps never arrived was the person's."""
+    keyword = keywords.find(row.keyword)
+    if keyword is not None and keyword.kind == "stop" and campaign_messages.has_echo(tx, row.id):
+        opt_outs.stop(tx, number_id, now)
 
 
 def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:

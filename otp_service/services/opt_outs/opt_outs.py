@@ -1,4 +1,4 @@
-"""Numbers that want nothing from us: an application says so, or takes it back; the person by SMS has the last word."""
+"""Opt-outs over the API, which an application adds and lifts; the person by SMS has the last word."""
 
 from dataclasses import dataclass, field
 
@@ -21,12 +21,15 @@ from otp_service.vault import Vault
 log = structlog.get_logger("otp_service.opt_outs")
 
 LOOKUP_SECONDS = 3.0
-"""What somebody who looks a number up waits for the gateway, at the most."""
+"""How long a lookup waits for the gateway."""
+SETTLE_SECONDS = 3.0
+"""How long an opt-out of a client waits before the campaign platform gets it. A client that lifts it at once must not
+meet the platform's echo, which counts as the person's own STOP then."""
 
 
 @dataclass(frozen=True)
 class OptOut:
-    """`source`: `user` or `client`, `since`: seconds since the epoch; both None while it takes messages."""
+    """Whether a number has opted out. `source`: `user` or `client`, `since`: seconds since the epoch; or both None."""
 
     to: str = field(repr=False)
     opted_out: bool
@@ -36,13 +39,13 @@ class OptOut:
 
 @dataclass(frozen=True)
 class LookedUp(OptOut):
-    """`gateway_blacklisted`: whether the gateway itself blocks the number; None where it could not tell."""
+    """The same with `gateway_blacklisted`: whether the gateway itself blocks the number, None if it did not answer."""
 
     gateway_blacklisted: bool | None
 
 
 async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
-    """Nothing goes to the number any more, of any client. Refusal: `invalid_number`."""
+    """Opt a number out of all messages of all clients. Refusal: `invalid_number`."""
     e164 = phone.parse(to).e164
 
     def step(tx: Connection) -> AnyRow | None:
@@ -51,18 +54,17 @@ async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None)
         number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.add(tx, number_id, client_id=client_id, now=now):
             notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
-            _tell(tx, number_id, ctx.policy.campaign.stop, now)
+            _report(tx, number_id, ctx.policy.campaign.stop, now, after=SETTLE_SECONDS)
         return opt_outs.read(tx, number_id)
 
     async with ctx.concurrency.turn(client_id, e164):
         row = await ctx.database.write(step)
-    ctx.wakes.campaign.set()
     log.info("opted_out", to=phone.mask(e164), source=row.source if row else None)
     return _shown(e164, row)
 
 
 async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
-    """The number takes messages again. Refusals: `invalid_number`; `user_opted_out` after a STOP by SMS."""
+    """Lift the opt-out of a client. Refusals: `invalid_number`; `user_opted_out` after a STOP by SMS."""
     e164 = phone.parse(to).e164
 
     def step(tx: Connection) -> AnyRow | None:
@@ -72,7 +74,7 @@ async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = No
             return None
         number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
-            _tell(tx, number_id, ctx.policy.campaign.start, now)
+            _report(tx, number_id, ctx.policy.campaign.start, now)
         elif opt_outs.is_out(tx, number_id):
             raise Refusal("user_opted_out", "The person texted STOP; START by SMS lifts it, or an operator.")
         return opt_outs.read(tx, number_id)
@@ -85,7 +87,7 @@ async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = No
 
 
 async def look_up(ctx: Context, client_id: str, to: str) -> LookedUp:
-    """What is known of a number, and what the gateway says. Refusal: `invalid_number`."""
+    """Return what is known of a number here and at the gateway. Refusal: `invalid_number`."""
     e164 = phone.parse(to).e164
     with ctx.concurrency.of_client(client_id):
         said = await ctx.gateway.is_blacklisted(e164, min(ctx.gateway_timeout, LOOKUP_SECONDS))
@@ -96,12 +98,12 @@ async def look_up(ctx: Context, client_id: str, to: str) -> LookedUp:
 
 
 async def show(database: Database, vault: Vault, e164: str) -> OptOut:
-    """What is known of a number here."""
+    """Return what is known of a number here."""
     return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, numbers.digests(vault, e164))))
 
 
 async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e164: str) -> bool:
-    """An operator lifts an opt-out, whoever said so; False where there is none. `keyword`: told to the platform."""
+    """Lift an opt-out, whoever asked for it; return False if there is none. `keyword`: what the platform gets."""
 
     def step(tx: Connection) -> bool:
         number_id = numbers.find(tx, vault, e164)
@@ -111,36 +113,40 @@ async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e16
         number_id = numbers.hold(tx, vault, e164, seen_until=now)
         lifted = opt_outs.lift(tx, number_id, now=now)
         if lifted:
-            _tell(tx, number_id, keyword, now)
+            _report(tx, number_id, keyword, now)
         return lifted
 
     return await database.write(step)
 
 
 def opted_out(verification_id: str | None = None) -> Refusal:
-    """The refusal to send to a number that wants nothing. `verification_id`: of what was begun before it said so."""
+    """Return the refusal to send to a number that opted out. `verification_id`: of what was started before."""
     detail = "This number wants no messages; nothing is sent to it."
     return Refusal("opted_out", detail, verification_id=verification_id)
 
 
 def stop(tx: Connection, number_id: int, now: float) -> None:
-    """The person said STOP, which the platform knows. The caller holds the number's row."""
+    """Opt a number out whose person texted STOP, which the platform knows. The caller holds the number's row."""
     opt_outs.add_by_user(tx, number_id, now)
     notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
     campaign_messages.drop_waiting(tx, number_id)
 
 
 def start(tx: Connection, number_id: int, now: float, *, source: str | None = None) -> None:
-    """The person said START. `source`: lifts only an opt-out of theirs. The caller holds the number's row."""
+    """Lift the opt-out of a number whose person texted START. The caller holds the number's row.
+
+    `source`: lift only an opt-out of theirs.
+    """
     opt_outs.lift(tx, number_id, now=now, source=source)
     campaign_messages.drop_waiting(tx, number_id)
-    # A STOP that comes now must count, even if an earlier one of ours never came back.
+    # A STOP that comes now is the person's, even if an earlier one of ours never came back.
     campaign_messages.expect_no_echo(tx, number_id, now)
 
 
-def _tell(tx: Connection, number_id: int, keyword: str, now: float) -> None:
+def _report(tx: Connection, number_id: int, keyword: str, now: float, *, after: float = 0.0) -> None:
+    """Queue a keyword for the campaign platform."""
     if keyword:
-        campaign_messages.add(tx, number_id, keyword, now)
+        campaign_messages.add(tx, number_id, keyword, now, due_at=now + after)
 
 
 def _shown(e164: str, row: AnyRow | None) -> OptOut:

@@ -8,6 +8,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.inbound import phrases
+from otp_service.services.limits import limits
 from otp_service.services.verifications import starts
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent
@@ -16,7 +17,10 @@ from otp_service.storage.verifications import verifications
 
 
 async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
-    """Make a phrase; return the verification, and whether it is new. Refusals: docs/api.md. It counts in no limit."""
+    """Make a phrase; return the verification and whether it is new. Refusals: docs/api.md.
+
+    It counts against limits of its own, so that what is pending for a number or of a client is bounded.
+    """
     return await starts.counted(ctx, request, _start(ctx, request, claim))
 
 
@@ -27,7 +31,8 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
     if not ctx.policy.inbound.poll_every:
         raise _no_channel("The service does not read what people text: poll_every is 0.")
     verification_id = starts.new_id()
-    sealed = ctx.vault.seal(PHRASE, phrases.new().encode())
+    phrase = phrases.new()
+    sealed, digest = ctx.vault.seal(PHRASE, phrase.encode()), ctx.vault.fingerprint(phrases.digest_input(phrase))
 
     def step(tx: Connection) -> AnyRow:
         idempotency.hold(tx, claim)
@@ -40,10 +45,15 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
             "resend_at": now,
             "channel": "inbound",
             "phrase_sealed": sealed,
+            "phrase_digest": digest,
             "delivery_status": NOTHING_SENT,
         }
         pending = starts.insert(tx, new, now, refuse_opted_out=False)
-        return pending or found(verifications.read(tx, request.client_id, verification_id))
+        if pending is not None:
+            return pending
+        units = limits.of_inbound_start(ctx, client_id=request.client_id, number_id=new["number_id"])
+        limits.reserve(tx, units, now)
+        return found(verifications.read(tx, request.client_id, verification_id))
 
     async with ctx.concurrency.turn(request.client_id, number.e164):
         row = await ctx.database.write(step)

@@ -1,6 +1,6 @@
 """The table `verifications`: one atomic statement per decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -13,6 +13,8 @@ from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_
 from otp_service.storage.verifications import sends as sends_table
 
 v = verifications.c
+
+_MOST_WAITING = 20
 
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
@@ -247,12 +249,19 @@ def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     tx.execute(mine.values(number_id=keep, slot=sa.case((v.slot == dropped, kept), else_=v.slot)))
 
 
-def awaiting_text(tx: Connection, digests: Mapping[str, str]) -> Sequence[AnyRow]:
-    """Return the pending verifications that a text from the number would approve."""
+def awaiting_text(tx: Connection, number_digests: Collection[str], phrase_digests: Collection[str]) -> Sequence[AnyRow]:
+    """Return the pending verifications that a text with one of these digests from the number can approve.
+
+    Those of a former release, which have no digest, are among them, a few at the most.
+    """
     statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
     statement = statement.join(numbers, numbers.c.id == v.number_id)
-    statement = statement.where(numbers.c.digest.in_(list(digests.values())))
-    return tx.execute(statement.where(v.status == "pending", v.channel == "inbound")).all()
+    statement = statement.where(numbers.c.digest.in_(list(number_digests)))
+    statement = statement.where(v.status == "pending", v.channel == "inbound")
+    fits = v.phrase_digest.in_(list(phrase_digests))
+    return tx.execute(
+        statement.where(fits | v.phrase_digest.is_(None)).order_by(v.phrase_digest.is_(None)).limit(_MOST_WAITING)
+    ).all()
 
 
 def count_phrases_by_key(tx: Connection) -> dict[str, int]:

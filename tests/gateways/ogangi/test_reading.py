@@ -43,8 +43,8 @@ async def test_what_people_text_is_listed_newest_first_page_by_page(empty: Vendo
     assert not isinstance(first, NoReply)
     assert not isinstance(second, NoReply)
     assert [(each.sender, each.to, each.text) for each in first] == [
-        (TO, SENDER, "thrée \ufffd"),
-        (TO, SENDER, "two"),
+        (TO.removeprefix("+"), SENDER, "thrée \ufffd"),
+        (TO.removeprefix("+"), SENDER, "two"),
     ]
     assert [each.text for each in second] == ["one"]
     assert all(each.sent for each in (*first, *second))

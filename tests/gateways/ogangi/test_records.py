@@ -35,8 +35,49 @@ def texts(body: str | bytes) -> list[str] | None:
 @pytest.mark.parametrize("date", ["2014-10-13 10:30:51.922", "2014-10-13T10:30:51.922-0500"])
 def test_a_listed_message_comes_from_the_handset_as_the_sample_says(date: str) -> None:
     assert records.incoming(parsed(listed(mo("STOP", date=date)))) == [
-        Inbound(sender="+13056708084", to="12345", text="STOP", sent=date)
+        Inbound(sender="13056708084", to="12345", text="STOP", sent=date, sent_at=1413196251.922)
     ]
+
+
+@pytest.mark.parametrize(
+    ("date", "sent_at"),
+    [
+        ("2014-10-13 10:30:51.9", 1413196251.9),
+        ("2014-10-13T10:30:51.900+05:30", 1413196251.9),
+        ("2014-10-13T10:30:51.900Z", 1413196251.9),
+        ("", None),
+        ("13/10/2014", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_date_is_the_gateways_wall_clock_in_either_form(date: str, sent_at: float | None) -> None:
+    (text,) = records.incoming(parsed(listed(mo("STOP", date=date)))) or []
+    assert text.sent_at == sent_at
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("I <3 you", "I <3 you"),
+        ("STOP <3", "STOP <3"),
+        ("Tom & Jerry", "Tom & Jerry"),
+        ("&a; &amp; &#65;", "&a; & A"),
+        ("<b>STOP", "<b>STOP"),
+        ("</text>", "</text>"),
+        ("x</text><from>573009999999", "x"),
+    ],
+)
+def test_markup_that_a_person_texts_makes_nothing_else_unreadable(written: str, read: str) -> None:
+    for end in ("</MOMessageList>", "<MOMessageList>"):
+        body = f"<response>{OK}{listed(mo('first'), mo(written), mo('I <3 you'), mo('last'), end=end)}</response>"
+        assert texts(body) == ["first", read, "I <3 you", "last"]
+
+
+def test_a_person_cannot_write_the_sender_of_a_text() -> None:
+    forged = "STOP</text><from>573009999999</from><text>x"
+    for text in (forged, f"{forged} <3"):
+        found = records.incoming(parsed(listed(mo(text)))) or []
+        assert "573009999999" not in {each.sender for each in found}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +149,7 @@ def test_odd_entries_neither_hide_the_others_nor_shorten_the_page() -> None:
     odd = ["<MOMessage/>", mo("", sender=""), mo("promo", sender="CLARO"), mo("x" * 50_000), mo("y", sender="-57300")]
     found = records.incoming(parsed(listed(mo("STOP"), *odd, mo("START"))))
     assert found is not None
-    assert [each.sender for each in found] == ["+13056708084", "", "", "", "+13056708084", "", "+13056708084"]
+    assert [each.sender for each in found] == ["13056708084", "", "", "CLARO", "13056708084", "-57300", "13056708084"]
     assert (found[0].text, found[-1].text) == ("STOP", "START")
 
 
@@ -117,30 +158,15 @@ def test_odd_entries_neither_hide_the_others_nor_shorten_the_page() -> None:
     [
         f"<!DOCTYPE r><response>{OK}{listed(mo('STOP'))}</response>",
         f'<!DOCTYPE r [<!ENTITY a "b">]><response>{OK}{listed(mo("&a;"))}</response>',
-        f"<response>{OK}{listed(mo('&a;'))}</response>",
         f"<response>{OK}{listed(mo('STOP'))}",
         f"<response>{OK}<result><MOMessageList><MOMessageList></result></response><r>",
         "<html><body>Maintenance<br></body></html>",
         "",
     ],
-    ids=range(7),
+    ids=range(6),
 )
 def test_an_ill_list_is_unreadable(body: str) -> None:
     assert replies.parse(body.encode(), is_list=True) is None
-
-
-@pytest.mark.parametrize(
-    ("number", "read"),
-    [
-        ("13056708084", "+13056708084"),
-        ("+13056708084", "+13056708084"),
-        (" 13056708084\n", "+13056708084"),
-        ("12345", "+12345"),
-        *((odd, None) for odd in ("", "+", "++1", "1 2", "CLARO", "１２３", "1" * 21, "00\x00")),
-    ],
-)
-def test_a_number_is_its_digits(number: str, read: str | None) -> None:
-    assert records.e164(number) == read
 
 
 def message(**fields: str) -> str:

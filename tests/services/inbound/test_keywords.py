@@ -3,12 +3,21 @@
 import time
 
 import pytest
+from pydantic import ValidationError
 
-from otp_service.services.inbound.keywords import help_locale, kind_of
+from otp_service.config.messaging import Inbound
+from otp_service.services.inbound import keywords
+
+
+def kind_of(text: str) -> str | None:
+    found = keywords.find(text)
+    return found.kind if found else None
+
 
 STOP = "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT PARE SAIR DESCADASTRAR"
 STOP += " ALTO PARAR BAJA CANCELAR SALIR DETENER"
 START = "START UNSTOP INICIAR ALTA COMENZAR EMPEZAR REANUDAR COMECAR VOLTAR RETOMAR"
+STOP += " REMOVE BASTA ARRET ARRETER DESABONNER"
 DRESSED = ("{}", " {}\r\n", "{}.", "¡{}!", "“{}”", "*{}*", "_{}_", "\u200b{}\u200b", "{} 🙏", "({})")
 
 
@@ -63,10 +72,49 @@ def test_anything_else_is_none_of_them(text: str) -> None:
     assert kind_of(text) is None
 
 
-def test_help_says_its_language() -> None:
-    assert [help_locale(word) for word in ("Help", "info?", "¿Ayuda?", "ajuda", "STOP", "x")] == [
-        *("en", "en", "es", "pt", None, None)
-    ]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please stop",
+        "stop, please",
+        "por favor: BAJA",
+        "dar de baja",
+        "Darme de baja.",
+        "arrêt",
+        "no más",
+        "pls remove",
+    ],
+)
+def test_people_say_stop_in_several_words(text: str) -> None:
+    assert kind_of(text) == "stop"
+
+
+@pytest.mark.parametrize("text", ["please", "please stop texting", "please do not stop", "svp", "remove my order"])
+def test_politeness_alone_and_a_sentence_are_no_stop(text: str) -> None:
+    assert kind_of(text) is None
+
+
+def test_a_keyword_has_its_language() -> None:
+    found = [keywords.find(word) for word in ("Help", "info?", "¿Ayuda?", "ajuda", "STOP", "pare", "arret")]
+    assert [each.locale for each in found if each] == ["en", "en", "es", "pt", "en", "pt", "fr"]
+
+
+def test_the_policy_adds_keywords_and_takes_none_away() -> None:
+    policy = Inbound.model_validate(
+        {"stop_words": ["Basta ya"], "start_words": {"fr": ["Oui"]}, "help_words": {"fr": ["Aide"], "de": ["Hilfe!"]}}
+    )
+    assert keywords.find("¡basta ya!", policy) == keywords.Keyword("stop", "en")
+    assert keywords.find("OUI", policy) == keywords.Keyword("start", "fr")
+    assert keywords.find("hilfe", policy) == keywords.Keyword("help", "de")
+    assert keywords.find("STOP", policy) == keywords.find("STOP")
+    assert keywords.find("basta ya") is None
+    assert keywords.find("start", Inbound.model_validate({"stop_words": ["start"]})) == keywords.Keyword("stop", "en")
+
+
+@pytest.mark.parametrize("words", [[""], ["..."], ["x" * 41], {"no locale": ["x"]}, "STOP", [5]])
+def test_a_keyword_that_can_never_fit_is_an_error(words: object) -> None:
+    with pytest.raises(ValidationError):
+        Inbound.model_validate({"stop_words": words})
 
 
 @pytest.mark.parametrize(

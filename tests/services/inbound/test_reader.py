@@ -1,6 +1,7 @@
 """What people text us has its effect once: however the list is read, by whom, and whoever dies meanwhile."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from otp_service.gateways.base import Inbound, NoReply
 from otp_service.services.inbound import reader
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import rotation
+from otp_service.services.opt_outs import opt_outs as operators
 from otp_service.storage.tables import buckets, inbound_cursor, notifications, numbers, opt_outs
 from otp_service.vault import generate_key_entry
-from tests.support.people import begin, hears, look, opt_out, rows, source_of, texts, try_opt_out
+from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import SECRET_KEYS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -75,12 +77,12 @@ async def test_ten_thousand_texts_act_once_each_while_others_arrive(
             await look(service)
         assert pages >= 95
         version = (await cursor(service))["version"]
-        assert version >= 9_500 / 50
+        assert version >= 9_500 / reader.BATCH
         await look(service)
         await look(service)
         out = {row["number_id"] for row in await rows(service, opt_outs) if row["opted_out"]}
         assert len(out) == len(people[1::2]) + pages
-        assert (await cursor(service))["version"] - version <= 4
+        assert (await cursor(service))["version"] - version <= 150 / reader.BATCH + 4
         assert len(await rows(service, inbound_cursor)) == 1
 
 
@@ -104,7 +106,7 @@ async def test_a_process_that_dies_between_two_batches_leaves_the_rest_to_the_ne
             patched.setattr(reader, "_apply_batch", dies)
             with pytest.raises(asyncio.CancelledError):
                 await look(one)
-        assert len(await rows(one, notifications)) == 100
+        assert len(await rows(one, notifications)) == 2 * reader.BATCH
         two.shift(10 * EVERY)
         await look(two)
         assert len(await rows(one, notifications)) == 230
@@ -211,6 +213,69 @@ async def test_a_text_that_shows_late_among_known_ones_counts_and_history_does_n
         assert await source_of(service, old.sender) is None
 
 
+async def test_the_other_form_of_the_date_makes_no_text_new(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor) as service:
+        await begin(service)
+        lifted, stopped = new_number(), new_number()
+        await texts(service, lifted, "STOP")
+        await texts(service, stopped, "START", "HELP", "STOP")
+        ctx = service.ctx
+        assert await operators.lift(ctx.database, ctx.vault, ctx.clock, "", lifted)
+        before = await cursor(service)
+        real = ctx.gateway.inbound
+
+        async def iso(*arguments: Any) -> Any:
+            found = await real(*arguments)
+            assert not isinstance(found, NoReply)
+            return [replace(each, sent=each.sent.replace(" ", "T") + "-05:00") for each in found]
+
+        monkeypatch.setattr(ctx.gateway, "inbound", iso)
+        service.shift(86400)
+        await look(service)
+        assert (await source_of(service, lifted), await source_of(service, stopped)) == (None, "user")
+        assert len(await rows(service, notifications)) == 1
+        assert (await cursor(service))["version"] == before["version"]
+
+
+async def test_a_text_that_a_former_release_knew_by_its_date_as_written_is_known(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        listed = [Inbound("573001234567", "1", "hello", "2014-10-13T10:30:51.922-0500")]
+
+        async def page(number: int, *_: Any) -> list[Inbound]:
+            return listed if number == 1 else []
+
+        monkeypatch.setattr(service.ctx.gateway, "inbound", page)
+        await look(service)
+        version = (await cursor(service))["version"]
+        listed[0] = replace(listed[0], sent_at=1413196251.922)
+        await look(service)
+        await look(service)
+        assert (await cursor(service))["version"] == version + 1, "its fingerprint alone was renewed"
+
+
+async def test_a_page_that_fails_is_read_again_without_those_before_it(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        await begin(service)
+        people, real, calls = [new_number() for _ in range(250)], service.ctx.gateway.inbound, list[int]()
+        vendor.mos([(to, "STOP") for to in people], callback=False)
+
+        async def fails_often(page: int, size: int, timeout: float) -> Any:
+            calls.append(page)
+            return NoReply("timeout") if page > 1 and len(calls) % 4 else await real(page, size, timeout)
+
+        monkeypatch.setattr(service.ctx.gateway, "inbound", fails_often)
+        monkeypatch.setattr(reader, "PAUSE_SECONDS", 0)
+        await look(service)
+        assert calls == [1, 2, 2, 2, 3, 3, 3, 3]
+        assert len(await rows(service, opt_outs)) == 250
+
+
 async def test_pages_that_are_smaller_than_asked_for_are_read_to_the_end(
     migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +354,32 @@ async def test_help_is_answered_in_its_language_once_a_day_to_whom_we_may_send(
         await outbox.work(service.ctx)
         assert len(vendor.messages(to)) == 2
         assert len(await rows(service, buckets)) == 1
+
+
+async def test_a_stop_is_confirmed_once_in_its_language_if_the_policy_says_so(
+    database_url: str, vendor: Vendor
+) -> None:
+    config = {"inbound": {"stop_confirmation": {"en": "You are out.", "es": "Te diste de baja."}}}
+    async with serving(database_url, vendor, config) as service:
+        await begin(service)
+        to, called, clients = new_number(), new_number(), new_number()
+        await texts(service, to, "BAJA", "BAJA")
+        await hears(service, called, "STOP")
+        await texts(service, called, "STOP")
+        await opt_out(service.api, "add", clients)
+        await tells(service)
+        await look(service)
+        await outbox.work(service.ctx)
+        await texts(service, to, "STOP")
+        await outbox.work(service.ctx)
+        assert [message["text"] for message in vendor.messages(to)] == ["Te diste de baja."]
+        assert [message["text"] for message in vendor.messages(called)] == ["You are out."]
+        assert vendor.messages(clients) == []
+        service.shift(90_000)
+        await texts(service, to, "STOP")
+        await texts(service, to, "START", "STOP")
+        await outbox.work(service.ctx)
+        assert len(vendor.messages(to)) == 2
 
 
 async def test_nothing_is_kept_of_what_people_write(service: Service) -> None:

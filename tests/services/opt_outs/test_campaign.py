@@ -1,12 +1,15 @@
 """The campaign platform is told of opt-outs at most once each, and its echo is not taken for the person's word."""
 
 import asyncio
+from itertools import permutations
+from typing import Any
 
 import pytest
 
+from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.inbound import reader
 from otp_service.services.operations import retention
-from otp_service.services.opt_outs import campaign
+from otp_service.services.opt_outs import campaign, opt_outs
 from otp_service.storage import campaign_messages as stored
 from otp_service.storage.tables import campaign_messages, numbers
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
@@ -24,7 +27,6 @@ async def test_an_opt_out_and_its_removal_are_told_once_each_in_their_order(serv
     for call, told in (("add", ["STOP"]), ("remove", ["STOP", "START"]), ("add", ["STOP", "START", "STOP"])):
         await opt_out(service.api, call, to)
         await opt_out(service.api, call, to)
-        assert service.ctx.wakes.campaign.is_set()
         await tells(service)
         await tells(service)
         assert words(service.vendor, to) == told
@@ -113,6 +115,7 @@ async def test_a_word_of_unknown_outcome_is_never_told_again(migrated: str, vend
 async def test_a_process_that_dies_while_it_sends_a_word_leaves_it_unsent_for_good(service: Service) -> None:
     ctx, to = service.ctx, new_number()
     await opt_out(service.api, "add", to)
+    service.shift(opt_outs.SETTLE_SECONDS)
     now = ctx.clock.now()
     claimed = await ctx.database.write(lambda tx: stored.claim(tx, now, lease_until=now + 16, limit=1))
     await opt_out(service.api, "remove", to)
@@ -129,6 +132,8 @@ async def test_two_processes_tell_each_word_once(database_url: str, vendor: Vend
     async with serving(database_url, vendor) as one, serving(database_url, vendor) as two:
         numbers = [new_number() for _ in range(20)]
         await asyncio.gather(*(opt_out(one.api, "add", to) for to in numbers))
+        for each in (one, two):
+            each.shift(opt_outs.SETTLE_SECONDS)
         await asyncio.gather(*(campaign.work(each.ctx) for each in (one, two) * 4))
         assert sorted(each["to"] for each in vendor.fired()) == sorted(numbers)
 
@@ -151,17 +156,6 @@ async def test_the_echo_of_our_own_word_is_not_the_persons(service: Service, ord
         service.shift(7200)
         await hears(service, to, word)
     assert (await opt_out(service.api, "remove", to))["opted_out"] is False
-
-
-async def test_both_echoes_of_a_quick_change_of_mind_are_ours(service: Service) -> None:
-    await begin(service)
-    to = new_number()
-    await opt_out(service.api, "add", to)
-    await tells(service)
-    await opt_out(service.api, "remove", to)
-    await tells(service)
-    await look(service)
-    assert await source_of(service, to) is None
 
 
 async def test_a_real_stop_beside_the_echo_is_the_persons(service: Service) -> None:
@@ -202,14 +196,104 @@ async def test_another_word_for_stop_is_the_persons_own(service: Service) -> Non
         assert await source_of(service, to) == "user"
 
 
-async def test_an_echo_is_awaited_as_long_as_the_list_is_not_read(service: Service) -> None:
+async def test_an_echo_that_is_read_late_counts_as_the_persons(service: Service) -> None:
     await begin(service)
     to = new_number()
     await opt_out(service.api, "add", to)
     await tells(service)
-    service.shift(4 * 3600)
+    service.shift(120)
     await look(service)
-    assert await source_of(service, to) == "client"
+    assert await source_of(service, to) == "user"
+
+
+def echoes_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform takes every keyword and lists none."""
+
+    async def accepts(*_: Any) -> Sent:
+        return Sent(Outcome.ACCEPTED, "ok")
+
+    monkeypatch.setattr(service.ctx.gateway, "tell", accepts)
+
+
+async def test_a_stop_is_the_persons_if_no_echo_ever_comes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    await begin(service)
+    echoes_nothing(service, monkeypatch)
+    out, out_and_in = new_number(), new_number()
+    for to in (out, out_and_in):
+        await opt_out(service.api, "add", to)
+        await tells(service)
+    await opt_out(service.api, "remove", out_and_in)
+    await tells(service)
+    await texts(service, out_and_in, "STOP")
+    service.shift(120)
+    await texts(service, out, "STOP")
+    for to in (out, out_and_in):
+        assert (await try_opt_out(service.api, "remove", to)).json()["code"] == "user_opted_out"
+
+
+@pytest.mark.parametrize(
+    "listed", [p for n in (1, 2, 3) for p in sorted(set(permutations(["STOP", "STOP", "START"], n)))]
+)
+async def test_a_persons_stop_counts_in_whatever_order_the_echoes_come(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, listed: list[str]
+) -> None:
+    """Of each order at least one STOP can be the person's."""
+    async with serving(migrated, vendor) as service:
+        await begin(service)
+        echoes_nothing(service, monkeypatch)
+        to = new_number()
+        for call in ("add", "remove"):
+            await opt_out(service.api, call, to)
+            await tells(service)
+        for text in listed:
+            await texts(service, to, text)
+        assert await source_of(service, to) == ("user" if "STOP" in listed else None)
+
+
+async def test_an_opt_out_that_is_lifted_at_once_is_not_reported(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    await campaign.work(service.ctx)
+    await opt_out(service.api, "remove", to)
+    await tells(service)
+    await look(service)
+    assert words(service.vendor, to) == ["START"]
+    assert await source_of(service, to) is None
+
+
+async def test_a_stop_by_callback_counts_unless_it_can_be_an_echo(service: Service) -> None:
+    await begin(service)
+    told, lost = new_number(), new_number()
+    await opt_out(service.api, "add", told)
+    await tells(service)
+    await opt_out(service.api, "add", lost)
+    await tells_without_echo(service)
+    for to in (told, lost):
+        await hears(service, to, "STOP")
+    assert await source_of(service, told) == "client"
+    assert await source_of(service, lost) == "user"
+
+
+async def test_a_stop_in_other_letters_is_no_echo(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    await tells(service)
+    await hears(service, to, "Stop")
+    assert await source_of(service, to) == "user"
+
+
+async def test_a_stop_that_came_while_the_platform_refused_the_keyword_is_the_persons(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    await opt_out(service.api, "add", to)
+    service.vendor.fail("fire", "slow_refuse", seconds=2)
+    telling = asyncio.create_task(tells(service))
+    await service.vendor.fault_taken()
+    await texts(service, to, "STOP")
+    await telling
+    assert await source_of(service, to) == "user"
 
 
 async def test_a_stop_after_the_persons_own_start_counts_though_an_echo_is_owed(service: Service) -> None:

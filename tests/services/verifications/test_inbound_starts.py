@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from otp_service.storage.tables import failures, verifications
 from tests.support.people import begin, hears, opt_out, rows, texts
@@ -114,6 +115,56 @@ async def test_no_limit_of_sends_and_no_opt_out_is_in_its_way(database_url: str,
             claimed = await claim(service.api, to, session=session, user_ip="192.0.2.1")
         await texts(service, to, claimed["inbound"]["text"])
         assert (await service.api.read(claimed["id"]))["status"] == "approved"
+
+
+async def test_what_waits_is_bounded_per_number_and_per_client(migrated: str, vendor: Vendor) -> None:
+    limits = {"inbound_per_number": "3/10 minutes", "inbound_per_client": "5/10 minutes"}
+    async with serving(migrated, vendor, {"limits": limits}) as service:
+        await begin(service)
+        to, other = new_number(), await service.client("other")
+        claimed = [await claim(service.api, to, session=session) for session in "abc"]
+        assert (await service.api.try_start(to, channel="inbound", session="a")).status_code == 200
+        for api in (service.api, other):
+            refused = await api.try_start(to, channel="inbound", session="d")
+            assert (refused.status_code, refused.json()["limit"]) == (429, "inbound_per_number")
+        for _ in range(2):
+            await claim(service.api, new_number())
+        refused = await service.api.try_start(new_number(), channel="inbound")
+        assert (refused.status_code, refused.json()["limit"]) == (429, "inbound_per_client")
+        await claim(other, new_number())
+        await texts(service, to, claimed[1]["inbound"]["text"])
+        statuses = [(await service.api.read(each["id"]))["status"] for each in claimed]
+        assert statuses == ["pending", "approved", "pending"]
+
+
+async def test_a_text_opens_only_the_phrase_that_it_is(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor) as service:
+        await begin(service)
+        to = new_number()
+        claimed = [await claim(service.api, to, session=session) for session in "abcdefgh"]
+        opened, real = list[str](), service.ctx.vault.open
+
+        def counted(use: str, sealed: str | None) -> bytes | None:
+            opened.append(use)
+            return real(use, sealed)
+
+        monkeypatch.setattr(service.ctx.vault, "open", counted)
+        await texts(service, to, "ABCD1234", "12345678")
+        assert opened == []
+        await texts(service, to, claimed[3]["inbound"]["text"])
+        assert opened == ["phrase"]
+
+
+async def test_a_phrase_of_the_release_before_is_found_too(service: Service) -> None:
+    await begin(service)
+    to = new_number()
+    claimed = await claim(service.api, to)
+    without = sa.update(verifications).values(phrase_digest=None)
+    await service.ctx.database.write(lambda tx: tx.execute(without).close())
+    await texts(service, to, claimed["inbound"]["text"])
+    assert (await service.api.read(claimed["id"]))["status"] == "approved"
 
 
 @pytest.mark.parametrize("session", [None, "s"])
