@@ -1,4 +1,4 @@
-"""The Prometheus metrics; no label ever carries a number, a PIN or an id."""
+"""The Prometheus metrics. No label contains a number, a PIN or an id."""
 
 import os
 from pathlib import Path
@@ -9,30 +9,32 @@ STARTS = Counter("otp_starts", "Starts by purpose and result", ["purpose", "resu
 SENDS = Counter("otp_sends", "Sends by route and outcome", ["route", "outcome"])
 CHECKS = Counter("otp_checks", "Checks by purpose and result", ["purpose", "result"])
 GATEWAY_SECONDS = Histogram(
-    "otp_gateway_seconds", "How long the gateway took", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
+    "otp_gateway_seconds", "Duration of gateway calls", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
 )
-BREAKER_OPEN = Gauge("otp_gateway_breaker_open", "1 while a route is left out", ["route"], multiprocess_mode="livemax")
-BAD_SIGNATURES = Counter("otp_gateway_bad_signatures", "Calls whose signature the gateway refused", ["method"])
-GATEWAY_READS = Counter("otp_gateway_reads", "Calls that only read or tell, by method and result", ["method", "result"])
-NOTIFICATIONS = Counter("otp_notifications", "Notifications by what became of them", ["result"])
+BREAKER_OPEN = Gauge(
+    "otp_gateway_breaker_open", "1 while the circuit breaker of a route is open", ["route"], multiprocess_mode="livemax"
+)
+BAD_SIGNATURES = Counter("otp_gateway_bad_signatures", "Calls whose signature the gateway rejected", ["method"])
+GATEWAY_READS = Counter("otp_gateway_reads", "Calls that send no message, by method and result", ["method", "result"])
+NOTIFICATIONS = Counter("otp_notifications", "Notifications by result", ["result"])
 RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["status", "source"])
 CALLBACKS = Counter("otp_callbacks", "Callbacks by what they bring: text, receipt, unreadable", ["content"])
 INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
 HASH_QUEUE = Gauge(
     "otp_hash_queue",
-    "Hashes that wait, run or are about to: of checks, and of starts that are not at the gateway",
+    "Hashes that run, wait or will be needed, without starts that wait for the gateway",
     multiprocess_mode="livesum",
 )
 REQUESTS = Counter("otp_http_requests", "Requests by route, method and status", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
-    "otp_http_request_seconds", "How long a request took", ["route"], buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+    "otp_http_request_seconds", "Duration of requests", ["route"], buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def render() -> bytes:
-    """All metrics as text, of every worker where there are several."""
+    """Returns all metrics as text, summed over all workers."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
@@ -42,7 +44,7 @@ def render() -> bytes:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """A worker that was killed cannot take back what it held; what it counted stays."""
+    """Removes the gauges of killed workers; their counters stay."""
     for file in folder.glob("gauge_live*.db"):
         if not _lives(int(file.stem.rpartition("_")[2])):
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Fixtures that tests/conftest.py takes over."""
+"""Fixtures that tests/conftest.py imports."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support import postgres
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
-    """One real PostgreSQL for the whole session; a test makes databases of its own in it."""
+    """Yields one real PostgreSQL for the session; each test creates its own databases in it."""
     server = postgres.start()
     yield server
     server.stop()

@@ -1,4 +1,4 @@
-"""Two servers on one database that are killed and started again while notifications are posted and sent."""
+"""Two servers on one database that are killed and restarted while notifications are posted and sent."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ AT_ONCE = 16
 
 @dataclass
 class Fleet:
-    """Two replicas, each on a port of its own for good. `kills`: how many there were."""
+    """Two replicas that keep their ports. `kills` counts how often one was killed."""
 
     settings: dict[str, str]
     stack: ExitStack
@@ -32,7 +32,7 @@ class Fleet:
     kills: int = 0
 
     def start(self) -> None:
-        """Both, ready."""
+        """Starts both replicas and waits until they are ready."""
         self.servers = [self._launch(port) for port in self.ports]
         for server in self.servers:
             server.wait_for(server.is_ready)
@@ -43,14 +43,14 @@ class Fleet:
         return server
 
     def replace(self, at: int) -> None:
-        """Kills one with SIGKILL and starts another in its place; the other one goes on."""
+        """Kills one replica with SIGKILL and starts another in its place, while the other one runs."""
         self.servers[at].kill()
         self.kills += 1
         self.servers[at] = self._launch(self.ports[at])
         self.servers[at].wait_for(self.servers[at].is_ready)
 
     async def suffer(self, seed: int, kills: int, longest_pause: float) -> None:
-        """So many kills, each at a random moment of a random server."""
+        """Kills this many times, each at a random moment a random replica."""
         chance = random.Random(seed)
         for _ in range(kills):
             await asyncio.sleep(chance.uniform(0.1, longest_pause))
@@ -58,7 +58,7 @@ class Fleet:
 
 
 async def post_all(fleet: Fleet, api_key: str, numbers: Iterable[str]) -> None:
-    """A notification to each number, whose text tells it from all others; repeated until it is answered."""
+    """Posts a notification with a unique text to each number, and repeats each call until it gets a response."""
     waiting = iter(numbers)
 
     async def post_some(turn: int) -> None:
@@ -86,12 +86,12 @@ async def _posted(api: Api, url: str, to: str) -> bool:
 
 
 def text_to(to: str) -> str:
-    """The text of the one message to a number."""
+    """Returns the unique text of the message to a number."""
     return f"For {to[1:]} alone"
 
 
 async def statuses(database_url: str) -> list[tuple[str, str]]:
-    """(the number as the reference, status) of every notification."""
+    """Returns the number (sent as the reference) and the status of every notification."""
     n = tables.notifications.c
     database = Database(database_url)
     try:
@@ -102,7 +102,7 @@ async def statuses(database_url: str) -> list[tuple[str, str]]:
 
 
 async def all_over(database_url: str, seconds: float = PATIENCE) -> None:
-    """Waits until nothing waits and nothing is under way."""
+    """Waits until no notification is queued or being sent."""
     database = Database(database_url)
     try:
         async with asyncio.timeout(seconds):
@@ -119,5 +119,5 @@ async def _goes_on(database: Database) -> bool:
 
 
 def delivered(vendor: Vendor) -> Counter[str]:
-    """How often each text came to a handset."""
+    """Returns how often each text reached a handset."""
     return Counter(message["text"] for message in vendor.messages())

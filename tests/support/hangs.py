@@ -1,4 +1,4 @@
-"""The end of a test run that hangs, even if a worker of xdist has died."""
+"""Ends a test run that hangs, even if a worker of xdist has died."""
 
 import faulthandler
 import os
@@ -7,7 +7,7 @@ import threading
 
 
 def end_process_after(seconds: float) -> None:
-    """End this process if it still runs after so many seconds; its workers end with it."""
+    """Ends this process and its workers if it still runs after this many seconds."""
 
     def end() -> None:
         print(f"the test run has not ended within {seconds:.0f} s", file=sys.__stderr__, flush=True)

@@ -1,4 +1,4 @@
-"""A send that stays at the gateway until the test lets it go on."""
+"""Holds a send at the gateway until the test releases it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from tests.support.service import Service
 
 @dataclass(frozen=True)
 class Held:
-    """`done`: the gateway has done the call; `go_on`: the test lets the service have the answer."""
+    """A held send. `done`: the gateway has handled the call; `go_on`: the test releases the response."""
 
     done: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def hold_next(service: Service, monkeypatch: pytest.MonkeyPatch, route: str, answer: Sent | None = None) -> Held:
-    """Holds the answer to the next send over a route. `answer`: given instead of the gateway's."""
+    """Holds the response to the next send by a route. `answer` replaces the response of the gateway."""
     held, name = Held(), f"send_{route}"
     real = getattr(service.ctx.gateway, name)
 

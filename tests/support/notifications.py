@@ -1,4 +1,4 @@
-"""Notifications of a test: queued, read, and kept from people who opted out."""
+"""Notifications in tests: posting and reading them, and opting numbers out."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.service import Api, Service
 
 
 async def post(api: Api, to: str, **fields: Any) -> dict[str, Any]:
-    """A notification that must be queued."""
+    """Posts a notification, which must be queued."""
     answer = await api.call("POST", "/v1/notifications", {"to": to, **fields})
     assert answer.status_code == 202, answer.text
     queued: dict[str, Any] = answer.json()
@@ -19,7 +19,7 @@ async def post(api: Api, to: str, **fields: Any) -> dict[str, Any]:
 
 
 async def get(api: Api, notification_id: str) -> dict[str, Any]:
-    """A notification that is there, as its client sees it."""
+    """Returns a notification as its client sees it."""
     answer = await api.call("GET", f"/v1/notifications/{notification_id}")
     assert answer.status_code == 200, answer.text
     read: dict[str, Any] = answer.json()
@@ -27,13 +27,13 @@ async def get(api: Api, notification_id: str) -> dict[str, Any]:
 
 
 async def row(service: Service, notification_id: str) -> Any:
-    """All its columns."""
+    """Returns all columns of a notification."""
     statement = sa.select(tables.notifications).where(tables.notifications.c.id == notification_id)
     return await service.ctx.database.read(lambda tx: tx.execute(statement).one())
 
 
 async def opt_out(service: Service, to: str, *, opted_out: bool = True) -> None:
-    """As an opt-out by whatever way leaves the row."""
+    """Opts a number out in the database."""
 
     def step(tx: Connection) -> None:
         now = service.ctx.clock.now()

@@ -1,4 +1,4 @@
-"""Rows that are only in the way: what a year of verifications leaves in every table, none of it due for anything."""
+"""A year of old rows in every table. None is due, so no statement should read them."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -71,9 +71,9 @@ _SERIES = {
 
 
 def add(engine: Engine, client_id: str, now: float, first: int, last: int, *, every: int) -> None:
-    """Those with these numbers, of a client; PostgreSQL knows how many there are, as it would in time.
+    """Adds rows with these numbers for a client. PostgreSQL gets statistics of them, as it would over time.
 
-    SQLite does not: nobody runs ANALYZE there.
+    SQLite gets none, because ANALYZE never runs there.
     """
     for start in range(first, last + 1, AT_ONCE):
         given = {
@@ -93,7 +93,7 @@ def add(engine: Engine, client_id: str, now: float, first: int, last: int, *, ev
 
 
 def _in_full(statement: str, dialect: str) -> str:
-    """The words are made of words."""
+    """Replaces the placeholders of a statement, which can contain others."""
     while "{" in statement:
         statement = statement.format(series=_SERIES[dialect], **_WORDS)
     return statement

@@ -1,4 +1,4 @@
-"""A hash queue that has no place left."""
+"""A full hash queue."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from otp_service.hashing.queue import HashQueue, Kind, Ticket
 
 @contextmanager
 def full(queue: HashQueue, *kinds: Kind) -> Iterator[None]:
-    """Hashes seem to take so long that nobody may wait, and other clients have taken every place of these kinds."""
+    """Fills the queue: hashes seem slow, and other clients hold every place of these kinds."""
     seconds, queue._seconds = queue._seconds, 10.0
     with ExitStack() as stack:
         for kind in kinds:

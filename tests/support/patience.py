@@ -1,4 +1,4 @@
-"""Waiting for what happens at once on an idle machine, long enough for a busy one."""
+"""Waits with limits that also suit a busy machine."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

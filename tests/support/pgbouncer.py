@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode before a private PostgreSQL; Debian's package, where it is installed."""
+"""A real PgBouncer in transaction mode in front of a private PostgreSQL, if the program is installed."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ START_SECONDS = 20.0
 
 
 def binary() -> str | None:
-    """The program; Debian puts it where root's PATH alone looks."""
+    """Returns the path of the program, which Debian installs outside the PATH of ordinary accounts."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
 class PgBouncer:
-    """A pooler of few server connections. `url(...)`: of a database behind it."""
+    """A pooler with few server connections. `url(...)` is the address of a database behind it."""
 
     def __init__(self, program: str, database_url: str, pool_size: int) -> None:
         self._program = program
@@ -67,7 +67,7 @@ class PgBouncer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def servers(self) -> int:
-        """How many connections to PostgreSQL it has now."""
+        """Returns the number of its connections to PostgreSQL."""
         with psycopg.connect(self.url.rpartition("/")[0] + "/pgbouncer", autocommit=True) as connection:
             cursor = psycopg.ClientCursor(connection)
             return len(cursor.execute("SHOW SERVERS").fetchall())
@@ -108,7 +108,7 @@ server_tls_sslmode = disable
 
 @contextmanager
 def pgbouncer(program: str, database_url: str, pool_size: int) -> Iterator[PgBouncer]:
-    """One before a database; it ends with the block."""
+    """Yields a pooler in front of a database."""
     pooler = PgBouncer(program, database_url, pool_size)
     try:
         pooler.start()

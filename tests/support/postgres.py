@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: the one of `OTP_TEST_POSTGRES_URL`, else a private one from binaries found here."""
+"""A real PostgreSQL for the tests: the one of `OTP_TEST_POSTGRES_URL`, else a private one from installed binaries."""
 
 import atexit
 import ctypes
@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 class Server:
-    """A server where databases can be created; those created here are dropped at the end."""
+    """A server on which tests create databases, which are dropped at the end."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -69,9 +69,9 @@ class Server:
 
 
 class Cluster(Server):
-    """A private cluster on a socket of its own, gone with its files when it is stopped.
+    """A private cluster on its own socket, which is deleted when it is stopped.
 
-    `data`: an empty folder; `settings`: over SETTINGS, by which a crash can lose the newest commits.
+    `data` is an empty folder. `settings` override SETTINGS, with which a crash can lose the newest commits.
     """
 
     def __init__(self, binaries: Path, data: Path | None = None, **settings: str) -> None:
@@ -115,7 +115,7 @@ class Cluster(Server):
         self._wait()
 
     def kill(self) -> None:
-        """What a crash does: every connection is cut at once, and the next start recovers."""
+        """Crashes the server: every connection is cut at once, and the next start recovers."""
         self._end(signal.SIGQUIT)
 
     def restart(self) -> None:
@@ -197,7 +197,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _major(binaries: Path) -> int:
-    """The major version of binaries that the account can run, else 0: it may not look into root's folders."""
+    """Returns the major version of binaries that this account can run, else 0: root's folders may be unreadable."""
     if not (binaries / "initdb").is_file():
         return 0
     try:
@@ -218,7 +218,7 @@ def _copy_of_wheel(binaries: Path, directory: Path) -> Path:
 
 
 def account() -> dict[str, Any]:
-    """Whom to run as: PostgreSQL refuses to be root."""
+    """Returns the account to run as, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -227,7 +227,7 @@ def account() -> dict[str, Any]:
 
 
 def _end_with_parent() -> Callable[[], object] | None:
-    """Keeps a killed pytest from leaving a server behind, where the system knows how."""
+    """Makes the server end with pytest even if that is killed, if the system supports it."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

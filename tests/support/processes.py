@@ -1,4 +1,4 @@
-"""The real commands as real processes, in an environment of their own."""
+"""The real commands as real processes, with their own environment."""
 
 import json
 import os
@@ -35,12 +35,12 @@ _one_at_a_time = ThreadPoolExecutor(1)
 
 
 def storage_settings(database_url: str, **more: str) -> dict[str, str]:
-    """What the commands need that work on the database."""
+    """Returns the settings of commands that work on the database."""
     return {"OTP_DATABASE_URL": database_url, "OTP_SECRET_KEYS": SECRET_KEYS, **more}
 
 
 def service_settings(database_url: str, vendor: Vendor, **more: str) -> dict[str, str]:
-    """What `serve` needs, with the cheapest hash."""
+    """Returns the settings of `serve`, with the cheapest hash."""
     return {
         **storage_settings(database_url),
         "OTP_OGANGI_BASE_URL": vendor.base_url,
@@ -57,7 +57,7 @@ def service_settings(database_url: str, vendor: Vendor, **more: str) -> dict[str
 
 
 def _options(settings: dict[str, str], folder: Path | None) -> dict[str, Any]:
-    """Nothing of this process's environment, and no `.env`. Bytecode is shared: without it each start takes seconds."""
+    """Returns a clean environment without `.env`. Bytecode is shared, as each start takes seconds without it."""
     own = {
         "PATH": os.defpath,
         "PYTHONPATH": str(ROOT),
@@ -80,7 +80,7 @@ class Done:
 def run(
     *arguments: str, settings: dict[str, str], folder: Path | None = None, prepare: Callable[[], None] | None = None
 ) -> Done:
-    """Runs one command to its end. `prepare`: in the child, before the command."""
+    """Runs one command to its end. `prepare` runs in the child before the command."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         **_options(settings, folder),
@@ -105,14 +105,14 @@ def _invoke(arguments: tuple[str, ...], settings: dict[str, str]) -> Done:
 
 
 def ok(*arguments: str, settings: dict[str, str]) -> str:
-    """The standard output of a command that must work and say nothing on standard error."""
+    """Returns the standard output of a command that must succeed and print nothing to standard error."""
     done = here(*arguments, settings=settings)
     assert (done.code, done.err) == (0, "")
     return done.out
 
 
 def failed(*arguments: str, settings: dict[str, str]) -> list[str]:
-    """The lines on standard error of a command that must end with 1, without a word on standard output."""
+    """Returns the lines on standard error of a command that must exit with 1 and print nothing to standard output."""
     # `serve` handles signals, which needs a main thread.
     done = (run if arguments[0] == "serve" else here)(*arguments, settings=settings)
     assert (done.code, done.out) == (1, ""), done
@@ -121,7 +121,7 @@ def failed(*arguments: str, settings: dict[str, str]) -> list[str]:
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
-    """What the calls return that ran at the same time."""
+    """Runs the calls at the same time and returns their results."""
     with ThreadPoolExecutor(len(calls)) as threads:
         return [future.result() for future in [threads.submit(call) for call in calls]]
 
@@ -136,18 +136,18 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class Running:
-    """A command that runs until it is stopped. `url`: of its port on loopback."""
+    """A command that runs until it is stopped. `url` is its port on loopback."""
 
     process: subprocess.Popen[bytes]
     output: Path
     url: str = ""
 
     def text(self) -> str:
-        """Standard output and standard error so far."""
+        """Returns standard output and standard error so far."""
         return self.output.read_text()
 
     def log(self) -> list[dict[str, Any]]:
-        """The log so far; every line must be JSON."""
+        """Returns the log so far; every line must be JSON."""
         return [json.loads(line) for line in self.text().splitlines()]
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
@@ -156,24 +156,24 @@ class Running:
         assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()}"
 
     def is_ready(self) -> bool:
-        """Whether /readyz answers 200."""
+        """Returns whether /readyz returns 200."""
         try:
             return httpx.get(f"{self.url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Asks the process to end; its exit code."""
+        """Stops the process and returns its exit code."""
         self.process.send_signal(how)
         return self.process.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """What a crash of the machine does to it, its workers included."""
+        """Kills the process and its workers, as a crash of the machine would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def group_is_gone(self) -> bool:
-        """Whether neither the process nor a child of it is left."""
+        """Returns whether the process and all its children have ended."""
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:
@@ -185,7 +185,7 @@ class Running:
 def launched(
     *arguments: str, settings: dict[str, str], folder: Path | None = None, stdin: int = subprocess.DEVNULL
 ) -> Iterator[Running]:
-    """A command that goes on; at the end it is stopped, and must end with 0 and leave no process."""
+    """Yields a running command. At the end it is stopped, must exit with 0 and leave no process."""
     with tempfile.NamedTemporaryFile(dir=_scratch.name, prefix="output-") as output:
         process = subprocess.Popen(
             [*COMMAND, *arguments],
@@ -206,14 +206,14 @@ def launched(
 
 @contextmanager
 def serving(settings: dict[str, str], *arguments: str) -> Iterator[Running]:
-    """`otp-service serve` on a free port, ready."""
+    """Yields a ready `otp-service serve` on a free port."""
     with replicas(settings, arguments=arguments) as (server,):
         yield server
 
 
 @contextmanager
 def replicas(*settings: dict[str, str], arguments: tuple[str, ...] = ()) -> Iterator[list[Running]]:
-    """One server for each of the settings, all ready."""
+    """Yields one ready server per settings."""
     with ExitStack() as stack:
         servers = []
         for each in settings:

@@ -1,4 +1,4 @@
-"""What each statement of the running service reads: counted by the database itself, not guessed from its plan."""
+"""Measures what each statement of the running service reads, as counted by the database itself."""
 
 import re
 import sqlite3
@@ -37,7 +37,7 @@ class Read:
 
 
 class Reading:
-    """Notes every statement, as the drivers see it: also what goes past SQLAlchemy."""
+    """Records every statement as the drivers see it, including those that bypass SQLAlchemy."""
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
@@ -57,7 +57,7 @@ class Reading:
             self._listen_to_sqlite(connection)
 
     def stop(self) -> None:
-        """Leaves the connections as they were."""
+        """Restores the connections."""
         for connection in self._connections:
             if isinstance(connection, psycopg.Connection):
                 connection.cursor_factory = psycopg.Cursor
@@ -66,7 +66,7 @@ class Reading:
                 connection.set_progress_handler(None, 0)
 
     def note(self, read: Read) -> None:
-        """A statement."""
+        """Records a statement."""
         with self._lock:
             self.reads.append(read)
 
@@ -88,7 +88,7 @@ class Reading:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[list[Read]]:
-    """Notes every statement of the block."""
+    """Records every statement of the block."""
     reading = Reading()
     sa.event.listen(engine, "begin", reading.begun)
     try:
@@ -111,7 +111,7 @@ def _explaining(reading: Reading) -> type[psycopg.Cursor[Any]]:
 
 
 def _explain(connection: "psycopg.Connection[Any]", read: Read) -> None:
-    """Runs it and undoes that; it runs again for the service."""
+    """Runs the statement and undoes its effect; it then runs again for the service."""
     alone = connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE
     begin, undo = ("BEGIN", ["ROLLBACK"]) if alone else ("SAVEPOINT it", ["ROLLBACK TO it", "RELEASE it"])
     cursor: psycopg.Cursor[Any] = psycopg.Cursor(connection)
@@ -127,7 +127,7 @@ def _explain(connection: "psycopg.Connection[Any]", read: Read) -> None:
 
 
 def _add(read: Read, node: dict[str, Any]) -> None:
-    """A node of the plan and all below it."""
+    """Adds a node of the plan and all nodes below it."""
     table = node.get("Relation Name")
     if table in GROWING and "Scan" in node["Node Type"]:
         rows = node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0)
@@ -141,7 +141,7 @@ def _add(read: Read, node: dict[str, Any]) -> None:
 
 
 def add_scans(engine: Engine, reads: list[Read]) -> None:
-    """The scans of SQLite's plans, and of those that PostgreSQL would make once for all values."""
+    """Adds the scans in SQLite's plans, and in the generic plans of PostgreSQL."""
     find = _scans_of_sqlite if engine.dialect.name == "sqlite" else _scans_for_all_values
     known: dict[str, set[str]] = {}
     with engine.connect() as tx:
@@ -160,7 +160,7 @@ _TYPES = {float: "double precision", int: "bigint", bool: "boolean"}
 
 
 def _scans_for_all_values(cursor: Any, read: Read) -> set[str]:
-    """What takes a batch is left out: where one may be a good part of a small table, a scan is right."""
+    """Returns the scans of generic plans. Batches are left out: a scan is right if a batch is most of a small table."""
     if "SKIP LOCKED" in read.statement:
         return set()
     names = dict.fromkeys(re.findall(r"%\((\w+)\)s", read.statement))

@@ -1,4 +1,4 @@
-"""Servers on real ports: an ASGI app under uvicorn, and a bare socket that answers as a test wants."""
+"""Servers on real ports: an ASGI app under uvicorn, and a bare socket that responds as a test wants."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from tests.support.patience import PATIENCE
 
 
 class _Server(uvicorn.Server):
-    """Says when it serves, or that it never will."""
+    """Reports when it serves, or that it never will."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def running(app: ASGIApp, listener: socket.socket | None = None, **options: Any) -> Iterator[str]:
-    """`app` under uvicorn in a thread, on a free port of 127.0.0.1; yields its base URL without a slash at the end."""
+    """Runs `app` under uvicorn in a thread on a free port of 127.0.0.1, and yields its base URL (no final slash)."""
     listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
     of_tests = {"log_config": None, "log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1}
     config = uvicorn.Config(app, **{**of_tests, **options})
@@ -55,7 +55,7 @@ def running(app: ASGIApp, listener: socket.socket | None = None, **options: Any)
 
 @dataclass
 class Bare:
-    """A bare server: its address, and the heads of the requests that reached it."""
+    """A bare server: its address, and the heads of the requests that it received."""
 
     base_url: str
     heads: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bare]:
-    """A socket that reads one request's head, then does what `answer` does, then closes."""
+    """Yields a socket that reads the head of one request, calls `answer`, then closes."""
     bare = Bare("")
     open_now: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -91,6 +91,6 @@ async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> Asyn
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """Returns a port of 127.0.0.1 on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

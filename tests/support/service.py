@@ -1,4 +1,4 @@
-"""The service in the test's own process, on a real database and with the simulated gateway over real HTTP."""
+"""The service in the process of the test, with a real database and the simulated gateway over real HTTP."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _suffixes = itertools.count(1)
 
 
 def new_number() -> str:
-    """A Colombian mobile number that no other test has."""
+    """Returns a Colombian mobile number that no other test uses."""
     return f"+57300{next(_suffixes):07d}"
 
 
@@ -39,49 +39,49 @@ class Api:
     api_key: str
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """One call; header names in the form `idempotency_key`."""
+        """Makes one call; header names have the form `idempotency_key`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named["Authorization"] = f"Bearer {self.api_key}"
         return await self.http.request(method, path, json=body, headers=named)
 
     async def try_start(self, to: str, purpose: str = "signup", **fields: Any) -> httpx.Response:
-        """A start, however it ends."""
+        """Returns the response to a start."""
         return await self.call("POST", "/v1/verifications", {"to": to, "purpose": purpose, **fields})
 
     async def start(self, to: str | None = None, purpose: str = "signup", **fields: Any) -> dict[str, Any]:
-        """A start that must work; the verification."""
+        """Returns the verification of a start that must succeed."""
         answer = await self.try_start(to or new_number(), purpose, **fields)
         assert answer.status_code in (200, 201), answer.text
         started: dict[str, Any] = answer.json()
         return started
 
     async def try_check(self, verification_id: str, pin: Any, **fields: Any) -> httpx.Response:
-        """A check, however it ends."""
+        """Returns the response to a check."""
         return await self.call("POST", f"/v1/verifications/{verification_id}/checks", {"pin": pin, **fields})
 
     async def check(self, verification_id: str, pin: str, **fields: Any) -> str:
-        """The result of a check that must be answered with 200."""
+        """Returns the result of a check that must get a 200."""
         answer = await self.try_check(verification_id, pin, **fields)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["result"])
 
     async def resend(self, verification_id: str) -> httpx.Response:
-        """A resend."""
+        """Returns the response to a resend."""
         return await self.call("POST", f"/v1/verifications/{verification_id}/resends")
 
     async def cancel(self, verification_id: str) -> httpx.Response:
-        """A cancel."""
+        """Returns the response to a cancel."""
         return await self.call("POST", f"/v1/verifications/{verification_id}/cancel")
 
     async def read(self, verification_id: str) -> dict[str, Any]:
-        """The verification as it is now."""
+        """Returns the current verification."""
         answer = await self.call("GET", f"/v1/verifications/{verification_id}")
         assert answer.status_code == 200, answer.text
         read: dict[str, Any] = answer.json()
         return read
 
     async def events(self, verification_id: str) -> list[dict[str, Any]]:
-        """The story of a verification."""
+        """Returns the events of a verification."""
         answer = await self.call("GET", f"/v1/verifications/{verification_id}/events")
         assert answer.status_code == 200, answer.text
         story: list[dict[str, Any]] = answer.json()["events"]
@@ -90,7 +90,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Service:
-    """The running service. `api`: of a first client."""
+    """The running service. `api` is its first client."""
 
     app: Starlette
     settings: ServiceSettings
@@ -100,31 +100,31 @@ class Service:
 
     @property
     def ctx(self) -> Context:
-        """What the services work with."""
+        """The context of the services."""
         ctx: Context = self.app.state.context
         return ctx
 
     def shift(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Moves time forward."""
         self.ctx.clock.offset += seconds
 
     async def client(self, name: str) -> Api:
-        """Another client application."""
+        """Adds another client application."""
         key = await clients.create(self.ctx.database, self.ctx.clock, name)
         return Api(self.http, key.api_key)
 
     def pin(self, to: str) -> str:
-        """The PIN of the newest message to a number."""
+        """Returns the PIN of the newest message to a number."""
         return str(self.vendor.messages(to)[0]["pin"])
 
 
 def wrong(pin: str) -> str:
-    """A PIN of the same length that is not this one."""
+    """Returns another PIN of the same length."""
     return f"{(int(pin) + 1) % 10 ** len(pin):0{len(pin)}d}"
 
 
 def make_settings(database_url: str, base_url: str, config: dict[str, Any], **more: Any) -> ServiceSettings:
-    """Settings with the cheapest hash. `config`: as the TOML file would hold it."""
+    """Returns settings with the cheapest hash. `config` is the content of the policy file."""
     values: dict[str, Any] = {
         "database_url": database_url,
         "secret_keys": SECRET_KEYS,
@@ -146,7 +146,7 @@ def make_settings(database_url: str, base_url: str, config: dict[str, Any], **mo
 async def serving(
     database_url: str, vendor: Vendor, config: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[Service]:
-    """The service on a migrated database, with one client. `settings`: over those of `make_settings`."""
+    """Yields the service on a migrated database, with one client. `settings` override `make_settings`."""
     made = make_settings(database_url, vendor.base_url, config or {}, **settings)
     app = create_app(made, background_work=False)
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 12345))

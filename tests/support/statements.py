@@ -1,4 +1,4 @@
-"""What reaches the database, as the drivers see it: also what goes past SQLAlchemy."""
+"""The statements that reach the database, as the drivers see them, including those that bypass SQLAlchemy."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
 
 @contextmanager
 def told(engine: Engine, tell: Told) -> Iterator[None]:
-    """Calls `tell` with each statement and its parameters; SQLite's statements hold their values instead.
+    """Calls `tell` with each statement and its parameters; SQLite's statements contain their values instead.
 
-    BEGIN, COMMIT and their like are left out.
+    BEGIN, COMMIT and the like are left out.
     """
     listening: list[Any] = []
 
@@ -56,7 +56,7 @@ def _telling(heard: Callable[..., None]) -> type[psycopg.Cursor[Any]]:
 
 
 def open_transactions(engine: Engine) -> Callable[[], int]:
-    """How many there are, whenever it is asked, of those that begin from now on."""
+    """Returns a function that counts the open transactions of those begun from now on."""
     counts = {"begin": 0, "commit": 0, "rollback": 0}
 
     def count(event: str) -> Callable[[sa.Connection], None]:

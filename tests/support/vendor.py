@@ -1,4 +1,4 @@
-"""A tester's side of the simulated Campaign Manager: its messages and its faults."""
+"""The tester's side of the simulated Campaign Manager: its messages and its faults."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,27 +20,27 @@ SENDER = "19893653744"
 
 @dataclass(frozen=True)
 class Vendor:
-    """The simulator on a real port. `url`: of its pages; the gateway's base URL is `base_url`."""
+    """The simulator on a real port. `url` is the address of its pages, `base_url` the gateway's base URL."""
 
     url: str
     http: httpx.Client
 
     @property
     def base_url(self) -> str:
-        """What goes into the gateway's settings."""
+        """The base URL for the gateway's settings."""
         return f"{self.url}/mmc"
 
     def messages(self, to: str | None = None) -> list[dict[str, Any]]:
-        """What was delivered, newest first."""
+        """Returns the delivered messages, newest first."""
         found: list[dict[str, Any]] = self.http.get("/messages", params={"to": to} if to else None).json()
         return found
 
     async def delivered(self, to: str, count: int = 1) -> None:
-        """Waits until so many messages have come to a number."""
+        """Waits until this many messages were delivered to a number."""
         await self._until("/messages", lambda messages: len(messages) >= count, to=to)
 
     async def fault_taken(self) -> None:
-        """Waits until no fault is armed any more: the call that met the last one is under way."""
+        """Waits until no fault is armed: the call that met the last one is in progress."""
         await self._until("/faults", lambda armed: not armed)
 
     def fail(self, method: str, fault: str, *, times: int | None = 1, seconds: float = 1.0) -> None:
@@ -48,52 +48,52 @@ class Vendor:
         self._post("/faults", {"method": method, "fault": fault, "times": times, "seconds": seconds})
 
     def mo(self, sender: str, text: str, *, to: str = SENDER, callback: bool = True, listed: bool = True) -> None:
-        """A person texts us. `callback`: it is called back; `listed`: getMOMessages shows it."""
+        """Adds an inbound message. `callback`: it is called back; `listed`: getMOMessages lists it."""
         self.mos([(sender, text)], to=to, callback=callback, listed=listed)
 
     def mos(
         self, texts: Iterable[tuple[str, str]], *, to: str = SENDER, callback: bool = True, listed: bool = True
     ) -> None:
-        """Many people text us: pairs of number and text, the oldest first."""
+        """Adds many inbound messages: pairs of number and text, oldest first."""
         more = {"to": to, "callback": callback, "listed": listed}
         self._post("/mo", [{"from": sender, "text": text, **more} for sender, text in texts])
 
     def set_status(self, to: str, status: str, times: int = 1) -> None:
-        """The newest message to a number gets a status, in the vendor's words; it is called back so many times."""
+        """Sets the vendor's status of the newest message to a number, and calls it back this many times."""
         self._post("/statuses", {"to": to, "status": status, "times": times})
 
     def blacklist(self, number: str, blocked: bool = True) -> None:
-        """The vendor blocks a number by itself, or no longer."""
+        """Sets whether the vendor itself blocks a number."""
         self._post("/blacklist", {"number": number, "blocked": blocked})
 
     def fired(self) -> list[dict[str, Any]]:
-        """What came by fireMessage, newest first: at, to, text."""
+        """Returns the keywords reported by fireMessage, newest first: at, to, text."""
         found: list[dict[str, Any]] = self.http.get("/fired").json()
         return found
 
     def call_back(self, url: str | None) -> None:
-        """Where callbacks go from now on: an address of a real port here; None: nowhere."""
+        """Sets the address of callbacks, on a real port here; None disables them."""
         self._post("/callback", {"url": url})
 
     async def called_back(self, count: int) -> dict[str, int]:
-        """Waits until so many callbacks were made since `call_back`; how many were `sent`, `failed`, are `waiting`."""
+        """Waits until this many callbacks were made since `call_back`; returns the count of each state."""
         await self._until("/callback", lambda counts: counts["sent"] + counts["failed"] >= count)
         counts: dict[str, int] = self.http.get("/callback").json()
         return counts
 
     def notices(self) -> list[dict[str, str]]:
-        """The fields of what is called back, or would be if there were an address; newest first."""
+        """Returns the fields of the callbacks, also of those without an address, newest first."""
         found: list[dict[str, str]] = self.http.get("/notices").json()
         return found
 
     def recover(self) -> None:
-        """Disarms every fault, calls nobody back, blocks no number; messages of both kinds stay."""
+        """Disarms every fault, disables callbacks and unblocks all numbers; messages of both kinds stay."""
         self.http.delete("/faults").raise_for_status()
         self.call_back(None)
         self.http.delete("/blacklist").raise_for_status()
 
     def reset(self) -> None:
-        """The same, and no person has ever texted us."""
+        """Does the same, and removes the inbound messages."""
         self._post("/reset", None)
 
     async def _until(self, path: str, holds: Callable[[Any], bool], **params: str) -> None:
@@ -110,7 +110,7 @@ class Vendor:
 
 @contextmanager
 def running_vendor(simulator: Starlette | None = None) -> Iterator[Vendor]:
-    """A simulator of its own, by default one that delivers nothing by itself."""
+    """Yields a simulator of its own, which by default reports no delivery by itself."""
     app = simulator or create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)
     # A connection that was kept can be closed by the simulator in the moment it is used again.
     unkept = httpx.Limits(max_keepalive_connections=0)
