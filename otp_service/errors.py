@@ -64,7 +64,7 @@ class Refusal(OtpError):
 
 
 def not_found(noun: str) -> Refusal:
-    """Returns the refusal for an id that does not exist, or belongs to another client."""
+    """Return the refusal for an id that does not exist, or belongs to another client."""
     return Refusal("not_found", f"No such {noun}.")
 
 

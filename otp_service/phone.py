@@ -72,7 +72,7 @@ class PhoneNumber:
 
 
 def parse(text: str) -> PhoneNumber:
-    """Parses a number in E.164. Raises `Refusal("invalid_number")`, whose detail does not contain the number."""
+    """Parse a number in E.164. Raises `Refusal("invalid_number")`, whose detail does not contain the number."""
     if not _E164.fullmatch(text):
         raise _invalid(_WRITE_E164)
     try:
@@ -118,7 +118,7 @@ def as_kept(text: str) -> str:
 
 
 def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None:
-    """Raises `Refusal("country_not_allowed")` unless `countries` (None: all) contains the number's region."""
+    """Raise `Refusal("country_not_allowed")` unless `countries` (None: all) contains the number's region."""
     if countries is not None and number.region not in countries:
         raise Refusal("country_not_allowed", "This country is not served.")
 
@@ -198,7 +198,7 @@ def _is_valid(e164: str) -> bool:
 
 
 def mask(e164: str) -> str:
-    """Returns the number as logs and pages may show it: `+57******4567`; of a short one only two digits."""
+    """Return the number as logs and pages may show it: `+57******4567`; of a short one only two digits."""
     calling_code = _calling_code(e164)
     national = e164[1 + len(calling_code) :]
     shown = 4 if len(national) >= 8 else 2

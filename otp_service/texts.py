@@ -34,17 +34,17 @@ class _HasTexts(Protocol):
 
 
 def locale_is_wellformed(text: str) -> bool:
-    """Returns whether `text` is a well-formed BCP 47 language tag (RFC 5646); `_` counts as `-`."""
+    """Return whether `text` is a well-formed BCP 47 language tag (RFC 5646); `_` counts as `-`."""
     return len(text) <= LONGEST_LOCALE and text.isascii() and _LOCALE.fullmatch(locale_key(text)) is not None
 
 
 def locale_key(locale: str) -> str:
-    """Returns the spelling of a locale under which texts are stored: lower case, with `-`."""
+    """Return the spelling of a locale under which texts are stored: lower case, with `-`."""
     return locale.lower().replace("_", "-")
 
 
 def choose(purpose: _HasTexts, locale: str | None) -> str:
-    """Returns the template for `locale`, or for the default locale if there is none; see `find`.
+    """Return the template for `locale`, or for the default locale if there is none; see `find`.
 
     The texts of a purpose are stored under `locale_key`s.
     """
@@ -56,7 +56,7 @@ def choose(purpose: _HasTexts, locale: str | None) -> str:
 
 
 def find(text: Mapping[str, str], locale: str) -> str | None:
-    """Returns the template of `locale`, of the longest beginning of it that has one (RFC 4647, lookup), or None."""
+    """Return the template of `locale`, of the longest beginning of it that has one (RFC 4647, lookup), or None."""
     key = locale_key(locale)
     while key and key not in text:
         key = key.rpartition("-")[0]
@@ -64,13 +64,13 @@ def find(text: Mapping[str, str], locale: str) -> str | None:
 
 
 def render(template: str, *, pin: str, minutes: int, brand: str) -> str:
-    """Fills in a PIN's template in a single pass: values are never interpreted again."""
+    """Fill in a PIN's template in a single pass: values are never interpreted again."""
     values = {"pin": pin, "minutes": str(minutes), "brand": brand}
     return _FIELD.sub(lambda match: values[match[1]], template)
 
 
 def reads_like(text: str, template: str, *, pin_length: int, brand: str) -> bool:
-    """Returns whether `text` can be the template filled in, with any PIN of that length and any minutes."""
+    """Return whether `text` can be the template filled in, with any PIN of that length and any minutes."""
     shapes = {"pin": f"[0-9]{{{pin_length}}}", "minutes": "[0-9]{1,2}", "brand": re.escape(brand)}
     pieces = _FIELD.split(template)  # alternately text and the name of a field
     pattern = "".join(shapes[piece] if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))
@@ -78,7 +78,7 @@ def reads_like(text: str, template: str, *, pin_length: int, brand: str) -> bool
 
 
 def problem_with(template: str) -> str | None:
-    """Returns what is wrong with the template of a PIN's message, as the end of a sentence, or None."""
+    """Return what is wrong with the template of a PIN's message, as the end of a sentence, or None."""
     if template.count("{pin}") != 1:
         return "must contain {pin} exactly once"
     if any(char in "{}" for char in _FIELD.sub("", template)):
@@ -87,24 +87,24 @@ def problem_with(template: str) -> str | None:
 
 
 def problem_with_template(template: str) -> str | None:
-    """Returns what is wrong with the template of a notification, as the end of a sentence, or None."""
+    """Return what is wrong with the template of a notification, as the end of a sentence, or None."""
     if any(char in "{}" for char in _NAMED.sub("", template)):
         return "must not contain braces other than {names} of a-z, 0-9 and _"
     return problem_with_message(_NAMED.sub("", template))
 
 
 def fields(template: str) -> list[str]:
-    """Returns the {names} in the template of a notification."""
+    """Return the {names} in the template of a notification."""
     return _NAMED.findall(template)
 
 
 def fill_in(template: str, values: Mapping[str, str]) -> str:
-    """Fills in the template of a notification in a single pass: values are never interpreted again."""
+    """Fill in the template of a notification in a single pass: values are never interpreted again."""
     return _NAMED.sub(lambda match: values[match[1]], template)
 
 
 def problem_with_message(text: str) -> str | None:
-    """Returns what is wrong with the text of a message without a PIN, as the end of a sentence, or None."""
+    """Return what is wrong with the text of a message without a PIN, as the end of a sentence, or None."""
     return _problem_with_lines(text) if text.strip() else "must not be empty"
 
 
@@ -117,17 +117,17 @@ def _problem_with_lines(text: str) -> str | None:
 
 
 def is_web_otp(text: str) -> bool:
-    """Returns whether browsers take a PIN from the last line of `text`: `@host #PIN`."""
+    """Return whether browsers take a PIN from the last line of `text`: `@host #PIN`."""
     return _WEB_OTP.search(text.rstrip().rpartition("\n")[2]) is not None
 
 
 def unix_lines(text: str) -> str:
-    """Returns `text` with LF for CR LF."""
+    """Return `text` with LF for CR LF."""
     return text.replace("\r\n", "\n")
 
 
 def placeholder_is_clear(placeholder: str, template: str, brand: str) -> bool:
-    """Returns whether a gateway that replaces `placeholder` (empty: appends the PIN) puts the PIN at {pin} only."""
+    """Return whether a gateway that replaces `placeholder` (empty: appends the PIN) puts the PIN at {pin} only."""
     if not placeholder:
         return template.endswith("{pin}")
     places = re.compile(f"(?={re.escape(placeholder)})")
@@ -136,12 +136,12 @@ def placeholder_is_clear(placeholder: str, template: str, brand: str) -> bool:
 
 
 def is_printable(text: str) -> bool:
-    """Returns whether `text` is one line without controls, bidirectional overrides, isolates and lone surrogates."""
+    """Return whether `text` is one line without controls, bidirectional overrides, isolates and lone surrogates."""
     return _REFUSED.search(text) is None
 
 
 def segments(text: str) -> int:
-    """Returns how many SMS `text` takes: 160 (153 each) GSM-7 septets, else 70 (67 each) UCS-2 units."""
+    """Return how many SMS `text` takes: 160 (153 each) GSM-7 septets, else 70 (67 each) UCS-2 units."""
     if all(char in _GSM7 or char in _GSM7_EXTENDED for char in text):
         return _pack((2 if char in _GSM7_EXTENDED else 1 for char in text), single=160, part=153)
     return _pack((2 if ord(char) > 0xFFFF else 1 for char in text), single=70, part=67)

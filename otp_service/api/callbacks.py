@@ -13,7 +13,7 @@ MOST_BYTES = 64 * 1024
 
 
 async def receive(request: Request) -> Response:
-    """Accepts a receipt or an inbound message; the response is the same whatever it says."""
+    """Accept a receipt or an inbound message; the response is the same whatever it says."""
     if not _has_token(request):
         raise HTTPException(404)  # like an unknown path
     body = await bodies.raw(request, MOST_BYTES)

@@ -63,7 +63,7 @@ class NotificationAnswer(Answer):
 
 
 async def create(request: Request) -> Response:
-    """Queues a message without a PIN; it is sent within seconds, or once the gateway is available."""
+    """Queue a message without a PIN; it is sent within seconds, or once the gateway is available."""
     call = await authenticated(request)
     body = await bodies.read(request, NotifyBody)
     asked = NotificationRequest(client_id=call.client.id, **body.model_dump())
@@ -75,7 +75,7 @@ async def create(request: Request) -> Response:
 
 
 async def read(request: Request) -> Response:
-    """Returns the current notification."""
+    """Return the current notification."""
     call = await authenticated(request)
     return await _current(call, call.id)
 

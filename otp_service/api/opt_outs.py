@@ -35,7 +35,7 @@ class OptOutLookupAnswer(OptOutAnswer):
 
 
 async def add(request: Request) -> Response:
-    """Opts a number out of all messages, of every client."""
+    """Opt a number out of all messages, of every client."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
@@ -46,7 +46,7 @@ async def add(request: Request) -> Response:
 
 
 async def look_up(request: Request) -> Response:
-    """Returns whether a number has opted out, and whether the gateway itself blocks it."""
+    """Return whether a number has opted out, and whether the gateway itself blocks it."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
@@ -57,7 +57,7 @@ async def look_up(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """Removes an opt-out, unless the user texted STOP."""
+    """Remove an opt-out, unless the user texted STOP."""
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 

@@ -66,12 +66,12 @@ async def home(_: Request) -> Response:
 
 
 async def livez(_: Request) -> Response:
-    """Returns ok while the process answers."""
+    """Return ok while the process answers."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """Returns 503 only if the database or its schema is not ready; the body also shows the state of the gateway."""
+    """Return 503 only if the database or its schema is not ready; the body also shows the state of the gateway."""
     ctx = request.app.state.context
     found = await health.database_and_schema(ctx.database)
     ready = found["database"] == "ok" and found["schema"] == "ok"
@@ -91,7 +91,7 @@ def _gateway(found: GatewayHealth, now: float) -> dict[str, Any]:
 
 
 async def show_metrics(request: Request) -> Response:
-    """Returns the Prometheus metrics to loopback, and to others with the metrics token."""
+    """Return the Prometheus metrics to loopback, and to others with the metrics token."""
     if not _is_local(request) and not _has_token(request):
         raise Refusal("unauthorized", "Send OTP_METRICS_TOKEN as bearer token, or call from loopback.")
     ctx = request.app.state.context
@@ -112,16 +112,16 @@ def _has_token(request: Request) -> bool:
 
 
 async def show_openapi(request: Request) -> Response:
-    """Returns the OpenAPI document."""
+    """Return the OpenAPI document."""
     return JSONResponse(openapi.document(request.app.state.operations))
 
 
 async def show_docs(request: Request) -> Response:
-    """Returns the OpenAPI document as a page."""
+    """Return the OpenAPI document as a page."""
     html = docs.render(openapi.document(request.app.state.operations))
     return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
 
 
 async def jwks(_: Request) -> Response:
-    """Returns the public keys of proofs (RFC 7517); empty, as proofs are not yet available."""
+    """Return the public keys of proofs (RFC 7517); empty, as proofs are not yet available."""
     return JSONResponse({"keys": []})

@@ -123,7 +123,7 @@ class _HiddenRoute(_ExactRoute):
 
 
 def routes() -> list[Route]:
-    """Returns Starlette's routes, one per call."""
+    """Return Starlette's routes, one per call."""
     shown: list[Route] = [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
     home = _ExactRoute("/", public.home, methods=["GET"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

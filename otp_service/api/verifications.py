@@ -144,7 +144,7 @@ class EventsAnswer(Answer):
 
 
 async def create(request: Request) -> Response:
-    """Starts a verification: sends a PIN, or returns the text that the user should send us."""
+    """Start a verification: send a PIN, or return the text that the user should send us."""
     call = await authenticated(request)
     body = await bodies.read(request, StartBody)
     asked = starts.StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
@@ -159,7 +159,7 @@ async def create(request: Request) -> Response:
 
 
 async def check(request: Request) -> Response:
-    """Checks a PIN; uses an attempt."""
+    """Check a PIN, which uses an attempt."""
     call = await authenticated(request)
     body = await bodies.read(request, CheckBody)
     asked = checks.CheckRequest(
@@ -178,7 +178,7 @@ async def check(request: Request) -> Response:
 
 
 async def resend(request: Request) -> Response:
-    """Sends a new PIN for the same verification; attempts are not given back."""
+    """Send a new PIN for the same verification; attempts are not given back."""
     call = await authenticated(request)
     await bodies.read_empty(request)
 
@@ -191,7 +191,7 @@ async def resend(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """Cancels a pending verification."""
+    """Cancel a pending verification."""
     call = await authenticated(request)
     await bodies.read_empty(request)
 
@@ -202,13 +202,13 @@ async def cancel(request: Request) -> Response:
 
 
 async def read(request: Request) -> Response:
-    """Returns the current verification."""
+    """Return the current verification."""
     call = await authenticated(request)
     return await _current(call, call.id)
 
 
 async def events(request: Request) -> Response:
-    """Returns the history of a verification, oldest first, without PINs."""
+    """Return the history of a verification, oldest first, without PINs."""
     call = await authenticated(request)
     found = await lifecycle.list_events(call.ctx, call.client.id, call.id)
     return answered(EventsAnswer, {"events": found})

@@ -14,7 +14,7 @@ _ENCODED = "must have its user and password percent-encoded: @ is %40, / is %2F,
 
 
 def checked_database_url(text: str) -> str:
-    """Accepts `sqlite:///path` if its folder exists, and `postgresql://...`; rejects in-memory databases."""
+    """Accept `sqlite:///path` if its folder exists, and `postgresql://...`; reject in-memory databases."""
     if text.startswith("sqlite:"):
         _check_sqlite(text)
     elif text.startswith("postgresql:"):
@@ -51,7 +51,7 @@ def _check_postgres(text: str) -> None:
 
 
 def checked_base_url(text: str) -> str:
-    """Accepts an https:// address (http:// only on loopback); returns it without the trailing slash."""
+    """Accept an https:// address (http:// only on loopback); return it without the trailing slash."""
     url = _split(text)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError("must be an https:// address")
@@ -63,7 +63,7 @@ def checked_base_url(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether a host name or address is loopback, without resolving it."""
+    """Return whether a host name or address is loopback, without resolving it."""
     if host.lower() == "localhost":
         return True
     try:
@@ -73,7 +73,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Parses `10.0.0.0/8, 192.0.2.7, fd00::/8`; a single address is a network of one."""
+    """Parse `10.0.0.0/8, 192.0.2.7, fd00::/8`; a single address is a network of one."""
     return tuple(_network(part.strip()) for part in text.split(",")) if text.strip() else ()
 
 

@@ -54,7 +54,7 @@ _CODES = {name: code.upper() for code, *words in map(str.split, _NAMES.lower().s
 
 
 def checked_countries(text: str) -> str:
-    """Returns the codes in upper case, or `*`. Raises ValueError with every code that is wrong."""
+    """Return the codes in upper case, or `*`. Raises ValueError with every code that is wrong."""
     if text.strip() == EVERYWHERE:
         return EVERYWHERE
     regions = [part.strip() for part in text.split(",")]

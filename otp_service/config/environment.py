@@ -17,12 +17,12 @@ MOST_BYTES = 64 * 1024
 
 
 def variable(field: str) -> str:
-    """Returns the variable of a settings field: `OTP_COUNTRIES` for `countries`."""
+    """Return the variable of a settings field: `OTP_COUNTRIES` for `countries`."""
     return PREFIX + field.upper()
 
 
 def read(fields: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns, by field, the values and the problems with unreadable files. Raises SettingsError for `.env`."""
+    """Return, by field, the values and the problems with unreadable files. Raises SettingsError for `.env`."""
     variables = {**_dotenv(Path(".env")), **os.environ}
     values: dict[str, str] = {}
     problems: dict[str, str] = {}

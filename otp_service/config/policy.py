@@ -119,7 +119,7 @@ class Purpose(Table):
         return text
 
     def wait_after_send(self, number: int) -> int:
-        """Returns the seconds between send `number` (1: the first) and the next; the last wait repeats."""
+        """Return the seconds between send `number` (1: the first) and the next; the last wait repeats."""
         if not self.resend_after:
             return 0
         return self.resend_after[min(number, len(self.resend_after)) - 1]
@@ -215,7 +215,7 @@ class Policy(Table):
         return self.model_copy(update={"limits": self.limits.looser(times)})
 
     def carrier_for(self, e164: str) -> str | None:
-        """Returns the carrier of the longest matching prefix in `[carriers]`, or None."""
+        """Return the carrier of the longest matching prefix in `[carriers]`, or None."""
         digits = e164.removeprefix("+")
         ends = range(len(digits), 0, -1)
         return next((self.carriers[digits[:end]] for end in ends if digits[:end] in self.carriers), None)
@@ -233,7 +233,7 @@ def _merged(name: str, table: object) -> object:
 
 
 def load_policy(path: Path | None) -> Policy:
-    """Returns the policy of the file at `path`, or the default. Raises SettingsError with every problem at once."""
+    """Return the policy of the file at `path`, or the default. Raises SettingsError with every problem at once."""
     raw = {} if path is None else _read(path)
     problems = [f"{name}: unknown key" for name in _named_purposes(raw)]
     try:

@@ -9,12 +9,12 @@ _SUBJECT = re.compile(r"^Value error, |^(?:Input|String|Tuple|Path|Value) (?=sho
 
 
 def sentences(error: ValidationError) -> list[str]:
-    """Returns one `dotted.key: what is wrong` per error."""
+    """Return one `dotted.key: what is wrong` per error."""
     return [f"{_key(details)}: {reason(details)}" for details in error.errors(include_url=False, include_input=False)]
 
 
 def reason(details: ErrorDetails) -> str:
-    """Returns what is wrong, as it follows `NAME: `."""
+    """Return what is wrong, as it follows `NAME: `."""
     if details["type"] == "extra_forbidden":
         return "unknown key"
     if details["type"] == "missing":

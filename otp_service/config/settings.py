@@ -87,7 +87,7 @@ class _Settings(BaseSettings):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Returns the settings with these values. Raises SettingsError with every problem at once."""
+        """Return the settings with these values. Raises SettingsError with every problem at once."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -124,7 +124,7 @@ class StorageSettings(DatabaseSettings):
 
     @property
     def keys(self) -> tuple[tuple[str, bytes], ...]:
-        """Returns (id, 32 bytes) of every secret key; the first one writes."""
+        """Return (id, 32 bytes) of every secret key; the first one writes."""
         return parse_secret_keys(self.secret_keys.get_secret_value())
 
 
@@ -200,7 +200,7 @@ class ServiceSettings(StorageSettings):
 
     @property
     def allowed_countries(self) -> frozenset[str] | None:
-        """Returns the regions that are served; None: all."""
+        """Return the regions that are served; None: all."""
         return None if self.countries == EVERYWHERE else frozenset(self.countries.split(","))
 
 
@@ -208,7 +208,7 @@ SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
 
 
 def load(cls: type[SettingsT]) -> SettingsT:
-    """Returns the settings of the environment and `.env`. Raises SettingsError with every problem at once."""
+    """Return the settings of the environment and `.env`. Raises SettingsError with every problem at once."""
     values, unread = environment.read(variables_of(cls))
     given: dict[str, Any] = {field: value for field, value in values.items() if value or field in _MAY_BE_EMPTY}
     try:
@@ -221,7 +221,7 @@ def load(cls: type[SettingsT]) -> SettingsT:
 
 
 def variables_of(cls: type[BaseSettings]) -> list[str]:
-    """Returns the fields of `cls` that are variables: all but the policy, which is read from the config file."""
+    """Return the fields of `cls` that are variables: all but the policy, which is read from the config file."""
     return [field for field in cls.model_fields if field != "policy"]
 
 

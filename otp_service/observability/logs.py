@@ -92,7 +92,7 @@ class _Output:
             self._thread.start()
 
     def put(self, line: str) -> None:
-        """Queues a line; writes it if there is no thread, or no longer."""
+        """Queue a line; write it if there is no thread, or no longer."""
         self._lines.append(line)
         if self._thread.is_alive():
             self._some.set()
@@ -100,7 +100,7 @@ class _Output:
             self._write_all()
 
     def close(self) -> None:
-        """Writes the rest and ends the thread; waits at most a second for a reader."""
+        """Write the rest and end the thread; wait at most a second for a reader."""
         self._closed.set()
         self._some.set()
         if self._thread.is_alive():
@@ -124,7 +124,7 @@ class _Output:
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:
-    """Writes past Python's buffer: the interpreter takes its lock at exit, and would wait for a thread that writes."""
+    """Write past Python's buffer: the interpreter takes its lock at exit, and would wait for a thread that writes."""
     try:
         file = os.dup(stream.fileno())
     except (OSError, ValueError):  # not a file, as in some tests
@@ -145,7 +145,7 @@ class _Logger:
         self.name = name
 
     def info(self, line: str) -> None:
-        """Writes a line of any level."""
+        """Write a line of any level."""
         self._output.put(line)
 
     debug = warning = error = critical = exception = failure = fatal = info
@@ -159,14 +159,14 @@ class _Handler(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record."""
+        """Write a record."""
         try:
             self._output.put(self.format(record))
         except Exception:  # noqa: BLE001 - like every handler of the standard library: logging must not fail
             self.handleError(record)
 
     def close(self) -> None:
-        """Writes the rest; called at the latest when the process ends."""
+        """Write the rest; called at the latest when the process ends."""
         self._output.close()
         super().close()
 

@@ -14,7 +14,7 @@ waits for a worker that died meanwhile neither replaces the others nor notices a
 
 
 def server_options(settings: ServiceSettings) -> dict[str, Any]:
-    """Returns the options that differ from uvicorn's defaults, which trust headers and log query strings."""
+    """Return the options that differ from uvicorn's defaults, which trust headers and log query strings."""
     return {
         "loop": "uvloop",
         "http": Connection,

@@ -17,8 +17,8 @@ TAKE_SECONDS = 10.0
 """From when the caller should take what is written, until it has."""
 LINGER_SECONDS = 2.0
 """After an answer to a body that was not read to its end, so that the caller can read the answer."""
-MOST_UNREAD_BYTES = 1024 * 1024
-"""Of such a body."""
+MOST_BODY_BYTES = 1024 * 1024
+"""Including chunk headers and trailers, which no handler bounds, and what comes after the response."""
 MOST_AHEAD = 16
 """Requests that wait on one connection for the answer to the one before."""
 
@@ -35,7 +35,7 @@ class Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._until_taken: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._unread_bytes = 0
+        self._body_bytes = 0
         self._in_head = True
         self._in_body = False
 
@@ -59,9 +59,9 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-        if self._in_body and not self._is_answering:
-            self._unread_bytes += len(data)
-            if self._unread_bytes > MOST_UNREAD_BYTES:
+        if self._in_body:
+            self._body_bytes += len(data)
+            if self._body_bytes > MOST_BODY_BYTES:
                 self.transport.abort()
                 return
         super().data_received(data)
@@ -88,7 +88,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         if self.transport.is_closing():  # the parser goes on to the end of what it got
             return
-        self._in_head, self._in_body, self._unread_bytes = False, True, 0
+        self._in_head, self._in_body, self._body_bytes = False, True, 0
         super().on_headers_complete()
         self._wait_for_caller()
 

@@ -48,5 +48,5 @@ async def test_rewrap_moves_everything_to_the_first_key_and_status_says_what_is_
 def test_keys_that_cannot_be_used_are_named_without_their_value(keys: str) -> None:
     done = here("secrets", "status", settings=storage_settings("sqlite:///none", OTP_SECRET_KEYS=keys))
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: OTP_SECRET_KEYS ")
+    assert done.err.startswith("error: OTP_SECRET_KEYS: ")
     assert keys not in done.err

@@ -46,6 +46,6 @@ class Problem(Answer):
 def answered(
     model: type[Answer], value: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Returns the response with what a service returned."""
+    """Return the response with what a service returned."""
     body = model.model_validate(value).model_dump_json()
     return Response(body, status, headers, media_type="application/json")

@@ -24,13 +24,13 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 async def read(request: Request, model: type[BodyT]) -> BodyT:
-    """Returns the body. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
+    """Return the body. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
     _check_media_type(request)
     return _validated(model, parse(await raw(request)))
 
 
 async def read_empty(request: Request) -> None:
-    """Rejects any body except an empty one and `{}`."""
+    """Reject any body except an empty one and `{}`."""
     found = await raw(request)
     if not found:
         return
@@ -46,7 +46,7 @@ def _check_media_type(request: Request) -> None:
 
 
 async def raw(request: Request, most: int = MOST_BYTES) -> bytes:
-    """Returns the raw body. Refusal: `too_large`."""
+    """Return the raw body. Refusal: `too_large`."""
     too_large = Refusal("too_large", f"The body must have at most {most} bytes.")
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced[:12]) > most:
@@ -60,7 +60,7 @@ async def raw(request: Request, most: int = MOST_BYTES) -> bytes:
 
 
 def parse(raw: bytes) -> Any:
-    """Parses JSON (RFC 8259); rejects duplicate keys, NaN and lone surrogates, on which parsers disagree."""
+    """Parse JSON (RFC 8259); reject duplicate keys, NaN and lone surrogates, on which parsers disagree."""
     if not raw:
         raise Refusal("malformed", "The body is empty; send a JSON object.")
     try:

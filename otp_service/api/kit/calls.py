@@ -42,12 +42,12 @@ class Call:
 
 
 def id_pattern(noun: str) -> str:
-    """Returns the pattern of the ids under `/v1/{noun}`."""
+    """Return the pattern of the ids under `/v1/{noun}`."""
     return f"{_ID_PREFIXES[noun]}_[A-Za-z0-9_-]{{22}}"
 
 
 def bearer_token(request: Request) -> str:
-    """Returns the token of the `Authorization: Bearer` header (RFC 6750), or "".
+    """Return the token of the `Authorization: Bearer` header (RFC 6750), or "".
 
     Two such headers count as none: a proxy in front may have checked the other one.
     """
@@ -57,7 +57,7 @@ def bearer_token(request: Request) -> str:
 
 
 async def authenticated(request: Request) -> Call:
-    """Returns the call of an authenticated client. Refusal: `unauthorized`."""
+    """Return the call of an authenticated client. Refusal: `unauthorized`."""
     clients: ApiKeyCache = request.app.state.clients
     client = await clients.client_of(bearer_token(request))
     if client is None:
@@ -72,7 +72,7 @@ async def once(
     run: Callable[[Claim | None], Awaitable[Response]],
     recover: Callable[[str], Awaitable[Response]] | None = None,
 ) -> Response:
-    """Runs a call once per `Idempotency-Key`, however often it is sent; without a key, runs it.
+    """Run a call once per `Idempotency-Key`, however often it is sent; run it if there is no key.
 
     `recover` answers for an earlier request that died after it had sent or queued something, by the id of that.
     """

@@ -35,7 +35,7 @@ def _checked_purpose(text: str) -> str:
 
 
 def documented(description: str, pattern: str, *examples: str) -> Any:
-    """Describes a field. The pattern is only documentation: validators check it, with a better message."""
+    """Describe a field. The pattern is only documentation: validators check it, with a better message."""
     return Field(description=description, examples=list(examples) or None, json_schema_extra={"pattern": pattern})
 
 

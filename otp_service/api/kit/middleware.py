@@ -57,7 +57,7 @@ class Observed:
 
 
 def _peer(scope: Scope) -> str | None:
-    """Returns the caller's address; None if a proxy's X-Forwarded-For is not an address."""
+    """Return the caller's address; None if a proxy's X-Forwarded-For is not an address."""
     host: str = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.ip_address(host)

@@ -42,7 +42,7 @@ _PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _LIMITED, 503: _RETRY_AFTER}
 
 @cache
 def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
-    """Returns the document; built once, as anybody may request it at any rate."""
+    """Return the document; built once, as anybody may request it at any rate."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
     answers = {(answer, "serialization") for answer in shapes if not isinstance(answer, str)}

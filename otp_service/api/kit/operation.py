@@ -26,5 +26,5 @@ class Operation:
 
     @property
     def changes_something(self) -> bool:
-        """Returns whether the call takes an `Idempotency-Key`."""
+        """Return whether the call takes an `Idempotency-Key`."""
         return self.method == "POST"

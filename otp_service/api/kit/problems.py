@@ -40,7 +40,7 @@ _OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
 
 
 def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    """Returns the response of a refusal, and adds its code to the log line of the request."""
+    """Return the response of a refusal, and add its code to the log line of the request."""
     structlog.contextvars.bind_contextvars(code=refusal.code)
     if refusal.quota is not None:
         structlog.contextvars.bind_contextvars(limit=refusal.quota.limit)
@@ -67,22 +67,22 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response
 
 
 def internal() -> Response:
-    """Returns the response after an unexpected exception."""
+    """Return the response after an unexpected exception."""
     return problem(Refusal("internal", "Internal error. The log has details under this request id."))
 
 
 async def on_refusal(_: Request, error: Exception) -> Response:
-    """Handles a refusal."""
+    """Handle a refusal."""
     return problem(error) if isinstance(error, Refusal) else internal()
 
 
 async def on_unavailable(_: Request, __: Exception) -> Response:
-    """Handles an unreachable database."""
+    """Handle an unreachable database."""
     return problem(Refusal("unavailable", "The database is unavailable; retry after Retry-After.", retry_after=1))
 
 
 async def on_http_exception(_: Request, error: Exception) -> Response:
-    """Handles an unknown path and a wrong method."""
+    """Handle an unknown path and a wrong method."""
     if not isinstance(error, HTTPException) or error.status_code not in _OF_STARLETTE:
         return internal()
     headers = dict(error.headers or {})
@@ -93,7 +93,7 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:
-    """Handles a caller that disconnected before the end of the body; only the log and the metrics see this."""
+    """Handle a caller that disconnected before the end of the body; only the log and the metrics see this."""
     return problem(Refusal("malformed", "The body is incomplete."))
 
 

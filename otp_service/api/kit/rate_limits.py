@@ -6,7 +6,7 @@ from otp_service.errors import Quota
 
 
 def headers(quota: Quota | None) -> dict[str, str]:
-    """Returns both headers of a limit, or none without a limit."""
+    """Return both headers of a limit, or none without a limit."""
     if quota is None:
         return {}
     window = f";w={round(quota.window)}" if quota.window is not None else ""
@@ -17,5 +17,5 @@ def headers(quota: Quota | None) -> dict[str, str]:
 
 
 def whole_seconds(wait: float) -> int:
-    """Returns a wait in whole seconds, rounded up, at least 1."""
+    """Return a wait in whole seconds, rounded up, at least 1."""
     return max(1, math.ceil(wait))

@@ -59,7 +59,7 @@ async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -
         if row is None:  # released in between
             raise _in_progress(1.0)
         if not ctx.vault.fingerprint_matches(row.fingerprint, fingerprint_of):
-            raise Refusal("idempotency_mismatch", "This Idempotency-Key was used for another request; use a new one.")
+            raise Refusal("idempotency_mismatch", "This Idempotency-Key was used for another request. Use a new one.")
         return _known(tx, ctx, row, now)
 
     return await ctx.database.write(step)
@@ -69,7 +69,7 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
     if row.status is not None:
         body = ctx.vault.open(ANSWER, row.sealed)
         if body is None:
-            raise Refusal("idempotency_mismatch", "The saved answer cannot be read any more; use a new key.")
+            raise Refusal("idempotency_mismatch", "The saved response is no longer readable. Use a new key.")
         return Saved(row.status, body)
     alive_for = row.claimed_at + DEAD_AFTER_SECONDS - now
     if alive_for > 0:
@@ -95,7 +95,7 @@ def _left_by(tx: Connection, request_id: int, now: float) -> Lost | None:
 
 
 def _in_progress(wait: float) -> Refusal:
-    detail = "A request with this Idempotency-Key is still running; repeat it later."
+    detail = "A request with this Idempotency-Key is still running. Retry later."
     return Refusal("idempotency_in_progress", detail, retry_after=wait)
 
 

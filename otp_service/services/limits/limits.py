@@ -78,10 +78,10 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
 def limited(limit: str, wait: float, *, size: int = 1, window: float | None = None, why: str | None = None) -> Refusal:
     """Return the refusal of a limit of `size` in `window` seconds that is free again in `wait` seconds.
 
-    `why`: said instead of "The limit ... is used up".
+    `why`: replaces "Limit ... reached" in the detail.
     """
     seconds = max(1, math.ceil(wait))
-    detail = f"{why or f'The limit {limit} is used up'}; try again in {seconds} seconds."
+    detail = f"{why or f'Limit {limit} reached'}. Retry in {seconds} seconds."
     return Refusal("rate_limited", detail, retry_after=wait, quota=Quota(limit, size, window, 0, wait))
 
 

@@ -169,11 +169,11 @@ def _shown(ctx: Context, row: AnyRow) -> Notification:
 def _text(ctx: Context, request: NotificationRequest) -> str:
     """Returns the text to send. Refusal: `invalid`, naming the field that is wrong."""
     if request.text is not None and request.template is not None:
-        raise _invalid("template", "Give either a text or a template.")
+        raise _invalid("template", "Pass either a text or a template, not both.")
     if request.text is None:
         return _checked("values", _filled_in(ctx, request))
     if request.values is not None:
-        raise _invalid("values", "They go with a template; a text is sent as it is.")
+        raise _invalid("values", "Must be absent without a template.")
     return _checked("text", request.text)
 
 
@@ -205,4 +205,4 @@ def _checked(name: str, text: str) -> str:
 
 
 def _invalid(name: str, detail: str) -> Refusal:
-    return Refusal("invalid", "A field is wrong; `errors` names it.", errors=[FieldError(name, detail)])
+    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError(name, detail)])

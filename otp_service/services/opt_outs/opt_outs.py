@@ -76,7 +76,10 @@ async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = No
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
             _report(tx, number_id, ctx.policy.campaign.start, now)
         elif opt_outs.is_out(tx, number_id):
-            raise Refusal("user_opted_out", "The person texted STOP; START by SMS lifts it, or an operator.")
+            raise Refusal(
+                "user_opted_out",
+                "The user texted STOP. Only the user, by texting START, or an operator can remove this opt-out.",
+            )
         return opt_outs.read(tx, number_id)
 
     async with ctx.concurrency.turn(client_id, e164):
@@ -121,7 +124,7 @@ async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e16
 
 def opted_out(verification_id: str | None = None) -> Refusal:
     """Return the refusal to send to a number that opted out. `verification_id`: of what was started before."""
-    detail = "This number wants no messages; nothing is sent to it."
+    detail = "This number has opted out, so nothing was sent."
     return Refusal("opted_out", detail, verification_id=verification_id)
 
 

@@ -84,7 +84,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
 def malformed_pin() -> Refusal:
     """Return the refusal of a PIN that is not ASCII digits of the verification's length."""
     wrong = FieldError("pin", "Must be ASCII digits, as many as pin_length.")
-    return Refusal("invalid", "A field is wrong.", errors=[wrong])
+    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[wrong])
 
 
 async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
@@ -166,7 +166,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
     same = same and start.purpose in (None, row.purpose)
     same = same and (start.digests is None or row.digest in start.digests.values())
     if not same:
-        detail = "session, to or purpose differs from the start, or session is missing; nothing was compared."
+        detail = "session, to or purpose differs from the start, or session is missing. No attempt was used."
         raise Refusal("mismatch", detail)
 
 

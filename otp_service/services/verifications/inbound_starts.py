@@ -61,4 +61,4 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
 
 
 def _no_channel(detail: str) -> Refusal:
-    return Refusal("invalid", "A field is wrong.", errors=[FieldError("channel", detail)])
+    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError("channel", detail)])

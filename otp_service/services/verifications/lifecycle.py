@@ -46,7 +46,7 @@ async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Clai
         # The row was read before the update: only a second read shows how a race ended.
         row = ended or found(verifications.read(tx, client_id, verification_id))
         if row.status != "canceled":
-            raise Refusal("not_pending", "The verification is over; there is nothing to cancel.")
+            raise Refusal("not_pending", "The verification has ended and cannot be canceled.")
         return row
 
     async with ctx.concurrency.turn(client_id, verification_id):

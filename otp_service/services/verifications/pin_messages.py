@@ -75,7 +75,7 @@ class PinMessage:
         """The purpose's routes, without those that need a carrier if none is known. Refusal: `gateway_failed`."""
         routes: list[str] = [r for r in self.purpose.routes if self.carrier is not None or r not in CARRIER_ROUTES]
         if not routes:
-            detail = "No carrier is known for this number and every route needs one: give `carrier`, or configure one."
+            detail = "Every route needs a carrier and none is known. Pass `carrier`, or configure [carriers]."
             raise Refusal("gateway_failed", detail)
         return routes
 
@@ -128,7 +128,7 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     await _record_nothing_sent(ctx, message, sent)
     raise Refusal(
         "gateway_failed",
-        "No route took the message, nothing was sent; try again later.",
+        "Every route rejected the message, so nothing was sent. Retry later.",
         verification_id=message.verification_id,
     )
 

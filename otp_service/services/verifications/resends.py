@@ -41,7 +41,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
-        raise Refusal("not_pending", "The configuration it was started under is gone; start a new verification.")
+        raise Refusal("not_pending", "The purpose was removed from the policy. Start a new verification.")
     phone.check_country(phone.parse(to), ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
@@ -65,7 +65,7 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     resend_after = purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
         row = found(verifications.read(tx, message.client_id, row.id))
-        raise _why_not(row, now) or Refusal("not_pending", "The verification changed in this moment; read it again.")
+        raise _why_not(row, now) or Refusal("not_pending", "The verification has just changed. Read it again.")
     waits_until = failures.waits_until(
         tx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name
     )
@@ -81,9 +81,9 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
 
 def _why_not(row: AnyRow, now: float) -> Refusal | None:
     if row.status != "pending" or row.expires_at <= now or row.attempts_spent >= row.attempts:
-        return Refusal("not_pending", "The verification is over; start a new one.")
+        return Refusal("not_pending", "The verification has ended. Start a new one.")
     if row.sends_spent >= row.sends:
-        return Refusal("no_sends_left", "All messages of this verification are spent; start a new one when it ends.")
+        return Refusal("no_sends_left", "No sends left. Start a new verification after this one has expired.")
     if row.resend_at > now:
         return limits.limited("resend_after", row.resend_at - now)
     return None

@@ -136,7 +136,7 @@ async def test_the_pause_says_if_another_session_began_it(service: Service) -> N
     service.shift(12)
     refused = await service.api.try_start(to, session="b")
     said = re.fullmatch(
-        r"Another session started a verification of this number 1[2-9] seconds ago; try again in 1[0-8] seconds.",
+        r"Another session started a verification of this number 1[2-9] seconds ago\. Retry in 1[0-8] seconds\.",
         refused.json()["detail"],
     )
     assert said, refused.json()["detail"]
