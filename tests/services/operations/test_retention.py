@@ -97,7 +97,7 @@ async def test_a_lock_outlives_the_retention_of_counters(database_url: str, vend
 async def test_a_send_whose_process_died_becomes_unknown_and_is_not_repeated(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         to = new_number()
-        vendor.fail("pin", "slow", seconds=3)
+        vendor.fail("pin", "slow", seconds=60)
         task = asyncio.create_task(service.api.try_start(to))
         await vendor.delivered(to)
         task.cancel()

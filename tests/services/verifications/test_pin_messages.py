@@ -19,6 +19,7 @@ from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
 from otp_service.services.verifications import pin_messages
 from otp_service.storage import tables
+from tests.support.held import hold_next
 from tests.support.patience import until
 from tests.support.servers import running
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
@@ -159,16 +160,19 @@ async def test_a_resend_that_is_not_accepted_leaves_the_earlier_pin(
         assert await service.api.check(started["id"], pin) == "approved"
 
 
-async def test_until_the_outcome_is_known_both_pins_verify(database_url: str, vendor: Vendor) -> None:
+async def test_until_the_outcome_is_known_both_pins_verify(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(database_url, vendor, config(routes=["sms"])) as service:
         for newest in (True, False):
             started = await service.api.start()
             old = service.pin(started["to"])
-            vendor.fail("sms", "slow", seconds=4)
+            held = hold_next(service, monkeypatch, "sms")
             resending = asyncio.create_task(service.api.resend(started["id"]))
-            await vendor.delivered(started["to"], 2)
+            await held.done.wait()
             pin = service.pin(started["to"]) if newest else old
             assert await service.api.check(started["id"], pin) == "approved"
+            held.go_on.set()
             await resending
 
 
@@ -255,13 +259,17 @@ async def test_nothing_is_sent_where_nothing_listens(database_url: str, vendor: 
         assert (ready["gateway"]["status"], ready["gateway"]["last"]) == ("trouble", "not_connected")
 
 
-async def test_no_further_route_goes_out_after_the_person_said_stop(database_url: str, vendor: Vendor) -> None:
+async def test_no_further_route_goes_out_after_the_person_said_stop(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(database_url, vendor, config(routes=["pin", "mt"])) as service:
         to = new_number()
-        vendor.fail("pin", "slow_refuse", seconds=3)
+        vendor.fail("pin", "refuse")
+        held = hold_next(service, monkeypatch, "pin")
         starting = asyncio.create_task(service.api.try_start(to))
-        await vendor.fault_taken()
+        await held.done.wait()
         await reader.on_text(service.ctx, Inbound(to, service.ctx.sender, "STOP"))
+        held.go_on.set()
         refused = await starting
         assert (refused.status_code, refused.json()["code"]) == (403, "opted_out")
         assert vendor.messages(to) == []
