@@ -20,6 +20,7 @@ from otp_service.storage.tables import (
     sweep_turn,
     verifications,
 )
+from otp_service.storage.verifications.endings import ALL_SPENT, ENDS_AS, ENDS_AT, LOST_AT
 
 BATCH = 50
 """Takes about 5 ms. SQLite has one writer, and a check waits for it; larger batches are hardly faster."""
@@ -28,6 +29,7 @@ ECHO_KEPT_SECONDS = 86400.0
 HELD_SECONDS = 3600.0
 """How long a number that is still needed is left alone."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
+_ENDED = {"status": ENDS_AS, "ended_at": ENDS_AT, "phrase_sealed": None}
 v, s, n = verifications.c, sends.c, notifications.c
 
 
@@ -48,8 +50,13 @@ def return_turn(tx: Connection, now: float) -> None:
 def expire(tx: Connection, now: float) -> int:
     """Expires pending verifications that are past their lifetime."""
     late = _lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
-    changes = {"status": "expired", "ended_at": v.expires_at, "phrase_sealed": None}
-    return _change(tx, verifications, late, changes)
+    return _change(tx, verifications, late, _ENDED)
+
+
+def exhaust(tx: Connection, now: float) -> int:
+    """Exhausts pending verifications whose last attempt was spent by a check that died."""
+    lost = sa.select(v.id).where(v.status == PENDING, ALL_SPENT, now >= LOST_AT)
+    return _change(tx, verifications, _lock(tx, lost, by=v.expires_at), _ENDED)
 
 
 def wipe_hashes(tx: Connection, ended_before: float) -> int:

@@ -96,6 +96,7 @@ verifications = sa.Table(
     sa.Column("channel", sa.Text, nullable=False, server_default="sms"),
     sa.Column("phrase_sealed", sa.Text),
     sa.Column("phrase_digest", sa.Text),
+    sa.Column("spent_at", Time),
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING

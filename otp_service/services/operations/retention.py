@@ -53,6 +53,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
         "abandoned_campaign": lambda tx, now: campaign_messages.abandon(tx, now, sweeps.BATCH),
         "expired": sweeps.expire,
+        "exhausted": sweeps.exhaust,
         "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
         "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),
         "notifications_without_number": lambda tx, now: sweeps.forget_notified(tx, now - keep.number),

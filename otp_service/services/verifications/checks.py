@@ -21,6 +21,7 @@ from otp_service.services.verifications.representation import Verification, repr
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import attempts, events, verifications
 from otp_service.storage.verifications.attempts import Spent, Unspent
+from otp_service.storage.verifications.endings import status_at
 
 
 @dataclass(frozen=True)
@@ -172,14 +173,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
 
 def _result_of(row: AnyRow, now: float) -> str:
     """Return the result of a check that is not compared, from the verification's state."""
-    if row.status == "approved":
-        return "already_approved"
-    if row.status in ("canceled", "exhausted"):
-        return str(row.status)
-    if row.status == "failed":
-        return "no_pin"
-    if row.status == "expired" or row.expires_at <= now:
-        return "expired"
-    if row.attempts_spent >= row.attempts:
-        return "exhausted"
-    return "no_pin"
+    status = status_at(row, now)
+    if status == "pending":
+        return "exhausted" if row.attempts_spent >= row.attempts else "no_pin"
+    return {"approved": "already_approved", "failed": "no_pin"}.get(status, status)

@@ -11,6 +11,7 @@ from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import events, sends, verifications
+from otp_service.storage.verifications.endings import ending
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _send(row: AnyRow) -> Event:
 def _final(row: AnyRow, now: float) -> list[Event]:
     if row.status != "pending":
         return [Event(row.ended_at, row.status, detail=row.reason)]
-    return [Event(row.expires_at, "expired")] if row.expires_at <= now else []
+    status, at = ending(row)
+    return [Event(at, status)] if at <= now else []
 
 
 def found(row: AnyRow | None) -> AnyRow:

@@ -6,6 +6,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota
 from otp_service.services.context import Context
 from otp_service.services.numbers import open_number
+from otp_service.storage.verifications.endings import status_at
 
 PHRASE = "phrase"
 """The context that phrases are sealed with."""
@@ -56,9 +57,8 @@ class Verification:
 
 
 def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
-    """Return the verification of a row with `verifications.COLUMNS`, as it is now: a late one is expired."""
-    late = row.status == "pending" and row.expires_at <= ctx.clock.now()
-    status = "expired" if late else row.status
+    """Return the verification of a row with `verifications.COLUMNS`, as it is now."""
+    status = status_at(row, ctx.clock.now())
     sends_left = row.sends - row.sends_spent
     return Verification(
         id=row.id,

@@ -26,6 +26,7 @@ from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
+from otp_service.storage.verifications.endings import status_at
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def insert(
     while True:
         other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
         same = other.id is not None and (other.number_id, other.channel) == (new["number_id"], new["channel"])
-        if same and other.expires_at > now:
+        if same and status_at(other, now) == "pending":
             return other
         if refuse_opted_out and other.opted_out:
             raise opted_out()

@@ -18,6 +18,7 @@ from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.verifications import verifications
+from otp_service.storage.verifications.endings import COMPARING_SECONDS
 
 Waits = tuple[tuple[int, float], ...]
 """(from this count on, seconds until the next check), the highest count first."""
@@ -104,7 +105,7 @@ class _Spending:
                 FROM verifications WHERE {may} FOR NO KEY UPDATE
             ), counted AS ({_count(waits, "open WHERE TRUE")}
             ), spent AS (
-                UPDATE verifications SET attempts_spent = attempts_spent + 1
+                UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now
                 FROM open, counted WHERE verifications.id = open.id RETURNING verifications.id
             )
             SELECT purpose, number_id, none_left, EXISTS (SELECT 1 FROM counted) AS counted,
@@ -126,7 +127,7 @@ _OPEN = """id = :this AND client_id = :client AND status = 'pending' AND expires
     AND EXISTS (SELECT 1 FROM sends WHERE verification_id = :this AND pin_hash IS NOT NULL)"""
 
 _SPEND = _statement(f"""
-    UPDATE verifications SET attempts_spent = attempts_spent + 1 WHERE id = :this
+    UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now WHERE id = :this
     RETURNING TRUE AS counted, purpose, number_id, attempts_spent >= attempts AS none_left,
         {_LIVE.format(join="group_concat")}""")
 
@@ -180,7 +181,9 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
 
 _APPROVE = f"""
     UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL
-    WHERE id = :this AND status = 'pending' RETURNING {_SHOWN}"""
+    WHERE id = :this AND status = 'pending'
+        AND (attempts_spent < attempts OR spent_at IS NULL OR spent_at + {COMPARING_SECONDS} > :now)
+    RETURNING {_SHOWN}"""
 _CLEAR = "DELETE FROM failures WHERE number_id = :number AND client_id = :client AND purpose = :for_purpose"
 _RECORD_APPROVED = _RECORD.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
@@ -195,7 +198,7 @@ _APPROVE_AT_ONCE = _statement(f"""
 def approve(
     tx: Connection, verification_id: str, *, client_id: str, number_id: int, purpose: str, now: float
 ) -> AnyRow | None:
-    """Approve the verification and clear the number's failures; None if it is not pending any more."""
+    """Approve the verification and clear the number's failures; None if it is over."""
     given = {"this": verification_id, "now": now, "client": client_id, "number": number_id, "for_purpose": purpose}
     if tx.dialect.name != "sqlite":
         return cast("AnyRow | None", _APPROVE_AT_ONCE.first(tx, given))

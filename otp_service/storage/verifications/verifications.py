@@ -11,6 +11,7 @@ from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, counts_by_key, insert_by
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
 from otp_service.storage.verifications import sends as sends_table
+from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
 
 v = verifications.c
 
@@ -29,6 +30,7 @@ COLUMNS = (
     v.pin_length,
     v.attempts,
     v.attempts_spent,
+    v.spent_at,
     v.sends,
     v.sends_spent,
     v.created_at,
@@ -120,27 +122,27 @@ def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
 
 _END = (
     sa.update(verifications)
-    .where(v.id == _THIS, v.status == "pending", v.expires_at > _NOW)
+    .where(v.id == _THIS, v.status == "pending", ENDS_AT > _NOW)
     .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
     .returning(*COLUMNS)
 )
 
 
 def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
-    """Move a pending verification to a final status; return None if it is over or late."""
+    """Move a pending verification to a final status; return None if it is over."""
     return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
-    """End the pending verification that holds a slot: as expired if it is late, else as superseded."""
-    late = v.expires_at <= now
+    """End the pending verification that holds a slot: as superseded, unless it is over by itself."""
+    over = now >= ENDS_AT
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id, v.status == "pending")
         .values(
-            status=sa.case((late, "expired"), else_="canceled"),
-            reason=sa.case((late, None), else_="superseded"),
-            ended_at=sa.case((late, v.expires_at), else_=now),
+            status=sa.case((over, ENDS_AS), else_="canceled"),
+            reason=sa.case((over, None), else_="superseded"),
+            ended_at=sa.case((over, ENDS_AT), else_=now),
             phrase_sealed=None,
         )
     )
