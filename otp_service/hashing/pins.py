@@ -1,4 +1,4 @@
-"""PINs: made, cleaned of what a person types around them."""
+"""PINs: generating them, and cleaning what a user types."""
 
 import re
 import secrets
@@ -13,7 +13,7 @@ def generate(length: int) -> str:
 
 
 def clean(typed: str) -> str | None:
-    """The digits of what a person typed, spaces and hyphens dropped; None where it cannot be a PIN."""
+    """Returns the digits of what a user typed, without spaces and hyphens, or None if they cannot be a PIN."""
     if not _TYPED.fullmatch(typed):
         return None
     digits = typed.replace(" ", "").replace("-", "")

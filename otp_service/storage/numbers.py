@@ -1,4 +1,4 @@
-"""The table `numbers`: the one place where a phone number stands, as keyed digest and sealed."""
+"""The table `numbers`: the only one with phone numbers, as a keyed digest and encrypted."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
