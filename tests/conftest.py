@@ -11,13 +11,13 @@ import pytest
 
 from otp_service.database import migrate
 from otp_service.observability import logs
-from tests.support.fixtures import postgres_server
+from tests.support.fixtures import postgres_server, stopped_clock
 from tests.support.hangs import end_process_after
 from tests.support.postgres import Server
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
 
-__all__ = ["postgres_server"]
+__all__ = ["postgres_server", "stopped_clock"]
 
 
 hypothesis.settings.register_profile("busy", deadline=None)  # an example may take long on a busy machine

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from otp_service import clock
 from tests.support import postgres
 
 
@@ -13,3 +14,10 @@ def postgres_server() -> Iterator[postgres.Server]:
     server = postgres.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes by `Service.shift` alone, however busy the machine is."""
+    now = clock.elapsed()
+    monkeypatch.setattr(clock, "elapsed", lambda: now)

@@ -101,6 +101,17 @@ async def statuses(database_url: str) -> list[tuple[str, str]]:
     return [(row.reference, row.status) for row in rows]
 
 
+async def count_abandoned(database_url: str) -> int:
+    """How many notifications were left by a process that died while it sent them."""
+    n = tables.notifications.c
+    database = Database(database_url)
+    try:
+        counts = sa.select(sa.func.count()).where(n.status == "unknown", n.reason == "abandoned")
+        return await database.read(lambda tx: tx.execute(counts).scalar_one())
+    finally:
+        database.close()
+
+
 async def all_over(database_url: str, seconds: float = PATIENCE) -> None:
     """Waits until no notification is queued or being sent."""
     database = Database(database_url)

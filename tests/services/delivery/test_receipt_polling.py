@@ -17,6 +17,7 @@ from tests.support.receipts import BY_SMS, config
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.usefixtures("stopped_clock")
 ASKS = (10, 60, 600, 3600, 21600)
 COUNT = 12
 """More than one process asks for at once."""

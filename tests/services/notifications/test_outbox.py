@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ async def claim(service: Service, limit: int = 16) -> list[Any]:
     return await service.ctx.database.write(step)
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(service: Service) -> None:
     to = new_number()
     queued = await post(service.api, to, text="Hello")
@@ -65,6 +67,7 @@ def test_a_try_waits_for_ten_minutes_at_the_most() -> None:
     assert [lease_queue.retry_seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_it_gives_up_when_it_has_tried_for_long_enough(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, {"notifications": {"keep_trying": 12}}) as service:
         queued = await post(service.api, new_number(), text="Hello")
@@ -190,13 +193,15 @@ async def test_a_gateway_that_is_down_is_not_asked_for_the_whole_queue(service: 
 @pytest.mark.long
 async def test_several_processes_send_each_message_once(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as one, serving(database_url, vendor) as other:
-        numbers = [new_number() for _ in range(150)]
+        numbers = [new_number() for _ in range(60)]
         apis = [one.api, Api(other.http, one.api.api_key)]
         await asyncio.gather(*(post(apis[at % 2], to, text=f"to {to}") for at, to in enumerate(numbers)))
-        await asyncio.gather(*(outbox.work(each.ctx) for each in (one, other, one, other)))
+        # A call of a busy machine must not look like one that nobody answers.
+        patient = [replace(each.ctx, gateway_timeout=60.0) for each in (one, other)]
+        await asyncio.gather(*(outbox.work(ctx) for ctx in patient * 2))
         came = Counter(message["text"] for message in vendor.messages() if message["to"] in numbers)
         assert came == Counter(f"to {to}" for to in numbers)
-        assert await tries(one) == [1] * 150
+        assert await tries(one) == [1] * len(numbers)
 
 
 async def test_a_slow_call_holds_up_no_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +242,7 @@ async def test_a_process_that_ends_waits_for_what_is_under_way(service: Service,
     assert (await get(service.api, other["id"]))["status"] == "queued", "nothing new is taken up"
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_changes_nothing(service: Service) -> None:
     ctx, to = service.ctx, new_number()
     queued = await post(service.api, to, text="Hello")

@@ -56,6 +56,7 @@ async def test_other_words_or_none_can_be_configured(database_url: str, vendor: 
         assert words(vendor, to) == ["BAJA"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_a_refused_word_is_told_again_after_a_growing_pause_for_a_day(service: Service) -> None:
     to = new_number()
     await opt_out(service.api, "add", to)
