@@ -137,7 +137,7 @@ def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, n
     if not confirms:
         service.stop(tx, number_id, now)
     if is_listed:
-        _record(tx, text, number_id, now, echo_of=ours)
+        _record(tx, number_id, now, echo_of=ours, texted_at=None if confirms else text.sent_at)
     return "echo" if confirms else "stop"
 
 
@@ -155,14 +155,14 @@ def _start_one(tx: Connection, text: InboundText, number_id: int, now: float, lo
     ours = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
     if ours is None:
         service.start(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
-    _record(tx, text, number_id, now, echo_of=ours)
+    _record(tx, number_id, now, echo_of=ours, texted_at=text.sent_at if ours is None else None)
     return "start" if ours is None else "echo"
 
 
-def _record(tx: Connection, text: InboundText, number_id: int, now: float, *, echo_of: int | None) -> None:
+def _record(tx: Connection, number_id: int, now: float, *, echo_of: int | None, texted_at: float | None) -> None:
     if echo_of is not None:
         campaign_messages.record_echo(tx, echo_of, now)
-    opt_outs.record_listed(tx, number_id, now, texted_at=text.sent_at if echo_of is None else None)
+    opt_outs.record_listed(tx, number_id, now, texted_at=texted_at)
 
 
 def _is_older(text: InboundText, row: AnyRow | None) -> bool:

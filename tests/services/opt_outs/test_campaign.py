@@ -213,7 +213,7 @@ def echoes_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def accepts(*_: Any) -> Sent:
         return Sent(Outcome.ACCEPTED, "ok")
 
-    monkeypatch.setattr(service.ctx.gateway, "tell", accepts)
+    monkeypatch.setattr(service.ctx.gateway, "send_keyword", accepts)
 
 
 async def test_a_stop_is_the_persons_if_no_echo_ever_comes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
