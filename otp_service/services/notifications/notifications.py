@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal
+from otp_service.errors import FieldError, Refusal, not_found
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
@@ -103,13 +103,8 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
     with ctx.concurrency.of_client(client_id):
         row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
     if row is None:
-        raise not_found()
+        raise not_found("notification")
     return _shown(ctx, row)
-
-
-def not_found() -> Refusal:
-    """The refusal of an id that is nobody's, or another client's."""
-    return Refusal("not_found", "No such notification.")
 
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
-from otp_service.errors import Refusal
+from otp_service.errors import Refusal, not_found
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
@@ -87,10 +87,5 @@ def _final(row: AnyRow, now: float) -> list[Event]:
 def found(row: AnyRow | None) -> AnyRow:
     """Return the row. Refusal: `not_found`."""
     if row is None:
-        raise not_found()
+        raise not_found("verification")
     return row
-
-
-def not_found() -> Refusal:
-    """Return the refusal of an unknown id, and of another client's."""
-    return Refusal("not_found", "No such verification.")
