@@ -1,5 +1,6 @@
 """The service under load, and servers to compare it with: real processes on real databases."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def settings(database: Database, gateway: str, argon2: str, folder: Path) -> dic
         "OTP_CONFIG_FILE": str(config),
         "OTP_ARGON2": argon2,
         "OTP_ALLOW_WEAK_ARGON2": "1",
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ""),  # as `./run` sets it
     }
 
 
