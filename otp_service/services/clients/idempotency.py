@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
-from otp_service.storage import notifications, requests
+from otp_service.storage import requests
+from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import sends, verifications
 
 KEPT_SECONDS = 86400.0

@@ -17,9 +17,10 @@ from otp_service.services.inbound import keywords, phrases
 from otp_service.services.notifications import notifications as replies
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.verifications.representation import PHRASE
-from otp_service.storage import campaign_messages, opt_outs
+from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.limits.buckets import Unit
+from otp_service.storage.queues import campaign_messages
 from otp_service.storage.verifications import events, verifications
 
 log = structlog.get_logger("otp_service.inbound")

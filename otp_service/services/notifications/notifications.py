@@ -19,7 +19,8 @@ from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.storage import notifications, opt_outs
+from otp_service.storage import opt_outs
+from otp_service.storage.queues import notifications
 
 TEXT = "notification"
 """What sealed texts are bound to."""

@@ -20,7 +20,7 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import lease_queue, message_ids, sending
 from otp_service.services.notifications.notifications import TEXT
 from otp_service.services.numbers import open_number
-from otp_service.storage import notifications
+from otp_service.storage.queues import notifications
 
 log = structlog.get_logger("otp_service.outbox")
 

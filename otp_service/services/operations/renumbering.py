@@ -10,8 +10,9 @@ from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.services.limits.limits import PAUSE, PER_NOTIFIED, PER_NUMBER
 from otp_service.services.numbers import SEALED_NUMBER, digests, open_number
-from otp_service.storage import campaign_messages, notifications, numbers, opt_outs
+from otp_service.storage import numbers, opt_outs
 from otp_service.storage.limits import buckets, failures
+from otp_service.storage.queues import campaign_messages, notifications
 from otp_service.storage.verifications import verifications
 from otp_service.vault import Vault
 

@@ -15,8 +15,9 @@ from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS
 from otp_service.services.context import Context
 from otp_service.services.operations.clock import synchronize
-from otp_service.storage import campaign_messages, notifications, sweeps
 from otp_service.storage import clock as stored_clock
+from otp_service.storage import sweeps
+from otp_service.storage.queues import campaign_messages, notifications
 from otp_service.storage.verifications import sends, verifications
 
 log = structlog.get_logger("otp_service.retention")

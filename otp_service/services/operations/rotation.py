@@ -15,7 +15,8 @@ from otp_service.services.clients.idempotency import ANSWER
 from otp_service.services.notifications.notifications import TEXT
 from otp_service.services.numbers import open_number
 from otp_service.services.operations import renumbering
-from otp_service.storage import inbound_cursor, notifications, numbers, requests
+from otp_service.storage import inbound_cursor, numbers, requests
+from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import sends, verifications
 from otp_service.vault import Vault
 

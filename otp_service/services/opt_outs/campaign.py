@@ -18,7 +18,7 @@ from otp_service.services.delivery import lease_queue
 from otp_service.services.inbound import keywords
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs import opt_outs
-from otp_service.storage import campaign_messages
+from otp_service.storage.queues import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")
 

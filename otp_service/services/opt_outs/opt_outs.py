@@ -15,7 +15,8 @@ from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import Claim
 from otp_service.services.context import Context
-from otp_service.storage import campaign_messages, notifications, opt_outs
+from otp_service.storage import opt_outs
+from otp_service.storage.queues import campaign_messages, notifications
 from otp_service.vault import Vault
 
 log = structlog.get_logger("otp_service.opt_outs")

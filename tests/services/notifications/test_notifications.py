@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.notifications import notifications, outbox
-from otp_service.storage import notifications as queue
 from otp_service.storage import numbers, tables
+from otp_service.storage.queues import notifications as queue
 from tests.support.notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.vendor import Vendor

@@ -16,8 +16,8 @@ from otp_service.services.clients import clients
 from otp_service.services.delivery import lease_queue
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
-from otp_service.storage import notifications as queue
 from otp_service.storage import tables
+from otp_service.storage.queues import notifications as queue
 from tests.support.notifications import get, opt_out, post, row
 from tests.support.service import Api, Service, new_number, serving
 from tests.support.statements import open_transactions

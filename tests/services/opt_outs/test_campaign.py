@@ -10,7 +10,7 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.inbound import reader
 from otp_service.services.operations import retention
 from otp_service.services.opt_outs import campaign, opt_outs
-from otp_service.storage import campaign_messages as stored
+from otp_service.storage.queues import campaign_messages as stored
 from otp_service.storage.tables import campaign_messages, numbers
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import Service, new_number, serving

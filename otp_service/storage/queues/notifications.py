@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow, counts_by_key
-from otp_service.storage.lease_queue import LeaseQueue
+from otp_service.storage.queues.lease_queue import LeaseQueue
 from otp_service.storage.tables import QUEUED, SENDING, clients, notifications, numbers, opt_outs
 
 n = notifications.c

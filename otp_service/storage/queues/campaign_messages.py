@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
-from otp_service.storage.lease_queue import LeaseQueue
+from otp_service.storage.queues.lease_queue import LeaseQueue
 from otp_service.storage.tables import campaign_messages, numbers
 
 c = campaign_messages.c

@@ -1,0 +1,1 @@
+"""Tables of work that is claimed for a time: notifications and campaign messages."""
