@@ -1,5 +1,6 @@
 """The documents name everything that an operator or integrator can set or call, with its real default."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -142,3 +143,15 @@ def test_the_hooks_before_a_commit_are_local() -> None:
 def test_a_page_uses_no_private_words(page: Path) -> None:
     """Words that only the authors understood, and references to documents that are not here."""
     assert re.findall(r"(?i)\b(?:errands?|anew|mends?|dearest|section \d+)\b", page.read_text()) == []
+
+
+def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
+    """It says what the function does or returns, in the imperative (PEP 257), not what a thing is."""
+    nouns = re.compile(r"(The|An?|Whether|What|How|When|Where|All|Every|Each|One|Of|As|Nothing|Returns)\b|`")
+    fragments = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in (ROOT / "otp_service").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and nouns.match(ast.get_docstring(node) or "")
+    ]
+    assert not fragments

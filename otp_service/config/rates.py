@@ -19,12 +19,12 @@ class Rate:
 
     @property
     def interval(self) -> float:
-        """Seconds until one more is refilled."""
+        """Return the seconds until one more is refilled."""
         return self.period / self.burst
 
 
 def parse_rates(text: str) -> tuple[Rate, ...]:
-    """`"5/hour; 10/day"`, `"25/5 minutes"`; `""` and `"0"` are off: `()`. Raises ValueError."""
+    """Parse rates such as `"5/hour; 10/day"` and `"25/5 minutes"`; `""` and `"0"` are off: `()`. Raises ValueError."""
     if text.strip() in {"", "0"}:
         return ()
     # The same rate written twice is one limit.
@@ -53,7 +53,7 @@ class Failures(BaseModel):
     lock_for: StrictInt = Field(default=2592000, ge=1, le=366 * 86400)
 
     def wait_after(self, count: int) -> float:
-        """Seconds from the last of `count` wrong checks in a row until the next one is compared."""
+        """Return the seconds from the last of `count` wrong checks in a row until the next one is compared."""
         if count >= self.lock_after:
             return float(self.lock_for)
         if count < self.free:

@@ -8,7 +8,7 @@ _KEY_BYTES = 32
 
 
 def parse_secret_keys(text: str) -> tuple[tuple[str, bytes], ...]:
-    """`id:base64url(32 bytes)[,id:...]` as (id, 32 bytes), in order. Raises ValueError, never with a value in it."""
+    """Parse `id:base64url(32 bytes)[,id:...]` into (id, 32 bytes), in order. Raises ValueError without the value."""
     keys = tuple(_parse_entry(part.strip(), at) for at, part in enumerate(text.split(","), start=1))
     if len({key_id for key_id, _ in keys}) < len(keys):
         raise ValueError("must have each id once")

@@ -94,7 +94,7 @@ class Gateway(Protocol):
 
     @property
     def pin_placeholder(self) -> str:
-        """The mark in the text that the vendor replaces by its PIN; if empty, it appends the PIN."""
+        """Return the mark in the text that the vendor replaces by its PIN; if empty, it appends the PIN."""
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:
         """Let the vendor make, send and return a PIN of `pin_length` digits. Needs `message.carrier`."""

@@ -27,12 +27,12 @@ class Argon2Cost:
 
     @property
     def is_weak(self) -> bool:
-        """Whether it is weaker than each of OWASP's settings."""
+        """Return whether the cost is weaker than each of OWASP's settings."""
         return not any(self.memory_kib >= memory and self.iterations >= count for memory, count in _OWASP)
 
 
 def parse_argon2_cost(text: str) -> Argon2Cost:
-    """`m=19456,t=2,p=1` (KiB, iterations, lanes). Raises ValueError if Argon2 or this machine cannot do it."""
+    """Parse `m=19456,t=2,p=1` (KiB, iterations, lanes). Raises ValueError if Argon2 or this machine cannot do it."""
     match = _COST.fullmatch(text.replace(" ", ""))
     if match is None:
         raise ValueError("must be like m=19456,t=2,p=1")
@@ -45,18 +45,18 @@ def parse_argon2_cost(text: str) -> Argon2Cost:
 
 
 def argon2id(secret: bytes, salt: bytes, iterations: int, memory_kib: int) -> str:
-    """The PHC string of a secret."""
+    """Return the PHC string of a secret."""
     return hash_secret(secret, salt, iterations, memory_kib, 1, HASH_BYTES, Type.ID).decode()
 
 
 def is_index_build() -> bool:
-    """Whether the library is the package index's own build, made for every processor."""
+    """Return whether the library is the package index's own build, made for every processor."""
     wheel = distribution("argon2-cffi-bindings").read_text("WHEEL") or ""
     return any(tag in wheel for tag in _INDEX_TAGS)
 
 
 def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this processor has what the index's build leaves unused; False if nothing tells."""
+    """Return whether this processor has AVX2, which the index's build does not use; False if nothing tells."""
     try:
         return "avx2" in cpuinfo.read_text().split()
     except OSError:
@@ -64,5 +64,5 @@ def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def is_malloc_tuned() -> bool:
-    """Whether malloc takes large pages and keeps memory from one hash to the next; True if it is not glibc's."""
+    """Return whether malloc uses large pages and keeps memory between hashes; True if it is not glibc's."""
     return platform.libc_ver()[0] != "glibc" or "glibc.malloc.hugetlb=1" in os.environ.get("GLIBC_TUNABLES", "")

@@ -39,7 +39,7 @@ class PinHasher:
             worker.start()
 
     async def hash(self, verification_id: str, pin: str, ticket: Ticket) -> PinHash:
-        """The hash to keep of a PIN of this verification."""
+        """Return the hash of a PIN of this verification."""
 
         def work() -> PinHash:
             key_id, mac, salt = self._vault.new_pin_mac(verification_id, pin)
@@ -48,7 +48,7 @@ class PinHasher:
         return await self.queue.run(ticket, work)
 
     async def matches(self, verification_id: str, pin: str, live: list[PinHash], ticket: Ticket) -> bool:
-        """Whether the PIN is one of the live ones. Takes as long for one as for several: they share their salt."""
+        """Return whether the PIN is one of the live ones. One takes as long as several: they share their salt."""
 
         def work() -> bool:
             macs = [(self._vault.pin_mac(entry.pepper_key, verification_id, pin), entry.phc) for entry in live]
@@ -58,18 +58,18 @@ class PinHasher:
         return await self.queue.run(ticket, work)
 
     async def compare_nothing(self, ticket: Ticket) -> None:
-        """As long as a comparison, so that the time of an answer does not tell whether there was one."""
+        """Take as long as a comparison, so that the time of a response does not reveal whether there was one."""
         await self.queue.run(ticket, lambda: _any_matches([(b"", self._dummy)]))
 
     def close(self) -> None:
-        """Ends the threads once what waits is done."""
+        """End the threads once what waits is done."""
         self.queue.close()
         for worker in self._workers:
             worker.join()
 
 
 def _dummy(cost: Argon2Cost) -> tuple[str, float]:
-    """A hash that no PIN has, and how long it took: the better of two, because the first one warms up."""
+    """Return a hash that no PIN has, and how long it took: the better of two, because the first one warms up."""
     seconds = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -79,7 +79,7 @@ def _dummy(cost: Argon2Cost) -> tuple[str, float]:
 
 
 def _any_matches(macs: list[tuple[bytes, str]]) -> bool:
-    """Whether any MAC gives its PHC string; one run of Argon2id for all that share MAC, cost and salt."""
+    """Return whether any MAC gives its PHC string; one run of Argon2id for all that share MAC, cost and salt."""
     made: dict[tuple[bytes, str], str] = {}
     found = False
     for mac, phc in macs:

@@ -8,12 +8,12 @@ _TYPED = re.compile(r"[0-9 -]{1,64}")
 
 
 def generate(length: int) -> str:
-    """A PIN of `length` ASCII digits from the system's random source (NIST SP 800-63B, 3.1.3: approved RBG)."""
+    """Return a PIN of `length` ASCII digits from the system's random source (NIST SP 800-63B, 3.1.3: approved RBG)."""
     return f"{secrets.randbelow(10**length):0{length}d}"
 
 
 def clean(typed: str) -> str | None:
-    """Returns the digits of what a user typed, without spaces and hyphens, or None if they cannot be a PIN."""
+    """Return the digits of what a user typed, without spaces and hyphens, or None if they cannot be a PIN."""
     if not _TYPED.fullmatch(typed):
         return None
     digits = typed.replace(" ", "").replace("-", "")

@@ -47,7 +47,7 @@ class HashQueue:
 
     @contextmanager
     def admit(self, ticket: Ticket) -> Iterator[None]:
-        """Counts the ticket's hash as queued until it is done or the block ends. Refusal: `overloaded`."""
+        """Count the ticket's hash as queued until it is done or the block ends. Refusal: `overloaded`."""
         wait = self._wait(ticket)
         if wait > MOST_SECONDS[ticket.kind] or not self._has_room(ticket):
             later = SystemRandom().uniform(wait, 2 * wait)
@@ -64,7 +64,7 @@ class HashQueue:
 
     @contextmanager
     def at_gateway(self, ticket: Ticket) -> Iterator[None]:
-        """Counts no hash for the ticket while the block waits for the gateway."""
+        """Count no hash for the ticket while the block waits for the gateway."""
         self._count(ticket, -1)
         try:
             yield
@@ -72,7 +72,7 @@ class HashQueue:
             self._count(ticket, 1)
 
     async def run(self, ticket: Ticket, work: Callable[[], T]) -> T:
-        """The result of `work`, which a thread runs when it is the ticket's turn."""
+        """Return the result of `work`, which a thread runs when it is the ticket's turn."""
         future: Future[T] = Future()
         with self._lock:
             self._waiting[ticket.kind].setdefault(ticket.client, deque()).append((work, future))
@@ -84,7 +84,7 @@ class HashQueue:
             ticket.hash_to_come = False
 
     def work(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Runs what waits, until the queue is closed and empty."""
+        """Run what waits, until the queue is closed and empty."""
         while self._jobs.acquire() and (job := self.pop()) is not None:
             work, future = job
             begun = clock()
@@ -97,11 +97,11 @@ class HashQueue:
             del job, work, future  # they hold a PIN
 
     def close(self) -> None:
-        """Lets the threads end once nothing waits."""
+        """Let the threads end once nothing waits."""
         self._jobs.release(self._threads)
 
     def pop(self) -> Job | None:
-        """The next job, None if none waits: checks before starts, and clients in turn."""
+        """Return the next job, None if none waits: checks before starts, and clients in turn."""
         with self._lock:
             checks, starts = self._waiting[Kind.CHECK], self._waiting[Kind.START]
             start_is_next = bool(starts) and (not checks or self._checks_in_row >= START_EVERY - 1)
@@ -123,7 +123,7 @@ class HashQueue:
             HASH_QUEUE.inc(hashes)
 
     def _wait(self, ticket: Ticket) -> float:
-        """In how many seconds a new hash would begin, after those that come before it."""
+        """Return in how many seconds a new hash would begin, after those that come before it."""
         mine = self._queued[ticket.kind][ticket.client]
         turns = sum(min(count, mine + 1) for count in self._queued[ticket.kind].values())
         checks, starts = self._queued[Kind.CHECK].total(), self._queued[Kind.START].total()
@@ -142,7 +142,7 @@ class HashQueue:
 
 
 def _has_share(taken: Counter[str], client: str, places: float) -> bool:
-    """Whether the client may take one more place."""
+    """Return whether the client may take one more place."""
     if taken.total() < SHARED_FROM * places:
         return True
     clients = {client, *(+taken)}  # without those that have none any more

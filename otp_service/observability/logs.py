@@ -217,7 +217,7 @@ def _plain(value: object) -> object:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception, then what it came from or holds, at most ten in all."""
+    """Return the exception, then those that it came from or contains, at most ten in all."""
     found = [error]
     for each in found:
         behind = each.__cause__ or (None if each.__suppress_context__ else each.__context__)

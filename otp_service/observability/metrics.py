@@ -34,7 +34,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def render() -> bytes:
-    """Returns all metrics as text, summed over all workers."""
+    """Return all metrics as text, summed over all workers."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
@@ -44,7 +44,7 @@ def render() -> bytes:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Removes the gauges of killed workers; their counters stay."""
+    """Remove the gauges of killed workers; their counters stay."""
     for file in folder.glob("gauge_live*.db"):
         if not _lives(int(file.stem.rpartition("_")[2])):
             file.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts it, and waits for the first head."""
+        """Count the connection, and wait for the first head."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(_TOO_MANY, "Retry-After: 1\r\n")
@@ -48,7 +48,7 @@ class Connection(HttpToolsProtocol):
         self._wait(HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the waits."""
+        """End the waits."""
         self._stop_waiting()
         self._taken()
         super().connection_lost(exc)
@@ -71,19 +71,19 @@ class Connection(HttpToolsProtocol):
             self._refuse(_HEAD_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Start the time limit of a head."""
         super().on_message_begin()
         if not self._in_head:
             self._in_head, self._head_bytes = True, 0
             self._wait_for_caller()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a field of the head. Trailers of a chunked body are ignored: a proxy in front has not checked them."""
+        """Take a field of the head. Trailers of a chunked body are ignored: a proxy in front has not checked them."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The body begins, and the request is handled meanwhile. Who asks too far ahead is cut off."""
+        """Start the time limit of the body, and handle the request; close if the caller has sent too much ahead."""
         if len(self.pipeline) >= MOST_AHEAD:
             self.transport.abort()
         if self.transport.is_closing():  # the parser goes on to the end of what it got
@@ -93,13 +93,13 @@ class Connection(HttpToolsProtocol):
         self._wait_for_caller()
 
     def on_message_complete(self) -> None:
-        """Nothing is awaited of the caller any more."""
+        """End the wait for the caller: its request is complete."""
         self._in_body = False
         self._stop_waiting()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer that came before the end of its body: the rest is read for a moment and thrown away."""
+        """Discard the rest of a body for a moment if the response came before its end."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._close_in_time()
@@ -109,22 +109,22 @@ class Connection(HttpToolsProtocol):
             self._wait_for_caller()
 
     def pause_writing(self) -> None:
-        """The caller does not take what is written."""
+        """Start the time limit of a caller that does not read the response."""
         super().pause_writing()
         self._until_taken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has taken most of it."""
+        """End the time limit: the caller has read most of the response."""
         self._taken()
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing more was asked for."""
+        """Close an idle connection."""
         super().timeout_keep_alive_handler()
         self._close_in_time()
 
     def send_400_response(self, msg: str) -> None:
-        """What came was not HTTP."""
+        """Answer what is not HTTP."""
         if self._owes_an_answer:
             self.transport.abort()
             return
@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _owes_an_answer(self) -> bool:
-        """Whether what is written now would be read as the answer to an earlier request."""
+        """Return whether what is written now would be read as the response to an earlier request."""
         return bool(self.pipeline) or (self._is_answering and not self._in_body)
 
     def _wait_for_caller(self) -> None:

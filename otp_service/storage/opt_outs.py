@@ -37,7 +37,7 @@ def _read() -> sa.Select[Any]:
 
 
 def add(tx: Connection, number_id: int, *, client_id: str, now: float) -> bool:
-    """A client opts a number out; return False if it is out already, whoever said so."""
+    """Opt a number out for a client; return False if it has opted out already, whoever said so."""
     insert = insert_into(tx, opt_outs).values(
         number_id=number_id, opted_out=True, source=CLIENT, client_id=client_id, since=now
     )
@@ -47,7 +47,7 @@ def add(tx: Connection, number_id: int, *, client_id: str, now: float) -> bool:
 
 
 def add_by_user(tx: Connection, number_id: int, now: float) -> None:
-    """The person opts out: from now on only the person, or an operator, lifts it."""
+    """Opt a number out for its person: only the person or an operator lifts it."""
     values = {"opted_out": True, "source": USER}
     insert = insert_into(tx, opt_outs).values(number_id=number_id, since=now, **values)
     changes = values | {"client_id": None, "since": sa.case((o.opted_out, o.since), else_=now)}
@@ -55,7 +55,7 @@ def add_by_user(tx: Connection, number_id: int, now: float) -> None:
 
 
 def lift(tx: Connection, number_id: int, *, now: float, source: str | None = None) -> bool:
-    """The number takes messages again; return False if it did. `source`: lift only an opt-out of theirs."""
+    """Let the number get messages again; return False if it did. `source`: lift only an opt-out of theirs."""
     statement = sa.update(opt_outs).where(o.number_id == number_id, o.opted_out)
     if source is not None:
         statement = statement.where(o.source == source)
@@ -63,7 +63,7 @@ def lift(tx: Connection, number_id: int, *, now: float, source: str | None = Non
 
 
 def record_listed(tx: Connection, number_id: int, now: float, *, texted_at: float | None) -> None:
-    """The gateway's list showed a keyword of this number: what a callback says of it may be old.
+    """Record that the gateway's list showed a keyword of this number: a callback about it may be old.
 
     `texted_at`: the gateway's time of the text, if it was the person's own.
     """

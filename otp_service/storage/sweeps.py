@@ -34,7 +34,7 @@ v, s, n = verifications.c, sends.c, notifications.c
 
 
 def claim_turn(tx: Connection, now: float, every: float) -> bool:
-    """Claims the next round of sweeps; False if it is not due yet. One process sweeps for all."""
+    """Claim the next round of sweeps; False if it is not due yet. One process sweeps for all."""
     insert = insert_into(tx, sweep_turn).values(id=1, due_at=now + every)
     statement = insert.on_conflict_do_update(
         index_elements=[sweep_turn.c.id], set_={"due_at": now + every}, where=sweep_turn.c.due_at <= now
@@ -43,12 +43,12 @@ def claim_turn(tx: Connection, now: float, every: float) -> bool:
 
 
 def return_turn(tx: Connection, now: float) -> None:
-    """Makes the next round due at once: rows are left to sweep."""
+    """Make the next round due at once: rows are left to sweep."""
     tx.execute(sa.update(sweep_turn).values(due_at=now))
 
 
 def expire(tx: Connection, now: float) -> int:
-    """Expires pending verifications that are past their lifetime."""
+    """Expire pending verifications that are past their lifetime."""
     late = _lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
     return _change(tx, verifications, late, _ENDED)
 
@@ -60,7 +60,7 @@ def exhaust(tx: Connection, now: float) -> int:
 
 
 def wipe_hashes(tx: Connection, ended_before: float) -> int:
-    """Wipes the PIN hashes of verifications that ended by then."""
+    """Wipe the PIN hashes of verifications that ended by then."""
     # Asked of each live one: a join could begin with everything that ever ended.
     ended_at = sa.select(v.ended_at).where(v.id == s.verification_id).scalar_subquery()
     due = sa.select(s.verification_id).where(s.pin_hash.is_not(None), ended_at <= ended_before)
@@ -74,7 +74,7 @@ def wipe_hashes(tx: Connection, ended_before: float) -> int:
 
 
 def forget_numbers(tx: Connection, ended_before: float) -> int:
-    """Removes the number, the slot and the message ids from verifications that ended by then."""
+    """Remove the number, the slot and the message ids from verifications that ended by then."""
     ids = _lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
     if ids:
         tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
@@ -83,13 +83,13 @@ def forget_numbers(tx: Connection, ended_before: float) -> int:
 
 
 def forget_notified(tx: Connection, ended_before: float) -> int:
-    """Removes the number and the message id from notifications that left the queue by then."""
+    """Remove the number and the message id from notifications that left the queue by then."""
     ids = _lock(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
     return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
 def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
-    """Wipes the sealed form of numbers that nothing was sent to since then; the digest stays for the counters.
+    """Wipe the sealed form of numbers that nothing was sent to since then; the digest stays for the counters.
 
     A number that opted out, or for which a notification or a campaign message waits, is left alone for a while.
     """
@@ -108,7 +108,7 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
 
 
 def purge_buckets(tx: Connection, now: float) -> int:
-    """Deletes limits that are full again."""
+    """Delete limits that are full again."""
     b = buckets.c
     return _delete(
         tx, buckets, b.key, _lock(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True)
@@ -116,7 +116,7 @@ def purge_buckets(tx: Connection, now: float) -> int:
 
 
 def purge_failures(tx: Connection, now: float, used_before: float) -> int:
-    """Deletes failure counts that were last changed by then and lock nothing."""
+    """Delete failure counts that were last changed by then and lock nothing."""
     f = failures.c
     key = f.number_id, f.client_id, f.purpose
     old = sa.select(*key).where(f.last_at <= used_before, f.waits_until <= now)
@@ -124,7 +124,7 @@ def purge_failures(tx: Connection, now: float, used_before: float) -> int:
 
 
 def purge_campaign_messages(tx: Connection, now: float, created_before: float) -> int:
-    """Deletes ended campaign messages that were created by then."""
+    """Delete ended campaign messages that were created by then."""
     created_before = min(created_before, now - ECHO_KEPT_SECONDS)
     f = campaign_messages.c
     old = sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None))
@@ -132,7 +132,7 @@ def purge_campaign_messages(tx: Connection, now: float, created_before: float) -
 
 
 def purge_numbers(tx: Connection, used_before: float) -> int:
-    """Deletes numbers that nothing refers to, with their lifted opt-outs."""
+    """Delete numbers that nothing refers to, with their lifted opt-outs."""
     c = numbers.c
     referring = [table.c.number_id for table in (failures, verifications, notifications, campaign_messages)]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
@@ -144,14 +144,14 @@ def purge_numbers(tx: Connection, used_before: float) -> int:
 
 
 def purge_requests(tx: Connection, claimed_before: float) -> int:
-    """Deletes idempotency keys that were claimed by then."""
+    """Delete idempotency keys that were claimed by then."""
     r = requests.c
     old = sa.select(r.id).where(r.claimed_at <= claimed_before)
     return _delete(tx, requests, r.id, _lock(tx, old, by=r.claimed_at, to_delete=True))
 
 
 def purge_audit(tx: Connection, ended_before: float) -> int:
-    """Deletes verifications that ended by then, with their sends and events."""
+    """Delete verifications that ended by then, with their sends and events."""
     ids = _lock(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
     _delete(tx, events, events.c.verification_id, ids)
     _delete(tx, sends, s.verification_id, ids)
@@ -159,13 +159,13 @@ def purge_audit(tx: Connection, ended_before: float) -> int:
 
 
 def purge_notifications(tx: Connection, ended_before: float) -> int:
-    """Deletes notifications that left the queue by then."""
+    """Delete notifications that left the queue by then."""
     old = sa.select(n.id).where(n.ended_at <= ended_before)
     return _delete(tx, notifications, n.id, _lock(tx, old, by=n.ended_at, to_delete=True))
 
 
 def _lock(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:
-    """Locks the first rows of `due` that nobody else has locked; returns their keys.
+    """Lock the first rows of `due` that nobody else has locked; return their keys.
 
     `by`: the column of the index to read; without an order PostgreSQL reads the table if it expects many rows.
     `to_delete`: otherwise other rows can still be inserted that refer to them.

@@ -34,7 +34,7 @@ class Call:
 
     @property
     def id(self) -> str:
-        """The id in the path. Refusal: `not_found` if it is malformed."""
+        """Return the id in the path. Refusal: `not_found` if it is malformed."""
         noun, public_id = self.request.scope["path"].split("/")[2:4]
         if not re.fullmatch(id_pattern(noun), public_id):
             raise not_found(noun.removesuffix("s"))
@@ -108,7 +108,7 @@ def _key(request: Request) -> str | None:
 
 
 def _canonical(request: Request, body: BaseModel | None) -> bytes:
-    """The request in one form, without the PIN: a fingerprint of so few digits could be guessed."""
+    """Return the request in one form, without the PIN: a fingerprint of so few digits could be guessed."""
     fields: dict[str, Any] = body.model_dump(exclude={"pin"}, exclude_none=True) if body is not None else {}
     # Not request.url: it contains the Host header and the query, and either can be malformed.
     return json.dumps([request.method, request.scope["path"], fields], sort_keys=True).encode()

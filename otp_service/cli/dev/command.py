@@ -49,7 +49,7 @@ class _Port:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Of the API; 8000, or a free one where that is taken.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Of the API; 8000, or a free one if that is taken.")
 @click.option("--simulator-port", type=click.IntRange(0, 65535), help="Of the simulator; 8001, or a free one.")
 @click.option("--folder", default=DEFAULT, show_default=True, type=click.Path(path_type=Path, file_okay=False))
 def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:

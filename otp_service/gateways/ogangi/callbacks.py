@@ -68,5 +68,5 @@ def _fields(body: bytes) -> dict[str, str] | None:
 
 
 def _decoded(name: str, value: bytes, encoding: str) -> str:
-    """A bad byte in a text becomes U+FFFD, so that a STOP counts; in an id it raises UnicodeDecodeError."""
+    """Decode a field; a bad byte in a text becomes U+FFFD, in an id it raises UnicodeDecodeError."""
     return value.decode(encoding, "replace" if name in _WRITTEN_BY_PEOPLE else "strict")

@@ -39,7 +39,7 @@ class OgangiGateway:
 
     @property
     def pin_placeholder(self) -> str:
-        """The mark in the text that the vendor replaces by its PIN (assumed: `{0}`); if empty, it appends the PIN."""
+        """Return the mark that the vendor replaces by its PIN (assumed: `{0}`); if empty, it appends the PIN."""
         return self._pin_placeholder
 
     async def send_pin(self, message: Message, pin_length: int, timeout: float) -> Sent:

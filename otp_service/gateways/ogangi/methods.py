@@ -48,12 +48,12 @@ class Method:
 
     @property
     def verb(self) -> str:
-        """The HTTP verb. GET is assumed for all methods except the one with a descriptor."""
+        """Return the HTTP verb. GET is assumed for all methods except the one with a descriptor."""
         return "POST" if self.body else "GET"
 
     @property
     def limit(self) -> int:
-        """The number of bytes of its reply that are read."""
+        """Return the number of bytes of its reply that are read."""
         return LIST_LIMIT if self.is_list else SEND_LIMIT
 
     def complete(self, values: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ class SentMessage:
 
 
 def parse(body: bytes, *, is_list: bool = False) -> Reply | None:
-    """The reply in `body`, rootless or in `<response>`; None if it cannot be read.
+    """Return the reply in `body`, rootless or in `<response>`; None if it cannot be read.
 
     `is_list`: it shows what people wrote, so what XML cannot hold must not make all of it unreadable.
     """
@@ -78,7 +78,7 @@ def _escape(content: str) -> str:
 
 
 def _harmless(reference: re.Match[str]) -> str:
-    """A numeric character reference, or U+FFFD for one to a character that XML cannot hold."""
+    """Return a numeric character reference, or U+FFFD if XML does not allow its character."""
     digits = (reference[1] or reference[2]).lstrip("0") or "0"
     code = int(digits, 16 if reference[1] else 10) if len(digits) <= 7 else sys.maxunicode + 1
     return "\ufffd" if code > sys.maxunicode or _NOT_XML.match(chr(code)) else reference[0]
@@ -96,7 +96,7 @@ def _root(text: str) -> Element | None:
 
 
 def usable_pin(reply: Reply, length: int) -> str | None:
-    """The PIN that the PIN method returns, `length` ASCII digits with blanks trimmed; None if there is no usable one.
+    """Return the PIN of the PIN method, `length` ASCII digits with blanks trimmed; None if none is usable.
 
     If there is a second `pin` element anywhere, none is usable: either could be the one in the message.
     """
@@ -117,7 +117,7 @@ def _name(element: Element) -> str:
 
 
 def sent_messages(reply: Reply) -> list[SentMessage]:
-    """The messages in a sendSMS reply."""
+    """Return the messages in a sendSMS reply."""
     return [
         SentMessage(_only_text(message, "id"), _only_text(message, "status"))
         for message in reply.root.findall("result/messages/message")

@@ -44,20 +44,20 @@ _PASSING = frozenset({"NOT_ENOUGH_FUNDS", "NOT_SENT"})
 
 
 def normalised(status: str) -> str:
-    """One spelling for a status: capitals, with `_` for spaces, slashes and the like."""
+    """Return one spelling for a status: capitals, with `_` for spaces, slashes and the like."""
     return re.sub(r"[^A-Za-z0-9]+", "_", status).strip("_").upper()
 
 
 def delivery(status: str) -> Delivery:
-    """What a vendor status means for the message; one that is not in the table is `unknown`."""
+    """Return what a vendor status means for the message; one that is not in the table is `unknown`."""
     return _DELIVERIES.get(normalised(status), "unknown")
 
 
 def is_failure(status: str) -> bool:
-    """True if the message will not reach the handset and the vendor does not try again."""
+    """Return whether the message will not reach the handset and the vendor does not try again."""
     return delivery(status) in ("failed", "undelivered")
 
 
 def is_passing(status: str) -> bool:
-    """True of a failure whose cause can pass by itself, so that the same message may be taken later."""
+    """Return whether the cause of a failure can pass by itself, so that the message may be accepted later."""
     return normalised(status) in _PASSING

@@ -60,7 +60,7 @@ async def work(
 
 
 async def settle(ctx: Context, lease_until: float, step: Callable[[Connection], T]) -> T:
-    """Runs `step`, which settles a claim; again if the database is away, as long as the lease lasts.
+    """Run `step`, which settles a claim; again if the database is away, as long as the lease lasts.
 
     Repeating is safe: it is about this very claim.
     """
@@ -74,10 +74,10 @@ async def settle(ctx: Context, lease_until: float, step: Callable[[Connection], 
 
 
 def lease_until(ctx: Context, now: float) -> float:
-    """When the lease of a claim made now ends."""
+    """Return when the lease of a claim made now ends."""
     return now + ctx.gateway_timeout + LEASE_MARGIN_SECONDS
 
 
 def retry_seconds(tries: int) -> float:
-    """How long to wait after so many tries: twice as long after each."""
+    """Return how long to wait after so many tries: twice as long after each."""
     return min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(max(tries - 1, 0), 10))

@@ -7,7 +7,7 @@ MESSAGE = "message"
 
 
 def kept(vault: Vault, message_id: str | None) -> dict[str, str | None]:
-    """Returns the columns of a message with this id; none if the gateway named no id."""
+    """Return the columns of a message with this id; none if the gateway named no id."""
     if message_id is None:
         return {}
     return {
@@ -17,13 +17,13 @@ def kept(vault: Vault, message_id: str | None) -> dict[str, str | None]:
 
 
 def digests(vault: Vault, message_id: str) -> list[str]:
-    """Returns every value that `message_digest` can have for this id, in whatever case, under any secret key."""
+    """Return every value that `message_digest` can have for this id, in whatever case, under any secret key."""
     # The previous release stores an id as it was written.
     return [digest for each in {message_id.lower(), message_id} for digest in vault.fingerprints(_named(each))]
 
 
 def read(vault: Vault, sealed: str | None) -> str | None:
-    """Returns the id; None if there is none or its secret key is missing."""
+    """Return the id; None if there is none or its secret key is missing."""
     message_id = vault.open(MESSAGE, sealed)
     return message_id.decode() if message_id is not None else None
 

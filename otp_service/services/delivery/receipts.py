@@ -35,7 +35,7 @@ Source = Literal["callback", "poll"]
 
 
 async def record(ctx: Context, receipt: Receipt, source: Source) -> None:
-    """Records a receipt of one of our messages; one of an unknown message is counted and dropped.
+    """Record a receipt of one of our messages; one of an unknown message is counted and dropped.
 
     That message may not be stored yet: then polling brings its receipt.
     """
@@ -44,7 +44,7 @@ async def record(ctx: Context, receipt: Receipt, source: Source) -> None:
 
 
 async def poll(ctx: Context) -> bool:
-    """Asks the gateway for the receipts that are due; returns False: nothing more is due at once."""
+    """Ask the gateway for the receipts that are due; return False: nothing more is due at once."""
     poll_after = ctx.policy.receipts.poll_after
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
@@ -55,7 +55,7 @@ async def poll(ctx: Context) -> bool:
 
 
 async def _record(ctx: Context, receipt: Receipt) -> bool:
-    """Records a receipt; False if it is about no message that we know."""
+    """Record a receipt; False if it is about no message that we know."""
     digests = message_ids.digests(ctx.vault, receipt.message_id)
     message = await ctx.database.read(lambda tx: receipts.find(tx, digests))
     if message is None:
@@ -66,7 +66,7 @@ async def _record(ctx: Context, receipt: Receipt) -> bool:
 
 
 async def _match(ctx: Context, receipt: Receipt) -> bool:
-    """Records a receipt of a message whose id the gateway never named, if it can only be about one.
+    """Record a receipt of a message whose id the gateway never named, if it can only be about one.
 
     The digits of the PIN are not compared: whoever can write receipts could try out PINs.
     """
@@ -92,7 +92,7 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
 
 
 def _raise(ctx: Context, tx: Connection, message: AnyRow, status: Delivery) -> None:
-    """Raises what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
+    """Raise what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
     over, final = _lower(status), status in FINAL
     if message.verification_id is None:
         receipts.raise_notification(tx, message.id, status, over=over, final=final)
@@ -109,7 +109,7 @@ def _lower(status: Delivery) -> Sequence[Delivery]:
 
 
 def _is_text_of(policy: Policy, send: AnyRow, text: str | None) -> bool:
-    """Whether `text` can be what was sent. `send`: with the `purpose` and `pin_length` of its verification."""
+    """Return whether `text` can be what was sent. `send`: with the `purpose` and `pin_length` of its verification."""
     purpose = policy.purposes.get(send.purpose)
     if purpose is None or text is None:
         return False
@@ -149,6 +149,6 @@ async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
 
 
 def _known(ctx: Context, tx: Connection, found: Sequence[Receipt]) -> set[str]:
-    """Returns the ids of these receipts that are about messages of ours."""
+    """Return the ids of these receipts that are about messages of ours."""
     ids = {receipt.message_id for receipt in found}
     return {each for each in ids if receipts.find(tx, message_ids.digests(ctx.vault, each)) is not None}

@@ -54,7 +54,7 @@ class InboundText:
 
     @property
     def is_certain(self) -> bool:
-        """Whether all spellings are of one phone: a number without calling code can fit several countries."""
+        """Return whether all spellings are of one phone: a number without calling code can fit several countries."""
         return phone.same_country(self.numbers)
 
 
@@ -167,7 +167,7 @@ def _record(tx: Connection, number_id: int, now: float, *, echo_of: int | None, 
 
 
 def _is_older(text: InboundText, row: AnyRow | None) -> bool:
-    """Whether the person has sent a newer keyword, which has had its effect."""
+    """Return whether the person has sent a newer keyword, which has had its effect."""
     return (
         text.sent_at is not None
         and row is not None

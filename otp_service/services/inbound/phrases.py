@@ -14,18 +14,18 @@ _LONGEST = 200
 
 
 def new() -> str:
-    """A phrase of 40 random bits, as it is shown: `ABCD-EFGH`."""
+    """Return a phrase of 40 random bits as it is shown, such as `ABCD-EFGH`."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_LETTERS))
     return f"{letters[:4]}-{letters[4:]}"
 
 
 def is_like_one(text: str) -> bool:
-    """Whether a person's text has as many letters and digits as a phrase: most have not, which saves a look."""
+    """Return whether a text has as many letters and digits as a phrase: most have not, which saves a lookup."""
     return len(letters(text)) == _LETTERS
 
 
 def same(phrase: str, text: str) -> bool:
-    """Whether a person's text is the phrase and nothing else, in constant time.
+    """Return whether a person's text is the phrase and nothing else, in constant time.
 
     Case, space, hyphens, quotes and other punctuation do not matter; O is 0, I and L are 1.
     """

@@ -60,7 +60,7 @@ class Notification:
 
 
 async def create(ctx: Context, request: NotificationRequest, claim: Claim | None = None) -> Notification:
-    """Queues a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
+    """Queue a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
     text = _text(ctx, request)
     number = phone.parse(request.to)
     phone.check_country(number, ctx.countries)
@@ -100,7 +100,7 @@ def queue_reply(
 
 
 async def read(ctx: Context, client_id: str, notification_id: str) -> Notification:
-    """A notification as it is now. Refusal: `not_found`."""
+    """Return a notification as it is now. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
         row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
     if row is None:
@@ -109,7 +109,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
 
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
-    """Returns the number's id, its row locked, so that an opt-out comes either before or after."""
+    """Return the number's id, its row locked, so that an opt-out comes either before or after."""
     number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
     if opt_outs.is_out(tx, number_id):
         raise opted_out()
@@ -163,7 +163,7 @@ def _shown(ctx: Context, row: AnyRow) -> Notification:
 
 
 def _text(ctx: Context, request: NotificationRequest) -> str:
-    """Returns the text to send. Refusal: `invalid`, naming the field that is wrong."""
+    """Return the text to send. Refusal: `invalid`, naming the field that is wrong."""
     if request.text is not None and request.template is not None:
         raise _invalid("template", "Pass either a text or a template, not both.")
     if request.text is None:

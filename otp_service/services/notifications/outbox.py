@@ -31,7 +31,7 @@ BREAKER_OPEN = "breaker_open"
 
 
 async def work(ctx: Context) -> bool:
-    """Sends what is due; returns False: nothing more is due at once."""
+    """Send what is due; return False: nothing more is due at once."""
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
         return notifications.claim(tx, now, lease_until=lease_queue.lease_until(ctx, now), limit=limit)
@@ -41,7 +41,7 @@ async def work(ctx: Context) -> bool:
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
-    """Sends one claimed row and settles it; False if the circuit breaker is open."""
+    """Send one claimed row and settle it; False if the circuit breaker is open."""
     if ctx.clock.now() > row.lease_until:
         return True  # this process was held up: the row is abandoned, or about to be
     message = _message(ctx, row)
@@ -55,7 +55,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
 
 
 def _message(ctx: Context, row: AnyRow) -> Message | str:
-    """Returns what to send, or the reason why nothing is sent."""
+    """Return what to send, or the reason why nothing is sent."""
     if row.opted_out:
         return "opted_out"
     if row.client_revoked:
@@ -73,7 +73,7 @@ def _message(ctx: Context, row: AnyRow) -> Message | str:
 
 
 def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, dict[str, Any]]:
-    """Returns the result for logs and metrics, and the columns that settle the row."""
+    """Return the result for logs and metrics, and the columns that settle the row."""
     now = ctx.clock.now()
     if sent.outcome is Outcome.ACCEPTED:
         sent_columns = {"route": route, "sent_at": now, **_receipt_columns(ctx, sent, now)}
@@ -96,7 +96,7 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
 
 
 def _receipt_columns(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
-    """The columns by which the receipt of a message is found and asked for."""
+    """Return the columns by which the receipt of a message is found and asked for."""
     columns = message_ids.kept(ctx.vault, sent.message_id)
     poll_after = ctx.policy.receipts.poll_after
     return {**columns, "poll_at": now + poll_after[0]} if columns and poll_after else columns

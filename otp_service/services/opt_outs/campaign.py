@@ -27,7 +27,7 @@ KEEP_TRYING_SECONDS = 86400.0
 
 
 async def work(ctx: Context) -> bool:
-    """Sends what is due; returns False: nothing more is due at once."""
+    """Send what is due; return False: nothing more is due at once."""
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
         return campaign_messages.claim(tx, now, lease_until=lease_queue.lease_until(ctx, now), limit=limit)
@@ -56,14 +56,14 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
 
 
 def _disown_echo(tx: Connection, row: AnyRow, number_id: int, now: float) -> None:
-    """A STOP that was taken for the echo of a keyword which perhaps never arrived was the person's."""
+    """Opt the person out after all: a STOP was taken for the echo of a keyword that perhaps never arrived."""
     keyword = keywords.find(row.keyword)
     if keyword is not None and keyword.kind == "stop" and campaign_messages.has_echo(tx, row.id):
         opt_outs.stop(tx, number_id, now)
 
 
 def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:
-    """A refused keyword is retried for a day; every other outcome ends it, also an unknown one."""
+    """Retry a refused keyword for a day; end it after every other outcome, also an unknown one."""
     retry_at = now + lease_queue.retry_seconds(row.tries)
     retried = sent.outcome is Outcome.REFUSED and retry_at <= row.created_at + KEEP_TRYING_SECONDS
     if retried and campaign_messages.retry(tx, row.id, row.tries, reason=sent.reason, due_at=retry_at):

@@ -72,7 +72,7 @@ class PinMessage:
 
     @property
     def routes(self) -> list[str]:
-        """The purpose's routes, without those that need a carrier if none is known. Refusal: `gateway_failed`."""
+        """Return the purpose's routes, without those that need an unknown carrier. Refusal: `gateway_failed`."""
         routes: list[str] = [r for r in self.purpose.routes if self.carrier is not None or r not in CARRIER_ROUTES]
         if not routes:
             detail = "Every route needs a carrier and none is known. Pass `carrier`, or configure [carriers]."
@@ -81,7 +81,7 @@ class PinMessage:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until the deadline."""
+        """Return the seconds until the deadline."""
         return self.deadline - time.monotonic()
 
 

@@ -31,7 +31,7 @@ def add(tx: Connection, number_id: int, keyword: str, now: float, *, due_at: flo
 
 
 def drop_waiting(tx: Connection, number_id: int) -> None:
-    """Ends what waits for a number, since it is no longer true; a message in progress is not retried."""
+    """End what waits for a number, since it is no longer true; a message in progress is not retried."""
     statement = sa.update(campaign_messages).where(c.number_id == number_id, c.outcome.is_(None))
     waits = c.fired_at.is_(None)
     ended = {"outcome": sa.case((waits, _SUPERSEDED)), "due_at": sa.case((waits, None), else_=c.due_at)}
@@ -39,7 +39,7 @@ def drop_waiting(tx: Connection, number_id: int) -> None:
 
 
 def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
-    """Claims messages that are due, one of a number at a time.
+    """Claim messages that are due, one of a number at a time.
 
     `fired_at` is written before the call, so that the platform's echo is recognized.
     """
@@ -53,7 +53,7 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
 
 
 def settle(tx: Connection, message_id: int, tries: int, *, outcome: str, reason: str) -> bool:
-    """Ends a claim; False if its lease was over first. `tries`: as claimed."""
+    """End a claim; False if its lease was over first. `tries`: as claimed."""
     ended = {"outcome": outcome, "reason": reason, "due_at": None}
     if outcome == "refused":  # the platform will echo nothing
         ended["fired_at"] = None
@@ -61,14 +61,14 @@ def settle(tx: Connection, message_id: int, tries: int, *, outcome: str, reason:
 
 
 def retry(tx: Connection, message_id: int, tries: int, *, reason: str, due_at: float) -> bool:
-    """Queues a claimed message again after the platform refused it; False if it is no longer true."""
+    """Queue a claimed message again after the platform refused it; False if it is no longer true."""
     statement = sa.update(campaign_messages).where(c.id == message_id, c.tries == tries, QUEUE.claimed)
     statement = statement.where(c.reason.is_distinct_from(_SUPERSEDED))
     return tx.execute(statement.values(reason=reason, due_at=due_at, fired_at=None)).rowcount == 1
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
-    """Ends claims whose lease is over: nobody knows whether the keyword was sent, and it is not sent again."""
+    """End claims whose lease is over: nobody knows whether the keyword was sent, and it is not sent again."""
     return QUEUE.abandon(tx, now, limit, {"outcome": "unknown", "reason": "abandoned", "due_at": None})
 
 
@@ -95,7 +95,7 @@ def has_echo(tx: Connection, message_id: int) -> bool:
 
 
 def expect_no_echo(tx: Connection, number_id: int, now: float) -> None:
-    """Records that no echo is expected any more: the next text from the number is the person's."""
+    """Record that no echo is expected any more: the next text from the number is the person's."""
     statement = sa.update(campaign_messages).where(
         c.number_id == number_id, c.fired_at.is_not(None), c.echoed_at.is_(None)
     )

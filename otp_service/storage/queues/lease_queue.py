@@ -29,7 +29,7 @@ class LeaseQueue:
     claimed: sa.ColumnElement[bool] = _NO_ROW
 
     def is_due(self, tx: Connection, now: float) -> bool:
-        """Whether a row is due."""
+        """Return whether a row is due."""
         # The first of the index: PostgreSQL takes EXISTS over a range for cheap, and reads the whole table.
         first = sa.select(self.due_at).where(self.waiting, self.due_at.is_not(None)).order_by(self.due_at).limit(1)
         due_at = tx.scalar(first)
@@ -38,7 +38,7 @@ class LeaseQueue:
     def claim(
         self, tx: Connection, *only: sa.ColumnElement[bool], now: float, lease_until: Any, limit: int, **values: Any
     ) -> list[Any]:
-        """Claims up to `limit` rows that are due and meet `only`, the longest due first; returns their ids.
+        """Claim up to `limit` rows that are due and meet `only`, the longest due first; return their ids.
 
         Skips rows that another process is claiming. `values`: what else a claim changes.
         """
@@ -46,12 +46,12 @@ class LeaseQueue:
         return self._change(tx, self.waiting, *only, now=now, limit=limit, values=values)
 
     def settle(self, tx: Connection, row_id: Any, tries: int, values: Mapping[str, Any]) -> bool:
-        """Ends a claim; False if it has been ended since, or is not the newest of the row. `tries`: as claimed."""
+        """End a claim; False if it has been ended since, or is not the newest of the row. `tries`: as claimed."""
         statement = sa.update(self.table).where(self.table.c.id == row_id, self.tries == tries, self.claimed)
         return tx.execute(statement.values(values)).rowcount == 1
 
     def abandon(self, tx: Connection, now: float, limit: int, values: Mapping[str, Any]) -> int:
-        """Ends claims whose lease is over, since their process died; returns how many."""
+        """End claims whose lease is over, since their process died; return how many."""
         return len(self._change(tx, self.claimed, now=now, limit=limit, values=values))
 
     def _change(

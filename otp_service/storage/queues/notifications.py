@@ -20,28 +20,28 @@ _IS_CONFIRMATION = n.client_id.is_(None) & (sa.func.coalesce(n.template, "") == 
 
 
 def insert(tx: Connection, row: Mapping[str, Any]) -> None:
-    """Adds a message to the queue."""
+    """Add a message to the queue."""
     tx.execute(sa.insert(notifications).values(**row))
 
 
 def read(tx: Connection, client_id: str, notification_id: str) -> AnyRow | None:
-    """Returns a client's own notification: `SHOWN` and the `sealed` number."""
+    """Return a client's own notification: `SHOWN` and the `sealed` number."""
     joined = sa.select(*SHOWN, numbers.c.sealed).join(numbers, numbers.c.id == n.number_id, isouter=True)
     return tx.execute(joined.where(n.id == notification_id, n.client_id == client_id)).first()
 
 
 def of_request(tx: Connection, request_id: int) -> str | None:
-    """Returns the id of the notification that a request queued, if it did."""
+    """Return the id of the notification that a request queued, if it did."""
     return tx.scalar(sa.select(n.id).where(n.request_id == request_id).limit(1))
 
 
 def is_due(tx: Connection, now: float) -> bool:
-    """Whether a message is due."""
+    """Return whether a message is due."""
     return QUEUE.is_due(tx, now)
 
 
 def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
-    """Claims messages that are due; each place goes to the client that has the fewest in progress.
+    """Claim messages that are due; each place goes to the client that has the fewest in progress.
 
     With the `sealed` number, and whether the number has `opted_out` or the client was revoked since.
     """
@@ -59,13 +59,13 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
 
 
 def _in_progress(tx: Connection) -> Counter[str | None]:
-    """How many messages of each client are being sent."""
+    """Return how many messages of each client are being sent."""
     counts = sa.select(n.client_id, sa.func.count()).where(n.status == SENDING).group_by(n.client_id)
     return Counter({row[0]: row[1] for row in tx.execute(counts)})
 
 
 def _waiting_clients(tx: Connection, now: float) -> list[str | None]:
-    """The clients that have a message due, the longest waiting first; None for our own replies."""
+    """Return the clients that have a message due, the longest waiting first; None for our own replies."""
     # By client, since all messages may be one client's: the first of each is one look into the index.
     due_at = sa.select(n.due_at).where(n.status == QUEUED).order_by(n.due_at).limit(1)
     of_client = due_at.where(n.client_id == clients.c.id).scalar_subquery()
@@ -88,40 +88,40 @@ def _claimed() -> sa.Select[Any]:
 
 
 def settle(tx: Connection, notification_id: str, tries: int, values: Mapping[str, Any]) -> bool:
-    """Ends a claim; False if its lease was over first. `tries`: as claimed."""
+    """End a claim; False if its lease was over first. `tries`: as claimed."""
     return QUEUE.settle(tx, notification_id, tries, values)
 
 
 def ended(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
-    """The columns of a row that leaves the queue; it keeps no text."""
+    """Return the columns of a row that leaves the queue; it keeps no text."""
     return {"text_sealed": None, "due_at": None, "status": status, "reason": reason, "ended_at": now}
 
 
 def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> int:
-    """Fails every message that waits for a number; returns how many."""
+    """Fail every message that waits for a number; return how many."""
     waiting = n.number_id == number_id, n.status == QUEUED, ~_IS_CONFIRMATION
     return tx.execute(sa.update(notifications).where(*waiting).values(ended("failed", reason=reason, now=now))).rowcount
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
-    """Ends claims whose lease is over: nobody knows what was sent, and nothing is sent again."""
+    """End claims whose lease is over: nobody knows what was sent, and nothing is sent again."""
     return QUEUE.abandon(tx, now, limit, ended("unknown", reason="abandoned", now=now))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
-    """Counts by key id the waiting texts and the stored message ids."""
+    """Count by key id the waiting texts and the stored message ids."""
     return counts_by_key(tx, n.text_sealed, n.message_sealed, n.message_digest)
 
 
 def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """Returns (id, text_sealed) of texts that another key sealed, by id."""
+    """Return (id, text_sealed) of texts that another key sealed, by id."""
     others = ~n.text_sealed.startswith(f"{key_id}:", autoescape=True)
     statement = sa.select(n.id, n.text_sealed).where(n.id > after, n.text_sealed.is_not(None), others)
     return [(row.id, row.text_sealed) for row in tx.execute(statement.order_by(n.id).limit(limit))]
 
 
 def rewrite(tx: Connection, notification_id: str, was: str, sealed: str) -> bool:
-    """Moves a text to another key; False if it has left the queue since it was read."""
+    """Move a text to another key; False if it has left the queue since it was read."""
     statement = sa.update(notifications).where(n.id == notification_id, n.text_sealed == was)
     return tx.execute(statement.values(text_sealed=sealed)).rowcount == 1
 

@@ -21,7 +21,7 @@ _standing = sa.func.coalesce(s.receipt, sa.case((s.outcome == "accepted", "sent"
 
 
 def find(tx: Connection, digests: Sequence[str]) -> AnyRow | None:
-    """Returns the message with one of these digests: `id`, `standing`, `route`, and the `verification_id` of a send."""
+    """Return the message with one of these digests: `id`, `standing`, `route`, and the `verification_id` of a send."""
     send = sa.select(s.id, s.verification_id, s.route, _standing.label("standing")).where(s.message_digest.in_(digests))
     found = tx.execute(send.order_by(s.id.desc()).limit(1)).first()
     if found is not None:
@@ -31,7 +31,7 @@ def find(tx: Connection, digests: Sequence[str]) -> AnyRow | None:
 
 
 def without_id(tx: Connection, number_digests: Sequence[str], since: float) -> Sequence[AnyRow]:
-    """Returns the sends to a number since then that may have been sent and have no message id.
+    """Return the sends to a number since then that may have been sent and have no message id.
 
     `outcome` is None while a send is in progress.
     """
@@ -46,30 +46,30 @@ def without_id(tx: Connection, number_digests: Sequence[str], since: float) -> S
 
 
 def hold(tx: Connection, verification_id: str) -> None:
-    """Locks the row of a verification until the commit: its sends come after it in the order of locks."""
+    """Lock the row of a verification until the commit: its sends come after it in the order of locks."""
     tx.execute(sa.select(v.id).where(v.id == verification_id).with_for_update())
 
 
 def identify(tx: Connection, send_id: int, columns: Mapping[str, str | None]) -> bool:
-    """Stores the message id of a send; False if it has one already."""
+    """Store the message id of a send; False if it has one already."""
     statement = sa.update(sends).where(s.id == send_id, s.message_digest.is_(None))
     return tx.execute(statement.values(**columns)).rowcount == 1
 
 
 def raise_send(tx: Connection, send_id: int, status: str, *, over: Sequence[str], final: bool) -> bool:
-    """Records what became of a send if its present state is one of `over`. `final`: polling ends."""
+    """Record what became of a send if its present state is one of `over`. `final`: polling ends."""
     statement = sa.update(sends).where(s.id == send_id, _standing.in_(over))
     return tx.execute(statement.values(receipt=status, **(_OVER if final else {}))).rowcount == 1
 
 
 def raise_notification(tx: Connection, notification_id: str, status: str, *, over: Sequence[str], final: bool) -> bool:
-    """Records what became of a notification. Its reason is dropped: it was about our call."""
+    """Record what became of a notification. Its reason is dropped: it was about our call."""
     statement = sa.update(notifications).where(n.id == notification_id, n.status.in_(over))
     return tx.execute(statement.values(status=status, reason=None, **(_OVER if final else {}))).rowcount == 1
 
 
 def show(tx: Connection, verification_id: str, send_id: int, status: str) -> None:
-    """Shows on the verification what became of a send, unless a newer send is known to have gone out.
+    """Show on the verification what became of a send, unless a newer send is known to have gone out.
 
     A send in progress hides nothing: until its outcome is known, the message before it is shown.
     """
@@ -81,12 +81,12 @@ def show(tx: Connection, verification_id: str, send_id: int, status: str) -> Non
 
 
 def is_due(tx: Connection, now: float) -> bool:
-    """Whether it is time to ask for a receipt."""
+    """Return whether it is time to ask for a receipt."""
     return SENDS.is_due(tx, now) or NOTIFICATIONS.is_due(tx, now)
 
 
 def claim(tx: Connection, now: float, *, poll_after: Sequence[int], limit: int) -> Sequence[AnyRow]:
-    """Claims messages whose receipt is due, sends first; each is due again after the next of `poll_after`, or never.
+    """Claim messages whose receipt is due, send first; each is due again after the next of `poll_after`, or never.
 
     Both have `message_sealed`; a send also has what finds it in a report: the `sealed` number and so on.
     """
@@ -110,6 +110,6 @@ def _claim_notifications(tx: Connection, now: float, poll_after: Sequence[int], 
 
 
 def _next_poll(ended_at: sa.Column[Any], polls: sa.Column[Any], poll_after: Sequence[int]) -> sa.ColumnElement[Any]:
-    """When to ask again after this time; null if `poll_after` has no further one."""
+    """Return when to ask again after this time; null if `poll_after` has no further one."""
     later = {asked: ended_at + after for asked, after in enumerate(poll_after) if asked > 0}
     return sa.case(later, value=polls + 1) if later else sa.null()
