@@ -23,7 +23,7 @@ from otp_service.hashing.hasher import PinHasher
 from otp_service.services import loops
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_queue, receipts
+from otp_service.services.delivery import lease_worker, receipts
 from otp_service.services.inbound import reader
 from otp_service.services.loops import Loop, Wakes
 from otp_service.services.notifications import outbox
@@ -97,7 +97,7 @@ def _loops(ctx: Context) -> list[Loop]:
     """Return the background loops with their pauses in seconds."""
     return [
         Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
-        Loop("outbox", partial(outbox.work, ctx), lease_queue.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
+        Loop("outbox", partial(outbox.work, ctx), lease_worker.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
         Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),

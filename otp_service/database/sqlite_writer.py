@@ -47,16 +47,16 @@ class Writer:
             begun = False
             try:
                 with sqlite.unavailable():
-                    connection = self._connected()
+                    connection = self._connect()
                     with self._lock.held() as seconds:
                         sqlite.wait_for_lock(connection, seconds)
                         transaction = connection.begin()
                     begun = True
                     with transaction:
-                        self._round(connection, jobs)
+                        self._run_batch(connection, jobs)
             except BaseException as error:  # noqa: BLE001 - at begin or commit: all jobs of the round get it
                 if not begun:  # Another process holds the lock, and the waiting jobs have waited as long.
-                    jobs += self._waiting(MOST_TOGETHER)
+                    jobs += self._take_waiting(MOST_TOGETHER)
                 for job in jobs:
                     job.error = job.error or error
                 if isinstance(error, SQLAlchemyError | Unavailable):
@@ -66,7 +66,7 @@ class Writer:
         self._disconnect()
         self._lock.close()
 
-    def _connected(self) -> Connection:
+    def _connect(self) -> Connection:
         """Return the connection of all rounds, until one fails."""
         if self._connection is None:
             self._connection = self._engine.connect()
@@ -77,14 +77,14 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _round(self, tx: Connection, jobs: list[Job]) -> None:
+    def _run_batch(self, tx: Connection, jobs: list[Job]) -> None:
         """Run the first job, then those that arrived meanwhile. The first needs no savepoint: nothing precedes it."""
         jobs[0].result = jobs[0].work(tx)
-        for job in self._waiting(MOST_TOGETHER - 1):
+        for job in self._take_waiting(MOST_TOGETHER - 1):
             jobs.append(job)
-            _run_one(tx, job)
+            _run_in_savepoint(tx, job)
 
-    def _waiting(self, most: int) -> Iterator[Job]:
+    def _take_waiting(self, most: int) -> Iterator[Job]:
         """Yield the jobs that wait, without waiting for more."""
         for _ in range(most):
             try:
@@ -97,7 +97,7 @@ class Writer:
             yield job
 
 
-def _run_one(tx: Connection, job: Job) -> None:
+def _run_in_savepoint(tx: Connection, job: Job) -> None:
     # Past SQLAlchemy, whose own savepoints cost as much as a statement.
     cursor = tx.connection.cursor()
     cursor.execute("SAVEPOINT work")

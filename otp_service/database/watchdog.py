@@ -40,33 +40,33 @@ class Watchdog:
         self._began: dict[Job, float] = {}
         self._answered_at = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
-        sa.event.listen(engine, "connect", self._connected, insert=True)
-        sa.event.listen(engine, "checkout", _checked_out, insert=True)
+        sa.event.listen(engine, "connect", self._on_connect, insert=True)
+        sa.event.listen(engine, "checkout", _on_checkout, insert=True)
 
     def track(self, job: Job) -> None:
         """Give the job up if it takes too long."""
         self._began[job] = time.monotonic()
         job.on_end = partial(self._ended, job)
         if self._timer is None:
-            self._look_in(self._silence)
+            self._schedule(self._silence)
 
     def _ended(self, job: Job) -> None:
         if self._began.pop(job, None) is not None:  # else it was given up, and nothing was answered
             self._answered_at = time.monotonic()
 
-    def _connected(self, connection: postgres.AnyConnection, *_: object) -> None:
+    def _on_connect(self, connection: postgres.AnyConnection, *_: object) -> None:
         self._answered_at = time.monotonic()
-        _checked_out(connection)
+        _on_checkout(connection)
 
-    def _look_in(self, seconds: float) -> None:
+    def _schedule(self, seconds: float) -> None:
         due = time.monotonic() + seconds
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, due)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._check, due)
 
-    def _look(self, due: float) -> None:
+    def _check(self, due: float) -> None:
         self._timer = None
         now = time.monotonic()
         if now > due + LATE_SECONDS:
-            self._look_in(LATE_SECONDS)
+            self._schedule(LATE_SECONDS)
             return
         overdue = [job for job, began in self._began.items() if self._deadline(began) <= now]
         if overdue:
@@ -74,7 +74,7 @@ class Watchdog:
         for job in overdue:
             self._give_up(job)
         if self._began:
-            self._look_in(max(0.0, self._deadline(next(iter(self._began.values()))) - now))
+            self._schedule(max(0.0, self._deadline(next(iter(self._began.values()))) - now))
 
     def _deadline(self, began: float) -> float:
         return min(max(began, self._answered_at) + self._silence, began + self._longest)
@@ -86,6 +86,6 @@ class Watchdog:
             postgres.shut_down(job.connection)
 
 
-def _checked_out(connection: postgres.AnyConnection, *_: object) -> None:
+def _on_checkout(connection: postgres.AnyConnection, *_: object) -> None:
     if (job := running_job()) is not None:
         job.connection = connection

@@ -56,7 +56,7 @@ def is_index_build() -> bool:
 
 
 def has_avx2(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether this processor has AVX2, which the index's build does not use; False if nothing tells."""
+    """Return whether this processor has AVX2, which the index's build does not use; False if unknown."""
     try:
         return "avx2" in cpuinfo.read_text().split()
     except OSError:

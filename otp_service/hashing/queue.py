@@ -48,7 +48,7 @@ class HashQueue:
     @contextmanager
     def admit(self, ticket: Ticket) -> Iterator[None]:
         """Count the ticket's hash as queued until it is done or the block ends. Refusal: `overloaded`."""
-        wait = self._wait(ticket)
+        wait = self._seconds_until_turn(ticket)
         if wait > MOST_SECONDS[ticket.kind] or not self._has_room(ticket):
             later = SystemRandom().uniform(wait, 2 * wait)
             raise Refusal("overloaded", "Too many requests; retry later.", retry_after=later)
@@ -122,7 +122,7 @@ class HashQueue:
             self._queued[ticket.kind][ticket.client] += hashes
             HASH_QUEUE.inc(hashes)
 
-    def _wait(self, ticket: Ticket) -> float:
+    def _seconds_until_turn(self, ticket: Ticket) -> float:
         """Return in how many seconds a new hash would begin, after those that come before it."""
         mine = self._queued[ticket.kind][ticket.client]
         turns = sum(min(count, mine + 1) for count in self._queued[ticket.kind].values())

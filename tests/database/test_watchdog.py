@@ -184,10 +184,10 @@ async def test_a_call_is_given_up_after_silence_and_a_commands_later(
     dog = Watchdog(sa.create_engine("sqlite://"), patient=patient)
     job = tracked(dog)
     clock.now += seconds - 0.01
-    dog._look(clock.now)
+    dog._check(clock.now)
     assert not job.is_given_up
     clock.now += 0.02
-    dog._look(clock.now)
+    dog._check(clock.now)
     with pytest.raises(Unavailable):
         await job.future
     job.run()
@@ -202,10 +202,10 @@ async def test_while_others_are_answered_a_call_has_longer(clock: FakeTime) -> N
         other = tracked(dog)
         other.run()
         assert await other.future == 7
-        dog._look(clock.now)
+        dog._check(clock.now)
         assert not job.is_given_up
     clock.now = began + watchdog.LONGEST_SECONDS
-    dog._look(clock.now)
+    dog._check(clock.now)
     assert job.is_given_up
 
 
@@ -217,7 +217,7 @@ async def test_a_process_that_stood_still_reads_the_answers_first(
     job = tracked(dog)
     due = clock.now + watchdog.SILENCE_SECONDS
     clock.now += 20
-    dog._look(due)
+    dog._check(due)
     assert not job.is_given_up
     job.run()
     assert await job.future == 7

@@ -15,7 +15,7 @@ from otp_service.config.settings import DatabaseSettings, StorageSettings, load
 
 DEFAULT = ".otp-dev"
 LOOSER = 10
-"""The limits of `dev` are so many times looser: who tries things out starts many verifications of one number."""
+"""`dev` multiplies limits by this, because testers start many verifications of one number."""
 _SETTINGS = "settings"
 
 SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)

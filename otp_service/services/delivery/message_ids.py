@@ -6,12 +6,12 @@ MESSAGE = "message"
 """What they are bound to."""
 
 
-def kept(vault: Vault, message_id: str | None) -> dict[str, str | None]:
+def columns_of(vault: Vault, message_id: str | None) -> dict[str, str | None]:
     """Return the columns of a message with this id; none if the gateway named no id."""
     if message_id is None:
         return {}
     return {
-        "message_digest": vault.fingerprint(_named(message_id.lower())),
+        "message_digest": vault.fingerprint(_digest_input(message_id.lower())),
         "message_sealed": vault.seal(MESSAGE, message_id.encode()),
     }
 
@@ -19,7 +19,7 @@ def kept(vault: Vault, message_id: str | None) -> dict[str, str | None]:
 def digests(vault: Vault, message_id: str) -> list[str]:
     """Return every value that `message_digest` can have for this id, in whatever case, under any secret key."""
     # The previous release stores an id as it was written.
-    return [digest for each in {message_id.lower(), message_id} for digest in vault.fingerprints(_named(each))]
+    return [digest for each in {message_id.lower(), message_id} for digest in vault.fingerprints(_digest_input(each))]
 
 
 def read(vault: Vault, sealed: str | None) -> str | None:
@@ -28,5 +28,5 @@ def read(vault: Vault, sealed: str | None) -> str | None:
     return message_id.decode() if message_id is not None else None
 
 
-def _named(message_id: str) -> bytes:
+def _digest_input(message_id: str) -> bytes:
     return f"{MESSAGE} {message_id}".encode()

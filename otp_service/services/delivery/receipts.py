@@ -18,7 +18,7 @@ from otp_service.gateways.base import Delivery, NoReply, Receipt
 from otp_service.observability.metrics import RECEIPTS
 from otp_service.services import numbers
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_queue, message_ids
+from otp_service.services.delivery import lease_worker, message_ids
 from otp_service.services.numbers import open_number
 from otp_service.storage.verifications import events, receipts
 
@@ -51,7 +51,7 @@ async def poll(ctx: Context) -> bool:
         return receipts.claim(tx, now, poll_after=poll_after, limit=limit)
 
     ask = partial(_ask, ctx)
-    return await lease_queue.work(ctx, at_once=AT_ONCE, is_due=receipts.is_due, claim=claim, handle=ask)
+    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=receipts.is_due, claim=claim, handle=ask)
 
 
 async def _record(ctx: Context, receipt: Receipt) -> bool:
@@ -85,7 +85,7 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
 
 def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> bool:
     receipts.hold(tx, send.verification_id)
-    if not receipts.identify(tx, send.id, message_ids.kept(ctx.vault, receipt.message_id)):
+    if not receipts.identify(tx, send.id, message_ids.columns_of(ctx.vault, receipt.message_id)):
         return False
     _raise(ctx, tx, send, receipt.status)
     return True

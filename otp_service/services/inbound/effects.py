@@ -14,7 +14,7 @@ from otp_service.gateways.base import Inbound
 from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.inbound import keywords, phrases
-from otp_service.services.notifications import notifications as replies
+from otp_service.services.notifications import notifications
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.verifications.representation import PHRASE
 from otp_service.storage import opt_outs
@@ -28,7 +28,7 @@ log = structlog.get_logger("otp_service.inbound")
 STOP_ECHO_SECONDS, START_ECHO_SECONDS = 60.0, 3600.0
 """How long a keyword that was sent to the campaign platform may take to come back as a text.
 
-In doubt a STOP is the person's, so its time is short, and a START is ours.
+In doubt a STOP is the person's, so its time is short, and a START is echoed_id.
 """
 LISTED_SECONDS = 86400.0
 """How late a callback can be: after the list showed a keyword of a number, only the list counts for so long."""
@@ -116,12 +116,12 @@ def _stop(tx: Connection, ctx: Context, text: InboundText, now: float, *, is_lis
         sender = phone.mask(text.numbers[0]) if text.numbers else None
         log.warning("stop_without_number", sender=sender)
         return "stop_without_number", False
-    is_new = _is_first(opt_outs.read(tx, number_ids[0]))
+    is_new = _starts_new_opt_out(opt_outs.read(tx, number_ids[0]))
     kinds = [_stop_one(tx, ctx, text, number_id, now, is_listed=is_listed) for number_id in number_ids]
     return ("stop", is_new) if "stop" in kinds else (kinds[0], False)
 
 
-def _is_first(row: AnyRow | None) -> bool:
+def _starts_new_opt_out(row: AnyRow | None) -> bool:
     is_confirmed = row is not None and row.opted_out and row.source == opt_outs.USER
     return row is None or not is_confirmed or row.listed_at is None or row.listed_at < row.since
 
@@ -133,12 +133,12 @@ def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, n
         return "old"
     sent_after = now - STOP_ECHO_SECONDS - ctx.policy.inbound.poll_every
     keyword = text.text.strip()
-    ours = campaign_messages.without_echo(tx, number_id, keyword, sent_after=sent_after, is_sure=True)
-    confirms = ours is not None and row is not None and row.opted_out
+    echoed_id = campaign_messages.without_echo(tx, number_id, keyword, sent_after=sent_after, is_sure=True)
+    confirms = echoed_id is not None and row is not None and row.opted_out
     if not confirms:
         service.stop(tx, number_id, now)
     if is_listed:
-        _record(tx, number_id, now, echo_of=ours, texted_at=None if confirms else text.sent_at)
+        _record(tx, number_id, now, echo_of=echoed_id, texted_at=None if confirms else text.sent_at)
     return "echo" if confirms else "stop"
 
 
@@ -153,11 +153,11 @@ def _start_one(tx: Connection, text: InboundText, number_id: int, now: float, lo
     if row is None or _is_older(text, row):
         return "start" if row is None else "old"
     sent_after = (now if looked_at is None else looked_at) - START_ECHO_SECONDS
-    ours = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
-    if ours is None:
+    echoed_id = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
+    if echoed_id is None:
         service.start(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
-    _record(tx, number_id, now, echo_of=ours, texted_at=text.sent_at if ours is None else None)
-    return "start" if ours is None else "echo"
+    _record(tx, number_id, now, echo_of=echoed_id, texted_at=text.sent_at if echoed_id is None else None)
+    return "start" if echoed_id is None else "echo"
 
 
 def _record(tx: Connection, number_id: int, now: float, *, echo_of: int | None, texted_at: float | None) -> None:
@@ -199,10 +199,13 @@ def _reply(
     if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
         return
     number_id = numbers.hold(tx, ctx.vault, text.numbers[0], seen_until=now)
-    once_a_day = Unit(f"inbound_{text.kind}", f"inbound_{text.kind}:{number_id}", REPLY_SECONDS, 1)
+    limit = f"inbound_{text.kind}"
+    once_a_day = Unit(limit, f"{limit}:{number_id}:1/{REPLY_SECONDS:.0f}", REPLY_SECONDS, 1)
     if (confirms_stop or not opt_outs.is_out(tx, number_id)) and buckets.reserve(tx, [once_a_day], now):
         e164 = text.numbers[0]
-        replies.queue_reply(tx, ctx, number_id=number_id, e164=e164, text=answer, now=now, confirms_stop=confirms_stop)
+        notifications.queue_reply(
+            tx, ctx, number_id=number_id, e164=e164, text=answer, now=now, confirms_stop=confirms_stop
+        )
 
 
 def _is_served(ctx: Context, e164: str) -> bool:

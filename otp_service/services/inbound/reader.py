@@ -28,7 +28,7 @@ log = structlog.get_logger("otp_service.inbound")
 PAGE = 100
 MOST_PAGES = 500
 """A longer list is cut there: what is older is given up."""
-MOST_IN_VAIN = 3
+MOST_PAGES_WITHOUT_NEW = 3
 """Pages in a row that bring nothing new: arriving texts push others to the next page, or the last one is repeated."""
 PAGE_TRIES, PAUSE_SECONDS = 5, 0.2
 """How often a page after the first is read, so that a failure does not discard those before it; the pause between."""
@@ -68,9 +68,9 @@ async def _read_list(ctx: Context, cursor: Cursor) -> Sequence[_Listed] | None:
     """Return each text from the newest to the known ones, None if the gateway did not answer."""
     known, listed, met, in_vain = frozenset(cursor.recent), dict[str, _Listed](), set[str](), 0
     # Texts known under another key are read on for, since each is renewed when it is met.
-    to_renew = {each for each in known if not _is_ours(ctx, each)}
+    to_renew = {each for each in known if not _is_under_writing_key(ctx, each)}
     for page in range(1, MOST_PAGES + 1):
-        texts = await _page(ctx, page)
+        texts = await _page_with_retries(ctx, page)
         if texts is None:
             return None
         before = len(listed)
@@ -82,7 +82,7 @@ async def _read_list(ctx: Context, cursor: Cursor) -> Sequence[_Listed] | None:
         all_known = all(entry.known for entry in entries) and (not texts or to_renew <= met)
         # A short page alone need not be the last: the gateway may have a bound of its own.
         over = met and (len(texts) < PAGE or not any(entry.known for entry in entries))
-        if all_known or over or in_vain == MOST_IN_VAIN:
+        if all_known or over or in_vain == MOST_PAGES_WITHOUT_NEW:
             return list(listed.values())
     log.warning("inbound_cut", texts=len(listed))
     return list(listed.values())
@@ -106,26 +106,26 @@ def _identities(inbound: Inbound) -> list[bytes]:
     return [b"mo " + json.dumps([sender, inbound.to, inbound.text, date]).encode() for date in dict.fromkeys(dates)]
 
 
-def _is_ours(ctx: Context, fingerprint: str) -> bool:
+def _is_under_writing_key(ctx: Context, fingerprint: str) -> bool:
     """Return whether it is under the writing key. One of another key is written anew as soon as its text is met."""
     return fingerprint.startswith(f"{ctx.vault.writing_key_id}:")
 
 
-async def _page(ctx: Context, page: int) -> Sequence[Inbound] | None:
+async def _page_with_retries(ctx: Context, page: int) -> Sequence[Inbound] | None:
     if page == 1:
-        return await _texts(ctx, page, PAGE)
+        return await _read_page(ctx, page, PAGE)
     for _ in range(PAGE_TRIES):
         # The look takes longer than most: no other process should begin one.
         seconds = ctx.policy.inbound.poll_every + ctx.gateway_timeout
         await ctx.database.write(partial(inbound_cursor.extend, due_at=ctx.clock.now() + seconds))
-        texts = await _texts(ctx, page, PAGE)
+        texts = await _read_page(ctx, page, PAGE)
         if texts is not None:
             return texts
         await asyncio.sleep(PAUSE_SECONDS)
     return None
 
 
-async def _texts(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None:
+async def _read_page(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None:
     """Return a page; if it is unreadable, what smaller pages bring of it: one text must not hold back the others."""
     found = await ctx.gateway.inbound(page, size, ctx.gateway_timeout)
     ctx.gateway_health.record_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
@@ -136,7 +136,7 @@ async def _texts(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None
     texts: list[Inbound] = []
     unread = 0
     for part in range((page - 1) * PARTS + 1, page * PARTS + 1):
-        got = await _texts(ctx, part, size // PARTS)
+        got = await _read_page(ctx, part, size // PARTS)
         unread += got is None
         if got is None and (size > PARTS or unread == PARTS):
             return None  # that many texts in a row: it is the gateway
@@ -150,8 +150,8 @@ async def _apply(ctx: Context, cursor: Cursor, listed: Sequence[_Listed]) -> boo
     renewed = {entry.known: entry.fingerprint for entry in listed if entry.known}
     recent = [renewed.get(each, each) for each in cursor.recent]
     if renewed:  # what was not met under another key is not in the list any more
-        recent = [each for each in recent if _is_ours(ctx, each)]
-    new, version = _new(listed), cursor.version
+        recent = [each for each in recent if _is_under_writing_key(ctx, each)]
+    new, version = _unknown_entries(listed), cursor.version
     # Without a text, if a new secret key alone has changed the fingerprints.
     for start in range(0, len(new) or int(recent != cursor.recent), BATCH):
         batch = new[start : start + BATCH]
@@ -163,7 +163,7 @@ async def _apply(ctx: Context, cursor: Cursor, listed: Sequence[_Listed]) -> boo
     return True
 
 
-def _new(listed: Sequence[_Listed]) -> list[tuple[_Listed, bool]]:
+def _unknown_entries(listed: Sequence[_Listed]) -> list[tuple[_Listed, bool]]:
     """Return the texts that are not known, oldest first, and whether each is late: beneath one that is known.
 
     What is older than all that is known is history.

@@ -9,11 +9,9 @@ from otp_service.config.policy import Failures
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.services import numbers
-from otp_service.services.limits.limits import FAILURES, PAUSE, PER_NOTIFIED, PER_NUMBER
+from otp_service.services.limits.limits import FAILURES, OF_NUMBER
 from otp_service.storage.limits import buckets, failures
 from otp_service.vault import Vault
-
-OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED)
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,6 @@ async def clear(database: Database, vault: Vault, e164: str) -> int:
         number_id = numbers.find(tx, vault, e164)
         if number_id is None:
             return 0
-        return buckets.clear_number(tx, number_id, OF_NUMBER) + failures.clear_number(tx, number_id)
+        return buckets.refill_number(tx, number_id, OF_NUMBER) + failures.clear_number(tx, number_id)
 
     return await database.write(step)

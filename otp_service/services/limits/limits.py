@@ -22,6 +22,10 @@ PER_NOTIFIED = "notifications_per_number"
 PER_NOTIFYING = "notifications_per_client"
 INBOUND_PER_NUMBER = "inbound_per_number"
 INBOUND_PER_CLIENT = "inbound_per_client"
+REPLIES = ("inbound_stop", "inbound_help")
+"""One automatic reply a day to each keyword."""
+OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED, INBOUND_PER_NUMBER, *REPLIES)
+"""Every limit whose keys begin with the limit and the number's id."""
 FAILURES = "failures_per_number"
 
 

@@ -17,7 +17,7 @@ from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_queue, message_ids, sending
+from otp_service.services.delivery import lease_worker, message_ids, sending
 from otp_service.services.notifications.notifications import TEXT
 from otp_service.services.numbers import open_number
 from otp_service.storage.queues import notifications
@@ -34,10 +34,10 @@ async def work(ctx: Context) -> bool:
     """Send what is due; return False: nothing more is due at once."""
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
-        return notifications.claim(tx, now, lease_until=lease_queue.lease_until(ctx, now), limit=limit)
+        return notifications.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
 
     is_due, send = notifications.QUEUE.is_due, partial(_send, ctx)
-    return await lease_queue.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
+    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
@@ -83,7 +83,7 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
         return "unknown", notifications.ended("unknown", reason=sent.reason, now=now) | sent_columns
     # An open breaker made no call: this was no try.
     tries = row.tries - (sent.reason == BREAKER_OPEN)
-    retry_at = min(now + lease_queue.retry_seconds(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
+    retry_at = min(now + lease_worker.retry_seconds(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
     if sent.passing and retry_at > now:
         return "retried", {
             "status": "queued",
@@ -97,7 +97,7 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
 
 def _receipt_columns(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
     """Return the columns by which the receipt of a message is found and asked for."""
-    columns = message_ids.kept(ctx.vault, sent.message_id)
+    columns = message_ids.columns_of(ctx.vault, sent.message_id)
     poll_after = ctx.policy.receipts.poll_after
     return {**columns, "poll_at": now + poll_after[0]} if columns and poll_after else columns
 
@@ -107,7 +107,7 @@ def _deadline(ctx: Context, row: AnyRow) -> float:
 
 
 async def _settle(ctx: Context, row: AnyRow, result: str, values: Mapping[str, Any]) -> None:
-    settled = await lease_queue.settle(
+    settled = await lease_worker.settle(
         ctx, row.lease_until, lambda tx: notifications.settle(tx, row.id, row.tries, values)
     )
     result = result if settled else "late"

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
-from otp_service.services.limits.limits import PAUSE, PER_NOTIFIED, PER_NUMBER
+from otp_service.services.limits.limits import OF_NUMBER
 from otp_service.services.numbers import SEALED_NUMBER, digests, open_number
 from otp_service.storage import numbers, opt_outs
 from otp_service.storage.limits import buckets, failures
@@ -69,7 +69,7 @@ def _merge(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     opt_outs.merge(tx, keep=keep, drop=drop)
     verifications.move_number(tx, keep=keep, drop=drop, now=now)
     failures.merge(tx, keep=keep, drop=drop)
-    buckets.merge(tx, (PER_NUMBER, PAUSE, PER_NOTIFIED), keep=keep, drop=drop)
+    buckets.merge(tx, OF_NUMBER, keep=keep, drop=drop)
     notifications.move_number(tx, keep=keep, drop=drop)
     campaign_messages.move_number(tx, keep=keep, drop=drop)
     numbers.merge(tx, keep=keep, drop=drop)

@@ -14,7 +14,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.services import numbers
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_queue
+from otp_service.services.delivery import lease_worker
 from otp_service.services.inbound import keywords
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs import opt_outs
@@ -30,10 +30,10 @@ async def work(ctx: Context) -> bool:
     """Send what is due; return False: nothing more is due at once."""
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
-        return campaign_messages.claim(tx, now, lease_until=lease_queue.lease_until(ctx, now), limit=limit)
+        return campaign_messages.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
 
     is_due, send = campaign_messages.QUEUE.is_due, partial(_send, ctx)
-    return await lease_queue.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
+    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
@@ -50,7 +50,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
             _disown_echo(tx, row, numbers.hold(tx, ctx.vault, to, seen_until=now), now)
         return _settle(tx, row, sent, now)
 
-    result = await lease_queue.settle(ctx, row.lease_until, step)
+    result = await lease_worker.settle(ctx, row.lease_until, step)
     log.info("campaign", message=row.id, outcome=sent.outcome.value, reason=sent.reason, result=result)
     return True
 
@@ -64,7 +64,7 @@ def _disown_echo(tx: Connection, row: AnyRow, number_id: int, now: float) -> Non
 
 def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:
     """Retry a refused keyword for a day; end it after every other outcome, also an unknown one."""
-    retry_at = now + lease_queue.retry_seconds(row.tries)
+    retry_at = now + lease_worker.retry_seconds(row.tries)
     retried = sent.outcome is Outcome.REFUSED and retry_at <= row.created_at + KEEP_TRYING_SECONDS
     if retried and campaign_messages.retry(tx, row.id, row.tries, reason=sent.reason, due_at=retry_at):
         return "retried"

@@ -23,7 +23,7 @@ def end(tx: Connection, pause: Unit, new: dict[str, Any], now: float, *, until: 
     newest = next((row for row in rows if row.channel == "sms"), None)
     canceled = newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
     if canceled or any(row.status == "approved" for row in rows):
-        buckets.clear(tx, pause.key)
+        buckets.refill(tx, pause.key)
         return
     why = None
     if newest is not None and newest.session_digest != new["session_digest"]:

@@ -80,7 +80,7 @@ class PinMessage:
         return routes
 
     @property
-    def seconds_left(self) -> float:
+    def seconds_to_deadline(self) -> float:
         """Return the seconds until the deadline."""
         return self.deadline - time.monotonic()
 
@@ -98,7 +98,7 @@ async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteAttempt
     return RouteAttempt(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
 
 
-def count_send(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
+def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
     """Reserve the limits and insert the row that counts the send, before it is sent. Refusal: `rate_limited`."""
     message.reserved = limits.reserve(tx, units, now)
     message.attempt.send_id = _insert(tx, message, message.attempt, now)
@@ -119,8 +119,8 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     for next_route in [*message.routes[1:], None]:
         sent = await _send(ctx, message)
         if sent.outcome is not Outcome.REFUSED:
-            return await _settle(ctx, message, sent)
-        if next_route is None or message.seconds_left < LEAST_SECONDS:
+            return await _record_sent(ctx, message, sent)
+        if next_route is None or message.seconds_to_deadline < LEAST_SECONDS:
             break
         if not await _move_on(ctx, message, next_route, sent):
             await _record_nothing_sent(ctx, message, sent)
@@ -134,7 +134,7 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
 
 
 async def _send(ctx: Context, message: PinMessage) -> Sent:
-    left, route = message.seconds_left, message.attempt.route
+    left, route = message.seconds_to_deadline, message.attempt.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
@@ -177,7 +177,7 @@ async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) ->
     return counted
 
 
-async def _settle(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
+async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
     attempt = message.attempt
     pin_hash = attempt.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
@@ -241,13 +241,16 @@ def _finish(
         reason=sent.reason,
         now=now,
         pin_hash=pin_hash,
-        awaited=_awaited(ctx, sent, now),
+        awaited=_receipt_columns(ctx, sent, now),
     )
 
 
-def _awaited(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
+def _receipt_columns(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
     """Return the columns that find the receipt of a message that may be out, and when to poll for it first."""
     if sent.outcome is Outcome.REFUSED:
         return {}
     poll_after = ctx.policy.receipts.poll_after
-    return {**message_ids.kept(ctx.vault, sent.message_id), "poll_at": now + poll_after[0] if poll_after else None}
+    return {
+        **message_ids.columns_of(ctx.vault, sent.message_id),
+        "poll_at": now + poll_after[0] if poll_after else None,
+    }

@@ -41,7 +41,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
-        raise Refusal("not_pending", "The purpose was removed from the policy. Start a new verification.")
+        raise Refusal("not_pending", "The policy or the secret keys have changed. Start a new verification.")
     phone.check_country(phone.parse(to), ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
@@ -76,7 +76,7 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     units = limits.of_send(
         ctx, client_id=message.client_id, number_id=message.number_id, address_digest=row.address_digest
     )
-    pin_messages.count_send(tx, message, units, now)
+    pin_messages.reserve_and_insert(tx, message, units, now)
 
 
 def _why_not(row: AnyRow, now: float) -> Refusal | None:

@@ -129,7 +129,7 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
         units = limits.of_send(
             ctx, client_id=message.client_id, number_id=message.number_id, address_digest=new["address_digest"]
         )
-        pin_messages.count_send(tx, message, [*units, pause] if pause else units, now)
+        pin_messages.reserve_and_insert(tx, message, [*units, pause] if pause else units, now)
     return pending
 
 

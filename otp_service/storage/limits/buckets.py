@@ -83,7 +83,7 @@ def release(tx: Connection, reserved: Sequence[Reserved], now: float) -> None:
     tx.execute(sa.update(buckets).where(b.key.in_(owed)).values(arrival=b.arrival - sa.case(owed, value=b.key)))
 
 
-def clear(tx: Connection, key: str) -> None:
+def refill(tx: Connection, key: str) -> None:
     """Fill one bucket."""
     tx.execute(sa.delete(buckets).where(b.key == key))
 
@@ -93,7 +93,7 @@ def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dic
     return [dict(row) for row in tx.execute(sa.select(buckets).where(_of_number(number_id, limits))).mappings()]
 
 
-def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
+def refill_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
     """Fill every bucket of a number; return how many there were."""
     mine = _of_number(number_id, limits)
     tx.execute(sa.select(b.key).where(mine).order_by(b.key).with_for_update())
@@ -101,13 +101,13 @@ def clear_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
 
 
 def merge(tx: Connection, limits: Sequence[str], *, keep: int, drop: int) -> None:
-    """Give the buckets of one row of a number to another row of it; of two of a kind the fuller one counts."""
+    """Give the buckets of one row of a number to another row of it; of two of a kind the emptier one counts."""
     for bucket in of_number(tx, drop, limits):
         limit, _, rest = bucket["key"].split(":", 2)
         new = insert_into(tx, buckets).values({**bucket, "key": f"{limit}:{keep}:{rest}"})
         later = sa.case((b.arrival > new.excluded.arrival, b.arrival), else_=new.excluded.arrival)
         tx.execute(new.on_conflict_do_update(index_elements=[b.key], set_={"arrival": later}))
-    clear_number(tx, drop, limits)
+    refill_number(tx, drop, limits)
 
 
 def _of_number(number_id: int, limits: Sequence[str]) -> sa.ColumnElement[bool]:

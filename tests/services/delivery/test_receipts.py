@@ -203,7 +203,7 @@ async def test_a_receipt_that_comes_before_its_message_is_dropped_and_polling_br
 async def test_an_id_in_another_case_is_the_same_id(migrated: str, vendor: Vendor, stored: str, called: str) -> None:
     async with serving(migrated, vendor, BY_SMS) as service:
         started = await service.api.start()
-        identified = sa.update(tables.sends).values(message_ids.kept(service.ctx.vault, stored))
+        identified = sa.update(tables.sends).values(message_ids.columns_of(service.ctx.vault, stored))
         await service.ctx.database.write(lambda tx: tx.execute(identified))
         await receipts.record(service.ctx, Receipt(called, "delivered"), "callback")
         assert await shown(service, started) == "delivered"

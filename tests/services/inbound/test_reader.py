@@ -130,7 +130,7 @@ async def test_what_a_batch_did_is_undone_with_its_cursor(
             raise RuntimeError
 
         with monkeypatch.context() as patched:
-            patched.setattr("otp_service.services.inbound.effects.replies.queue_reply", breaks)
+            patched.setattr("otp_service.services.inbound.effects.notifications.queue_reply", breaks)
             with pytest.raises(RuntimeError):
                 await look(service)
         assert await source_of(service, to) is None

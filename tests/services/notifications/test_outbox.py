@@ -13,7 +13,7 @@ from otp_service.gateways.base import Message, Sent
 from otp_service.observability import logs
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services.clients import clients
-from otp_service.services.delivery import lease_queue
+from otp_service.services.delivery import lease_worker
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.storage import tables
@@ -39,7 +39,7 @@ async def claim(service: Service, limit: int = 16) -> list[Any]:
 
     def step(tx: sa.Connection) -> list[Any]:
         now = service.ctx.clock.now()
-        return list(queue.claim(tx, now, lease_until=lease_queue.lease_until(service.ctx, now), limit=limit))
+        return list(queue.claim(tx, now, lease_until=lease_worker.lease_until(service.ctx, now), limit=limit))
 
     return await service.ctx.database.write(step)
 
@@ -64,7 +64,7 @@ async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(ser
 
 
 def test_a_try_waits_for_ten_minutes_at_the_most() -> None:
-    assert [lease_queue.retry_seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
+    assert [lease_worker.retry_seconds(tries) for tries in (1, 2, 7, 8, 5000)] == [5, 10, 320, 600, 600]
 
 
 @pytest.mark.usefixtures("stopped_clock")
