@@ -39,21 +39,21 @@ DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
 @dataclass
-class RouteAttempt:
-    """One route that is tried. `pin`: ours, None if the gateway makes it; `send_id`: of the row that counts it."""
+class RouteSend:
+    """One send over one route. `pin`: ours, None if the gateway makes it; `id`: of its row in `sends`."""
 
     route: str
     pin: str | None = field(default=None, repr=False)
     pin_hash: PinHash | None = field(default=None, repr=False)
-    send_id: int = 0
+    id: int = 0
 
 
 @dataclass
 class PinMessage:
     """One message of a verification, from the request to the outcome.
 
-    `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification; `attempt`: the
-    route that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
+    `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification; `current_send`:
+    the one that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
     """
 
     ticket: Ticket
@@ -68,7 +68,7 @@ class PinMessage:
     lifetime_left: float
     number_id: int = 0
     reserved: list[Reserved] = field(default_factory=list)
-    attempt: RouteAttempt = field(init=False, repr=False)
+    current_send: RouteSend = field(init=False, repr=False)
 
     @property
     def routes(self) -> list[str]:
@@ -90,24 +90,24 @@ def deadline() -> float:
     return time.monotonic() + TOTAL_SECONDS
 
 
-async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteAttempt:
-    """Return an attempt over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
+async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
+    """Return a send over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
-        return RouteAttempt(route)
+        return RouteSend(route)
     pin = pins.generate(message.purpose.pin_length)
-    return RouteAttempt(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
+    return RouteSend(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
 
 
 def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
     """Reserve the limits and insert the row that counts the send, before it is sent. Refusal: `rate_limited`."""
     message.reserved = limits.reserve(tx, units, now)
-    message.attempt.send_id = _insert(tx, message, message.attempt, now)
+    message.current_send.id = _insert(tx, message, message.current_send, now)
 
 
-def _insert(tx: Connection, message: PinMessage, attempt: RouteAttempt, now: float) -> int:
+def _insert(tx: Connection, message: PinMessage, send: RouteSend, now: float) -> int:
     request_id = message.claim.id if message.claim else None
     return sends.insert(
-        tx, message.verification_id, route=attempt.route, now=now, pin_hash=attempt.pin_hash, request_id=request_id
+        tx, message.verification_id, route=send.route, now=now, pin_hash=send.pin_hash, request_id=request_id
     )
 
 
@@ -134,7 +134,7 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
 
 
 async def _send(ctx: Context, message: PinMessage) -> Sent:
-    left, route = message.seconds_to_deadline, message.attempt.route
+    left, route = message.seconds_to_deadline, message.current_send.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
     timeout = min(ctx.gateway_timeout, left)
@@ -154,32 +154,32 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
 def _text_message(ctx: Context, message: PinMessage) -> Message:
     minutes = max(1, int(message.lifetime_left // 60))
     template = texts.choose(message.purpose, message.locale)
-    pin = message.attempt.pin if message.attempt.pin is not None else ctx.gateway.pin_placeholder
+    pin = message.current_send.pin if message.current_send.pin is not None else ctx.gateway.pin_placeholder
     text = texts.render(template, pin=pin, minutes=minutes, brand=message.purpose.brand)
     return Message(message.to, text, message.carrier)
 
 
 async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> bool:
-    """Store the refused attempt and count one over the next route; return False if the person said STOP meanwhile."""
-    attempt = await prepare(ctx, message, route)
+    """Store the refused send and count one over the next route; return False if the person said STOP meanwhile."""
+    send = await prepare(ctx, message, route)
 
     def step(tx: Connection) -> bool:
         if not message.purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
             return False
         now = ctx.clock.now()
         _finish(ctx, tx, message, sent, now, None)
-        attempt.send_id = _insert(tx, message, attempt, now)
+        send.id = _insert(tx, message, send, now)
         return True
 
     counted = await ctx.database.write(step)
     if counted:
-        message.attempt = attempt
+        message.current_send = send
     return counted
 
 
 async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
-    attempt = message.attempt
-    pin_hash = attempt.pin_hash
+    send = message.current_send
+    pin_hash = send.pin_hash
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
         pin_hash = await ctx.hasher.hash(message.verification_id, sent.pin, message.ticket)
     # If we know no PIN, the person need not wait for the next one.
@@ -190,9 +190,9 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
         row = verifications.record_delivery(
             tx,
             message.verification_id,
-            attempt.send_id,
+            send.id,
             status=DELIVERY[sent.outcome],
-            route=attempt.route,
+            route=send.route,
             at=now,
             resend_at=now if at_once else None,
         )
@@ -220,11 +220,11 @@ async def _store(ctx: Context, message: PinMessage, step: Callable[[Connection],
 
 
 async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) -> None:
-    attempt = message.attempt
+    send = message.current_send
 
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
-        verifications.record_nothing_sent(tx, message.verification_id, attempt.send_id, route=attempt.route, now=now)
+        verifications.record_nothing_sent(tx, message.verification_id, send.id, route=send.route, now=now)
         _finish(ctx, tx, message, sent, now, None)
         buckets.release(tx, message.reserved, now)
 
@@ -236,7 +236,7 @@ def _finish(
 ) -> None:
     sends.finish(
         tx,
-        message.attempt.send_id,
+        message.current_send.id,
         outcome=sent.outcome.value,
         reason=sent.reason,
         now=now,

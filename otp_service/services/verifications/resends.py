@@ -27,7 +27,7 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
     message = _message(ctx, client_id, row, claim, deadline)
     with ctx.hasher.queue.admit(message.ticket):
-        message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
+        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
         await ctx.database.write(lambda tx: _count(tx, ctx, row, message))
         row = await pin_messages.deliver(ctx, message)
     return represent(ctx, row, limits.left_of_client(ctx, client_id, message.reserved))

@@ -66,7 +66,7 @@ async def counted(
 async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
     message = _message(ctx, request, claim)
     with ctx.hasher.queue.admit(message.ticket):
-        message.attempt = await pin_messages.prepare(ctx, message, message.routes[0])
+        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
         pending = await ctx.database.write(lambda tx: _insert_and_count(tx, ctx, request, message))
         if pending is not None:
             return represent(ctx, pending), False
@@ -112,7 +112,7 @@ def new_id() -> str:
 def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
     """Insert the verification and count its send, or return the pending one: the first transaction."""
     idempotency.hold(tx, message.claim)
-    now, purpose, route = ctx.clock.now(), message.purpose, message.attempt.route
+    now, purpose, route = ctx.clock.now(), message.purpose, message.current_send.route
     new = new_row(tx, ctx, request, purpose, message.to, now) | {
         "id": message.verification_id,
         "carrier": message.carrier,

@@ -132,7 +132,7 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
         preparing, go_on = asyncio.Event(), asyncio.Event()
         prepare = pin_messages.prepare
 
-        async def waiting(*args: Any) -> pin_messages.RouteAttempt:
+        async def waiting(*args: Any) -> pin_messages.RouteSend:
             preparing.set()
             await go_on.wait()
             return await prepare(*args)
