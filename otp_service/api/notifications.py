@@ -10,7 +10,7 @@ from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
 from otp_service.api.kit.fields import PRINTABLE, Body, Carrier, Locale, Reference, Text, To, documented
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.notifications import notifications
 from otp_service.services.notifications.notifications import NotificationRequest
 from otp_service.texts import problem_with_message, unix_lines
@@ -68,8 +68,8 @@ async def create(request: Request) -> Response:
     body = await bodies.read(request, NotifyBody)
     asked = NotificationRequest(client_id=call.client.id, **body.model_dump())
 
-    async def run(claim: Claim | None) -> Response:
-        return answered(NotificationAnswer, await notifications.create(call.ctx, asked, claim), 202)
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        return answered(NotificationAnswer, await notifications.create(call.ctx, asked, idempotent), 202)
 
     return await once(call, body, run, lambda notification_id: _current(call, notification_id, 202))
 

@@ -9,7 +9,7 @@ from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.kit.fields import Body, To
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.opt_outs import opt_outs
 
 
@@ -39,8 +39,8 @@ async def add(request: Request) -> Response:
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
-    async def run(claim: Claim | None) -> Response:
-        return answered(OptOutAnswer, await opt_outs.add(call.ctx, call.client.id, body.to, claim))
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        return answered(OptOutAnswer, await opt_outs.add(call.ctx, call.client.id, body.to, idempotent))
 
     return await once(call, body, run)
 
@@ -50,7 +50,7 @@ async def look_up(request: Request) -> Response:
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
-    async def run(_: Claim | None) -> Response:
+    async def run(_: IdempotentRequest | None) -> Response:
         return answered(OptOutLookupAnswer, await opt_outs.look_up(call.ctx, call.client.id, body.to))
 
     return await once(call, body, run)
@@ -61,7 +61,7 @@ async def remove(request: Request) -> Response:
     call = await authenticated(request)
     body = await bodies.read(request, NumberBody)
 
-    async def run(claim: Claim | None) -> Response:
-        return answered(OptOutAnswer, await opt_outs.remove(call.ctx, call.client.id, body.to, claim))
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        return answered(OptOutAnswer, await opt_outs.remove(call.ctx, call.client.id, body.to, idempotent))
 
     return await once(call, body, run)

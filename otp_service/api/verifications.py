@@ -12,7 +12,7 @@ from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
 from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Text, To
 from otp_service.hashing import pins
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
 
 
@@ -150,8 +150,8 @@ async def create(request: Request) -> Response:
     asked = starts.StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
     start = inbound_starts.start if body.channel == "inbound" else starts.start
 
-    async def run(claim: Claim | None) -> Response:
-        verification, created = await start(call.ctx, asked, claim)
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        verification, created = await start(call.ctx, asked, idempotent)
         headers = rate_limits.headers(verification.quota)
         return answered(VerificationAnswer, verification, 201 if created else 200, headers)
 
@@ -171,8 +171,8 @@ async def check(request: Request) -> Response:
         purpose=body.purpose,
     )
 
-    async def run(claim: Claim | None) -> Response:
-        return answered(CheckAnswer, await checks.check(call.ctx, asked, claim))
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        return answered(CheckAnswer, await checks.check(call.ctx, asked, idempotent))
 
     return await once(call, body, run)
 
@@ -182,8 +182,8 @@ async def resend(request: Request) -> Response:
     call = await authenticated(request)
     await bodies.read_empty(request)
 
-    async def run(claim: Claim | None) -> Response:
-        verification = await resends.resend(call.ctx, call.client.id, call.id, claim)
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        verification = await resends.resend(call.ctx, call.client.id, call.id, idempotent)
         headers = rate_limits.headers(verification.quota)
         return answered(VerificationAnswer, verification, headers=headers)
 
@@ -195,8 +195,8 @@ async def cancel(request: Request) -> Response:
     call = await authenticated(request)
     await bodies.read_empty(request)
 
-    async def run(claim: Claim | None) -> Response:
-        return answered(VerificationAnswer, await lifecycle.cancel(call.ctx, call.client.id, call.id, claim))
+    async def run(idempotent: IdempotentRequest | None) -> Response:
+        return answered(VerificationAnswer, await lifecycle.cancel(call.ctx, call.client.id, call.id, idempotent))
 
     return await once(call, None, run)
 

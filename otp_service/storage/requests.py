@@ -9,27 +9,27 @@ from otp_service.storage.tables import requests
 r = requests.c
 
 
-def claim(tx: Connection, *, client_id: str, key_digest: str, fingerprint: str, now: float) -> int | None:
-    """Return the id of the new claim, None if the key is taken."""
-    insert = insert_into(tx, requests).values(
+def insert(tx: Connection, *, client_id: str, key_digest: str, fingerprint: str, now: float) -> int | None:
+    """Return the id of the new row, None if the key is taken."""
+    statement = insert_into(tx, requests).values(
         client_id=client_id, key_digest=key_digest, fingerprint=fingerprint, claimed_at=now
     )
-    return tx.execute(insert.on_conflict_do_nothing().returning(r.id)).scalar_one_or_none()
+    return tx.execute(statement.on_conflict_do_nothing().returning(r.id)).scalar_one_or_none()
 
 
 def read(tx: Connection, client_id: str, key_digest: str) -> AnyRow | None:
-    """Return the claim of a key."""
+    """Return the row of a key."""
     return tx.execute(sa.select(requests).where(r.client_id == client_id, r.key_digest == key_digest)).first()
 
 
 def take_over(tx: Connection, request_id: int, *, claimed_at: float, now: float) -> bool:
-    """Take over a dead claim; of several that try, one succeeds."""
+    """Take over the key of a dead request; of several that try, one succeeds."""
     statement = sa.update(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None))
     return tx.execute(statement.values(claimed_at=now)).rowcount == 1
 
 
-def hold(tx: Connection, request_id: int, claimed_at: float) -> bool:
-    """Return whether this process still has the claim, and lock its row until the commit."""
+def lock(tx: Connection, request_id: int, claimed_at: float) -> bool:
+    """Return whether no other request took over the key, and lock its row until the commit."""
     statement = sa.update(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None))
     return tx.execute(statement.values(claimed_at=claimed_at)).rowcount == 1
 
@@ -41,7 +41,7 @@ def keep(tx: Connection, request_id: int, *, claimed_at: float, status: int, sea
 
 
 def release(tx: Connection, request_id: int, claimed_at: float) -> None:
-    """Delete the claim of a refused request: the key is free again."""
+    """Delete the row of a refused request: the key is free again."""
     tx.execute(sa.delete(requests).where(r.id == request_id, r.claimed_at == claimed_at, r.status.is_(None)))
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from otp_service.errors import FieldError, Refusal, Unavailable, not_found
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache, Client
-from otp_service.services.clients.idempotency import Claim, Lost, Saved
+from otp_service.services.clients.idempotency import IdempotentRequest, Lost, Saved
 from otp_service.services.context import Context
 
 log = structlog.get_logger("otp_service.api")
@@ -69,7 +69,7 @@ async def authenticated(request: Request) -> Call:
 async def once(
     call: Call,
     body: BaseModel | None,
-    run: Callable[[Claim | None], Awaitable[Response]],
+    run: Callable[[IdempotentRequest | None], Awaitable[Response]],
     recover: Callable[[str], Awaitable[Response]] | None = None,
 ) -> Response:
     """Run a call once per `Idempotency-Key`, however often it is sent; run it if there is no key.
@@ -79,18 +79,18 @@ async def once(
     key = _key(call.request)
     if key is None:
         return await run(None)
-    claim = await idempotency.claim(call.ctx, call.client.id, key, _canonical(call.request, body))
-    if isinstance(claim, Saved):
-        return Response(claim.body, claim.status, media_type="application/json")
-    if isinstance(claim, Lost):
-        return await (recover(claim.id) if recover else run(None))
+    begun = await idempotency.begin(call.ctx, call.client.id, key, _canonical(call.request, body))
+    if isinstance(begun, Saved):
+        return Response(begun.body, begun.status, media_type="application/json")
+    if isinstance(begun, Lost):
+        return await (recover(begun.id) if recover else run(None))
     try:
-        response = await run(claim)
+        response = await run(begun)
     except Refusal:
-        await idempotency.release(call.ctx, claim)
+        await idempotency.release(call.ctx, begun)
         raise
     try:
-        await idempotency.keep(call.ctx, claim, response.status_code, bytes(response.body))
+        await idempotency.keep(call.ctx, begun, response.status_code, bytes(response.body))
     except Unavailable:
         # The work is committed and the response is true; a repeated request recovers it.
         log.warning("answer_not_kept")

@@ -20,8 +20,11 @@ ANSWER = "answer"
 
 
 @dataclass(frozen=True)
-class Claim:
-    """The right of one request to run under its key, unless another has taken it over."""
+class IdempotentRequest:
+    """A request that runs under an `Idempotency-Key`, unless another takes the key over.
+
+    `id`: of its row in `requests`; `claimed_at`: tells it from one that took over.
+    """
 
     id: int
     claimed_at: float
@@ -43,19 +46,20 @@ class Lost:
     id: str
 
 
-async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -> Claim | Saved | Lost:
-    """Claim the key for this request. Refusals: `idempotency_mismatch`, `idempotency_in_progress`.
+async def begin(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -> IdempotentRequest | Saved | Lost:
+    """Claim the key for this request, or return what an earlier one left.
 
-    `fingerprint_of`: the request in one canonical form, without the PIN.
+    `fingerprint_of`: the request in one canonical form, without the PIN. Refusals: `idempotency_mismatch`,
+    `idempotency_in_progress`.
     """
     key_digest = hashlib.sha256(key.encode()).hexdigest()
     fingerprint = ctx.vault.fingerprint(fingerprint_of)
 
-    def step(tx: Connection) -> Claim | Saved | Lost:
+    def step(tx: Connection) -> IdempotentRequest | Saved | Lost:
         now = ctx.clock.now()
-        request_id = requests.claim(tx, client_id=client_id, key_digest=key_digest, fingerprint=fingerprint, now=now)
+        request_id = requests.insert(tx, client_id=client_id, key_digest=key_digest, fingerprint=fingerprint, now=now)
         if request_id is not None:
-            return Claim(request_id, now)
+            return IdempotentRequest(request_id, now)
         row = requests.read(tx, client_id, key_digest)
         if row is None:  # released in between
             raise _in_progress(1.0)
@@ -66,7 +70,7 @@ async def claim(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -
     return await ctx.database.write(step)
 
 
-def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Saved | Lost:
+def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> IdempotentRequest | Saved | Lost:
     if row.status is not None:
         body = ctx.vault.open(ANSWER, row.sealed)
         if body is None:
@@ -81,7 +85,7 @@ def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> Claim | Sav
     if not requests.take_over(tx, row.id, claimed_at=row.claimed_at, now=now):
         raise _in_progress(DEAD_AFTER_SECONDS)
     # Once more, now that the first one cannot commit anything any more: it may have, in between.
-    return _left_by(tx, row.id, now) or Claim(row.id, now)
+    return _left_by(tx, row.id, now) or IdempotentRequest(row.id, now)
 
 
 def _left_by(tx: Connection, request_id: int, now: float) -> Lost | None:
@@ -100,22 +104,25 @@ def _in_progress(wait: float) -> Refusal:
     return Refusal("idempotency_in_progress", detail, retry_after=wait)
 
 
-def hold(tx: Connection, claim: Claim | None) -> None:
-    """Raise `idempotency_in_progress` if another request took over the claim; call it before anything counts."""
-    if claim is not None and not requests.hold(tx, claim.id, claim.claimed_at):
+def lock(tx: Connection, idempotent: IdempotentRequest | None) -> None:
+    """Lock the request's row; call it before anything counts.
+
+    Refusal: `idempotency_in_progress` if another request took over the key.
+    """
+    if idempotent is not None and not requests.lock(tx, idempotent.id, idempotent.claimed_at):
         raise _in_progress(DEAD_AFTER_SECONDS)
 
 
-async def keep(ctx: Context, claim: Claim, status: int, body: bytes) -> None:
+async def keep(ctx: Context, idempotent: IdempotentRequest, status: int, body: bytes) -> None:
     """Save a 2xx response, encrypted."""
     sealed = ctx.vault.seal(ANSWER, body)
 
     def step(tx: Connection) -> None:
-        requests.keep(tx, claim.id, claimed_at=claim.claimed_at, status=status, sealed=sealed)
+        requests.keep(tx, idempotent.id, claimed_at=idempotent.claimed_at, status=status, sealed=sealed)
 
     await ctx.database.write(step)
 
 
-async def release(ctx: Context, claim: Claim) -> None:
+async def release(ctx: Context, idempotent: IdempotentRequest) -> None:
     """Free the key after a refusal, which is not saved."""
-    await ctx.database.write(lambda tx: requests.release(tx, claim.id, claim.claimed_at))
+    await ctx.database.write(lambda tx: requests.release(tx, idempotent.id, idempotent.claimed_at))

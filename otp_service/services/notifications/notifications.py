@@ -14,7 +14,7 @@ from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
@@ -59,20 +59,22 @@ class Notification:
     route: str | None
 
 
-async def create(ctx: Context, request: NotificationRequest, claim: Claim | None = None) -> Notification:
+async def create(
+    ctx: Context, request: NotificationRequest, idempotent: IdempotentRequest | None = None
+) -> Notification:
     """Queue a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
     text = _text(ctx, request)
     number = phone.parse(request.to)
     phone.check_country(number, ctx.countries)
     row = _new_row(ctx, number.e164, text, request.carrier) | {
         "client_id": request.client_id,
-        "request_id": claim.id if claim else None,
+        "request_id": idempotent.id if idempotent else None,
         "template": request.template,
         "reference": request.reference,
     }
 
     def step(tx: Connection) -> float:
-        idempotency.hold(tx, claim)
+        idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         number_id = _remembered(tx, ctx, number, now)
         units = limits.of_notification(ctx, client_id=request.client_id, number_id=number_id)

@@ -13,7 +13,7 @@ from otp_service.errors import Refusal
 from otp_service.gateways.base import NoReply
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.storage import opt_outs
 from otp_service.storage.queues import campaign_messages, notifications
@@ -45,12 +45,12 @@ class LookedUp(OptOut):
     gateway_blacklisted: bool | None
 
 
-async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
+async def add(ctx: Context, client_id: str, to: str, idempotent: IdempotentRequest | None = None) -> OptOut:
     """Opt a number out of all messages of all clients. Refusal: `invalid_number`."""
     e164 = phone.parse(to).e164
 
     def step(tx: Connection) -> AnyRow | None:
-        idempotency.hold(tx, claim)
+        idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.add(tx, number_id, client_id=client_id, now=now):
@@ -64,12 +64,12 @@ async def add(ctx: Context, client_id: str, to: str, claim: Claim | None = None)
     return _shown(e164, row)
 
 
-async def remove(ctx: Context, client_id: str, to: str, claim: Claim | None = None) -> OptOut:
+async def remove(ctx: Context, client_id: str, to: str, idempotent: IdempotentRequest | None = None) -> OptOut:
     """Lift the opt-out of a client. Refusals: `invalid_number`; `user_opted_out` after a STOP by SMS."""
     e164 = phone.parse(to).e164
 
     def step(tx: Connection) -> AnyRow | None:
-        idempotency.hold(tx, claim)
+        idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         if numbers.find(tx, ctx.vault, e164) is None:
             return None

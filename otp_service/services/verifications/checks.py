@@ -13,7 +13,7 @@ from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
 from otp_service.services.verifications.lifecycle import found
@@ -52,14 +52,14 @@ class _ValidCheck:
     start: attempts.Matching = field(repr=False)
     pin: str = field(repr=False)
     ticket: Ticket
-    claim: Claim | None
+    idempotent: IdempotentRequest | None
 
 
-async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None) -> Checked:
+async def check(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest | None = None) -> Checked:
     """Compare a PIN. Refusals: `invalid`, `not_found`, `mismatch`, `overloaded`."""
     # For the log line of the request: a second line would cost as much as a statement.
     structlog.contextvars.bind_contextvars(verification=request.verification_id)
-    valid = _validate(ctx, request, claim)
+    valid = _validate(ctx, request, idempotent)
     with ctx.hasher.queue.admit(valid.ticket):
         checked = await _check(ctx, valid)
     structlog.contextvars.bind_contextvars(result=checked.result)
@@ -67,7 +67,7 @@ async def check(ctx: Context, request: CheckRequest, claim: Claim | None = None)
     return checked
 
 
-def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _ValidCheck:
+def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest | None) -> _ValidCheck:
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
@@ -79,7 +79,7 @@ def _validate(ctx: Context, request: CheckRequest, claim: Claim | None) -> _Vali
         purpose=request.purpose,
         digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
     )
-    return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), claim)
+    return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), idempotent)
 
 
 def malformed_pin() -> Refusal:
@@ -89,7 +89,7 @@ def malformed_pin() -> Refusal:
 
 
 async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
-    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.claim is None)
+    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.idempotent is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, waits=spent is Unspent.WAITS)
     right = await ctx.hasher.matches(valid.start.verification_id, valid.pin, spent.live, valid.ticket)
@@ -101,7 +101,7 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
 
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
     """Spend an attempt and count it in the number's failure budget, both or none."""
-    idempotency.hold(tx, valid.claim)
+    idempotency.lock(tx, valid.idempotent)
     waits = limits.waits(ctx.policy.limits.failures_per_number)
     return attempts.spend(tx, valid.start, now=ctx.clock.now(), waits=waits)
 

@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.inbound import phrases
 from otp_service.services.limits import limits
@@ -16,15 +16,19 @@ from otp_service.services.verifications.starts import StartRequest
 from otp_service.storage.verifications import verifications
 
 
-async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
+async def start(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None = None
+) -> tuple[Verification, bool]:
     """Make a phrase; return the verification and whether it is new. Refusals: docs/api.md.
 
     It counts against limits of its own, so that what is pending for a number or of a client is bounded.
     """
-    return await starts.counted(ctx, request, _start(ctx, request, claim))
+    return await starts.counted(ctx, request, _start(ctx, request, idempotent))
 
 
-async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
+async def _start(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
+) -> tuple[Verification, bool]:
     purpose, number = starts.purpose_and_number(ctx, request)
     if not purpose.inbound:
         raise _no_channel("This purpose does not allow it.")
@@ -35,7 +39,7 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
     sealed, digest = ctx.vault.seal(PHRASE, phrase.encode()), ctx.vault.fingerprint(phrases.digest_input(phrase))
 
     def step(tx: Connection) -> AnyRow:
-        idempotency.hold(tx, claim)
+        idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         new = starts.new_row(tx, ctx, request, purpose, number.e164, now) | {
             "id": verification_id,

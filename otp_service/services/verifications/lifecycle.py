@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal, not_found
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import events, sends, verifications
@@ -36,11 +36,13 @@ async def read(ctx: Context, client_id: str, verification_id: str) -> Verificati
     return represent(ctx, found(row))
 
 
-async def cancel(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
+async def cancel(
+    ctx: Context, client_id: str, verification_id: str, idempotent: IdempotentRequest | None = None
+) -> Verification:
     """Cancel a pending verification; a second time changes nothing. Refusals: `not_found`, `not_pending`."""
 
     def step(tx: Connection) -> AnyRow:
-        idempotency.hold(tx, claim)
+        idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
         ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now)

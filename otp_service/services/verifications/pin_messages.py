@@ -17,7 +17,7 @@ from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import message_ids, sending
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
@@ -63,7 +63,7 @@ class PinMessage:
     purpose: Purpose
     locale: str | None
     carrier: str | None
-    claim: Claim | None
+    idempotent: IdempotentRequest | None
     deadline: float
     lifetime_left: float
     number_id: int = 0
@@ -105,7 +105,7 @@ def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], n
 
 
 def _insert(tx: Connection, message: PinMessage, send: RouteSend, now: float) -> int:
-    request_id = message.claim.id if message.claim else None
+    request_id = message.idempotent.id if message.idempotent else None
     return sends.insert(
         tx, message.verification_id, route=send.route, now=now, pin_hash=send.pin_hash, request_id=request_id
     )

@@ -7,7 +7,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
@@ -21,11 +21,13 @@ from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications
 
 
-async def resend(ctx: Context, client_id: str, verification_id: str, claim: Claim | None = None) -> Verification:
+async def resend(
+    ctx: Context, client_id: str, verification_id: str, idempotent: IdempotentRequest | None = None
+) -> Verification:
     """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
     row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
-    message = _message(ctx, client_id, row, claim, deadline)
+    message = _message(ctx, client_id, row, idempotent, deadline)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
         await ctx.database.write(lambda tx: _count(tx, ctx, row, message))
@@ -33,7 +35,9 @@ async def resend(ctx: Context, client_id: str, verification_id: str, claim: Clai
     return represent(ctx, row, limits.left_of_client(ctx, client_id, message.reserved))
 
 
-def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, deadline: float) -> PinMessage:
+def _message(
+    ctx: Context, client_id: str, row: AnyRow, idempotent: IdempotentRequest | None, deadline: float
+) -> PinMessage:
     now = ctx.clock.now()
     refusal = _why_not(row, now)
     if refusal is not None:
@@ -51,7 +55,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
         purpose=purpose,
         locale=row.locale,
         carrier=row.carrier,
-        claim=claim,
+        idempotent=idempotent,
         deadline=deadline,
         lifetime_left=row.expires_at - now,
         number_id=row.number_id,
@@ -60,7 +64,7 @@ def _message(ctx: Context, client_id: str, row: AnyRow, claim: Claim | None, dea
 
 def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> None:
     """Spend one of the sends left and count the send in every limit: the first transaction."""
-    idempotency.hold(tx, message.claim)
+    idempotency.lock(tx, message.idempotent)
     now, purpose = ctx.clock.now(), message.purpose
     resend_after = purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):

@@ -17,7 +17,7 @@ from otp_service.observability.metrics import STARTS
 from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
-from otp_service.services.clients.idempotency import Claim
+from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -44,9 +44,11 @@ class StartRequest:
     reference: str | None = None
 
 
-async def start(ctx: Context, request: StartRequest, claim: Claim | None = None) -> tuple[Verification, bool]:
+async def start(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None = None
+) -> tuple[Verification, bool]:
     """Send a PIN; return the verification, and whether it is new. Refusals: docs/api.md."""
-    return await counted(ctx, request, _start(ctx, request, claim))
+    return await counted(ctx, request, _start(ctx, request, idempotent))
 
 
 async def counted(
@@ -63,8 +65,10 @@ async def counted(
     return verification, created
 
 
-async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tuple[Verification, bool]:
-    message = _message(ctx, request, claim)
+async def _start(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
+) -> tuple[Verification, bool]:
+    message = _message(ctx, request, idempotent)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
         pending = await ctx.database.write(lambda tx: _insert_and_count(tx, ctx, request, message))
@@ -74,7 +78,7 @@ async def _start(ctx: Context, request: StartRequest, claim: Claim | None) -> tu
     return represent(ctx, row, limits.left_of_client(ctx, request.client_id, message.reserved)), True
 
 
-def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMessage:
+def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
     deadline = pin_messages.deadline()
     purpose, number = purpose_and_number(ctx, request)
     return PinMessage(
@@ -85,7 +89,7 @@ def _message(ctx: Context, request: StartRequest, claim: Claim | None) -> PinMes
         purpose=purpose,
         locale=request.locale,
         carrier=request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier,
-        claim=claim,
+        idempotent=idempotent,
         deadline=deadline,
         lifetime_left=purpose.lifetime,
     )
@@ -111,7 +115,7 @@ def new_id() -> str:
 
 def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
     """Insert the verification and count its send, or return the pending one: the first transaction."""
-    idempotency.hold(tx, message.claim)
+    idempotency.lock(tx, message.idempotent)
     now, purpose, route = ctx.clock.now(), message.purpose, message.current_send.route
     new = new_row(tx, ctx, request, purpose, message.to, now) | {
         "id": message.verification_id,

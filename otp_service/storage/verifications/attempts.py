@@ -1,8 +1,8 @@
 """The two decisions of a check: spend an attempt before anything is compared, and record what the comparison found.
 
 On PostgreSQL each is one statement and a transaction by itself, because round trips are what a check costs there. With
-an `Idempotency-Key`, spending shares its transaction with the claim. SQLite allows no INSERT or UPDATE inside WITH, and
-has no round trips: it takes two or three statements in one transaction.
+an `Idempotency-Key`, spending shares its transaction with the lock of that key. SQLite allows no INSERT or
+UPDATE inside WITH, and has no round trips: it takes two or three statements in one transaction.
 """
 
 from collections.abc import Mapping

@@ -118,7 +118,9 @@ async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: S
     fingerprint_of = json.dumps(["POST", "/v1/verifications", body], sort_keys=True).encode()
     client = await ApiKeyCache(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
     assert client is not None
-    assert isinstance(await idempotency.claim(service.ctx, client.id, "k", fingerprint_of), idempotency.Claim)
+    assert isinstance(
+        await idempotency.begin(service.ctx, client.id, "k", fingerprint_of), idempotency.IdempotentRequest
+    )
     assert (await keyed(service.api, "k", to))[0] == 409
     service.shift(12.1)
     assert (await keyed(service.api, "k", to))[0] == 201

@@ -197,6 +197,8 @@ async def test_a_request_that_died_before_its_commit_runs_anew(service: Service)
     fingerprint_of = json.dumps(["POST", "/v1/notifications", {"to": to, "text": "Hello"}], sort_keys=True).encode()
     client = await ApiKeyCache(service.ctx.database, service.ctx.clock).client_of(service.api.api_key)
     assert client is not None
-    assert isinstance(await idempotency.claim(service.ctx, client.id, "k", fingerprint_of), idempotency.Claim)
+    assert isinstance(
+        await idempotency.begin(service.ctx, client.id, "k", fingerprint_of), idempotency.IdempotentRequest
+    )
     service.shift(12.1)
     assert (await keyed(service.api, to))[0] == 202
