@@ -93,7 +93,7 @@ def _insert(tx: Connection, now: float, client_id: str, ids: Sequence[str], hash
     numbers.record_index_key(tx, vault.writing_key_id)
     for index, (each, pin_hash) in enumerate(zip(ids, hashes, strict=True)):
         e164 = number(index)
-        number_id = kept_numbers.hold(tx, vault, e164, seen_until=now + DAY)
+        number_id = kept_numbers.upsert(tx, vault, e164, seen_until=now + DAY)
         tx.execute(sa.insert(verifications).values(**_row(each, client_id, number_id, now)))
         tx.execute(sa.insert(sends).values(**_send(each, pin_hash, now)))
 

@@ -10,8 +10,8 @@ SEALED_NUMBER = "number"
 """What sealed numbers are bound to."""
 
 
-def hold(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int:
-    """Return the id of a number, inserted if it is new, and hold its row until the commit.
+def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int:
+    """Return the id of a number, inserted if it is new, and lock its row until the commit.
 
     The number stays readable until `seen_until` (seconds since the epoch), then until retention wipes it.
     """

@@ -1,6 +1,6 @@
 """The table `opt_outs`: numbers that opted out of all messages, or did so before.
 
-`source`: `user`, the person by SMS, or `client`, an application. Whoever changes a row holds its number's row.
+`source`: `user`, the person by SMS, or `client`, an application. Lock its number's row before a change.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ async def opt_out(service: Service, to: str, *, opted_out: bool = True) -> None:
 
     def step(tx: Connection) -> None:
         now = service.ctx.clock.now()
-        number_id = numbers.hold(tx, service.ctx.vault, to, seen_until=now)
+        number_id = numbers.upsert(tx, service.ctx.vault, to, seen_until=now)
         tx.execute(sa.delete(tables.opt_outs).where(tables.opt_outs.c.number_id == number_id))
         values = {"number_id": number_id, "opted_out": opted_out, "source": "user", "since": now}
         tx.execute(sa.insert(tables.opt_outs).values(**values))

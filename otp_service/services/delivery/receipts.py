@@ -84,7 +84,7 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
 
 
 def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> bool:
-    receipts.hold(tx, send.verification_id)
+    receipts.lock_verification(tx, send.verification_id)
     if not receipts.identify(tx, send.id, message_ids.columns_of(ctx.vault, receipt.message_id)):
         return False
     _raise(ctx, tx, send, receipt.status)
@@ -97,7 +97,7 @@ def _raise(ctx: Context, tx: Connection, message: AnyRow, status: Delivery) -> N
     if message.verification_id is None:
         receipts.raise_notification(tx, message.id, status, over=over, final=final)
         return
-    receipts.hold(tx, message.verification_id)
+    receipts.lock_verification(tx, message.verification_id)
     if receipts.raise_send(tx, message.id, status, over=over, final=final):
         receipts.show(tx, message.verification_id, message.id, status)
         now = ctx.clock.now()

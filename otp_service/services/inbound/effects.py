@@ -111,7 +111,7 @@ def _apply_keyword(tx: Connection, ctx: Context, text: InboundText, now: float, 
 
 def _stop(tx: Connection, ctx: Context, text: InboundText, now: float, *, is_listed: bool) -> tuple[str, bool]:
     """Opt the sender out; return the kind of the text, and whether it is the first STOP of this opt-out."""
-    number_ids = _hold(tx, ctx, text, now, also_new=text.is_certain)
+    number_ids = _lock_numbers(tx, ctx, text, now, also_new=text.is_certain)
     if not number_ids:
         sender = phone.mask(text.numbers[0]) if text.numbers else None
         log.warning("stop_without_number", sender=sender)
@@ -143,7 +143,10 @@ def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, n
 
 
 def _start(tx: Connection, ctx: Context, text: InboundText, now: float, looked_at: float | None) -> str:
-    kinds = {_start_one(tx, text, number_id, now, looked_at) for number_id in _hold(tx, ctx, text, now, also_new=False)}
+    kinds = {
+        _start_one(tx, text, number_id, now, looked_at)
+        for number_id in _lock_numbers(tx, ctx, text, now, also_new=False)
+    }
     return next(iter(kinds)) if len(kinds) == 1 else "start"
 
 
@@ -180,16 +183,16 @@ def _was_listed_lately(row: AnyRow | None, now: float) -> bool:
     return row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
 
 
-def _hold(tx: Connection, ctx: Context, text: InboundText, now: float, *, also_new: bool) -> list[int]:
-    """Hold the rows of the sender's numbers and return their ids: of the known ones, and of those we could send to."""
-    held: list[int] = []
+def _lock_numbers(tx: Connection, ctx: Context, text: InboundText, now: float, *, also_new: bool) -> list[int]:
+    """Lock the rows of the sender's numbers, known ones and those we could send to; return their ids."""
+    number_ids: list[int] = []
     for e164 in text.numbers:
         known = numbers.find(tx, ctx.vault, e164)
         if known is None and not (also_new and phone.is_sendable(e164)):
             continue
-        if known not in held:
-            held.append(numbers.hold(tx, ctx.vault, e164, seen_until=now))
-    return held
+        if known not in number_ids:
+            number_ids.append(numbers.upsert(tx, ctx.vault, e164, seen_until=now))
+    return number_ids
 
 
 def _reply(
@@ -198,7 +201,7 @@ def _reply(
     """Queue an automatic reply, at most one a day to each keyword, to a number that we may send to."""
     if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
         return
-    number_id = numbers.hold(tx, ctx.vault, text.numbers[0], seen_until=now)
+    number_id = numbers.upsert(tx, ctx.vault, text.numbers[0], seen_until=now)
     limit = f"inbound_{text.kind}"
     once_a_day = Unit(limit, f"{limit}:{number_id}:1/{REPLY_SECONDS:.0f}", REPLY_SECONDS, 1)
     if (confirms_stop or not opt_outs.is_out(tx, number_id)) and buckets.reserve(tx, [once_a_day], now):

@@ -94,8 +94,8 @@ def queue_reply(
 ) -> None:
     """Queue an automatic reply to what a person texted, which no client sees, in the caller's transaction.
 
-    The caller holds the number's row and wakes the outbox after the commit. `confirms_stop`: it is sent although the
-    number has opted out.
+    The caller has locked the number's row and wakes the outbox after the commit. `confirms_stop`: it is sent although
+    the number has opted out.
     """
     template = notifications.STOP_CONFIRMATION if confirms_stop else None
     _insert(tx, {**_new_row(ctx, e164, text), "template": template}, number_id, now)
@@ -112,7 +112,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
     """Return the number's id, its row locked, so that an opt-out comes either before or after."""
-    number_id = numbers.hold(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
+    number_id = numbers.upsert(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
     if opt_outs.is_out(tx, number_id):
         raise opted_out()
     return number_id

@@ -57,7 +57,7 @@ def _renumber(tx: Connection, vault: Vault, number_ids: list[int], now: float) -
 def rewrite(tx: Connection, vault: Vault, number_id: int, e164: str, *, key_id: str, now: float) -> None:
     """Index a number under a key and seal it under the writing key. Another row of the same number is merged into it.
 
-    The caller holds the table (`numbers.lock_table`).
+    The caller has locked the table (`numbers.lock_table`).
     """
     for other in numbers.others(tx, number_id, digests(vault, e164)):
         _merge(tx, keep=number_id, drop=other, now=now)

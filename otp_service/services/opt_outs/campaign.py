@@ -47,7 +47,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
     def step(tx: Connection) -> str:
         now = ctx.clock.now()
         if to is not None and sent.outcome is not Outcome.ACCEPTED:
-            _disown_echo(tx, row, numbers.hold(tx, ctx.vault, to, seen_until=now), now)
+            _disown_echo(tx, row, numbers.upsert(tx, ctx.vault, to, seen_until=now), now)
         return _settle(tx, row, sent, now)
 
     result = await lease_worker.settle(ctx, row.lease_until, step)

@@ -52,7 +52,7 @@ async def add(ctx: Context, client_id: str, to: str, idempotent: IdempotentReque
     def step(tx: Connection) -> AnyRow | None:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
+        number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.add(tx, number_id, client_id=client_id, now=now):
             notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
             _report(tx, number_id, ctx.policy.campaign.stop, now, after=SETTLE_SECONDS)
@@ -73,7 +73,7 @@ async def remove(ctx: Context, client_id: str, to: str, idempotent: IdempotentRe
         now = ctx.clock.now()
         if numbers.find(tx, ctx.vault, e164) is None:
             return None
-        number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now)
+        number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
             _report(tx, number_id, ctx.policy.campaign.start, now)
         elif opt_outs.is_out(tx, number_id):
@@ -114,7 +114,7 @@ async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e16
         if number_id is None or not opt_outs.is_out(tx, number_id):
             return False
         now = clock.now()
-        number_id = numbers.hold(tx, vault, e164, seen_until=now)
+        number_id = numbers.upsert(tx, vault, e164, seen_until=now)
         lifted = opt_outs.lift(tx, number_id, now=now)
         if lifted:
             _report(tx, number_id, keyword, now)
@@ -130,14 +130,14 @@ def opted_out(verification_id: str | None = None) -> Refusal:
 
 
 def stop(tx: Connection, number_id: int, now: float) -> None:
-    """Opt a number out whose person texted STOP, which the platform knows. The caller holds the number's row."""
+    """Opt a number out whose person texted STOP, which the platform knows. The caller has locked the number's row."""
     opt_outs.add_by_user(tx, number_id, now)
     notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
     campaign_messages.drop_waiting(tx, number_id)
 
 
 def start(tx: Connection, number_id: int, now: float, *, source: str | None = None) -> None:
-    """Lift the opt-out of a number whose person texted START. The caller holds the number's row.
+    """Lift the opt-out of a number whose person texted START. The caller has locked the number's row.
 
     `source`: lift only an opt-out of theirs.
     """

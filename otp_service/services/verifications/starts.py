@@ -166,8 +166,8 @@ def insert(
 def new_row(
     tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str, now: float
 ) -> dict[str, Any]:
-    """Return the columns of a new verification that every channel has, without its id. Holds the number's row."""
-    number_id = numbers.hold(tx, ctx.vault, e164, seen_until=now + purpose.lifetime)
+    """Return the columns of a new verification that every channel has, without its id. Locks the number's row."""
+    number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now + purpose.lifetime)
     session = session_digest(request.client_id, request.session)
     return {
         "client_id": request.client_id,

@@ -45,7 +45,7 @@ def without_id(tx: Connection, number_digests: Sequence[str], since: float) -> S
     return tx.execute(found.where(s.message_digest.is_(None))).all()
 
 
-def hold(tx: Connection, verification_id: str) -> None:
+def lock_verification(tx: Connection, verification_id: str) -> None:
     """Lock the row of a verification until the commit: its sends come after it in the order of locks."""
     tx.execute(sa.select(v.id).where(v.id == verification_id).with_for_update())
 
