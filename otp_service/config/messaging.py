@@ -114,7 +114,7 @@ class Notifications(Table):
         return templates
 
 
-class Inbound(Table):
+class InboundPolicy(Table):
     """Inbound messages. `poll_every`: seconds between two reads of the gateway's list; 0: never.
 
     `help`: the reply to HELP by locale; without one there is no reply. `stop_confirmation`: the same for STOP.

@@ -19,7 +19,7 @@ from pydantic import (
 
 from otp_service import texts
 from otp_service.config import shipped_texts
-from otp_service.config.messaging import Campaign, GatewayUse, Inbound, Locale, Notifications, Receipts, Table
+from otp_service.config.messaging import Campaign, GatewayUse, InboundPolicy, Locale, Notifications, Receipts, Table
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
 from otp_service.errors import SettingsError
@@ -197,7 +197,7 @@ class Policy(Table):
     carriers: Carriers = Field(default={})
     retention: Retention = Retention()
     notifications: Notifications = Notifications()
-    inbound: Inbound = Inbound()
+    inbound: InboundPolicy = InboundPolicy()
     receipts: Receipts = Receipts()
     campaign: Campaign = Campaign()
     gateway: GatewayUse = GatewayUse()

@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-Delivery = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
+DeliveryStatus = Literal["sent", "delivered", "undelivered", "unknown", "failed"]
 """The state of a message."""
 
 
@@ -47,7 +47,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Inbound:
+class InboundMessage:
     """What a person texted us.
 
     `sender`: the phone as the vendor writes it, or a name; `sent`: the vendor's date as it writes it; `sent_at`: the
@@ -69,7 +69,7 @@ class Receipt:
     """
 
     message_id: str = field(repr=False)
-    status: Delivery
+    status: DeliveryStatus
     to: str | None = field(default=None, repr=False)
     text: str | None = field(default=None, repr=False)
 
@@ -108,7 +108,7 @@ class Gateway(Protocol):
     async def send_keyword(self, to: str, keyword: str, timeout: float) -> Sent:
         """Tell the campaign platform that the person at `to` (E.164) said `keyword`, as if it had been texted."""
 
-    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
+    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[InboundMessage] | NoReply:
         """Return a page (from 1) of what people texted us, newest first; empty after the last one."""
 
     async def receipt(self, message_id: str, timeout: float) -> Receipt | NoReply:

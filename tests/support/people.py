@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from otp_service.gateways.base import Inbound
+from otp_service.gateways.base import InboundMessage
 from otp_service.services.inbound import reader
 from otp_service.services.opt_outs import campaign
 from otp_service.storage.tables import campaign_messages
@@ -33,7 +33,7 @@ async def texts(service: Service, to: str, *all_texts: str) -> None:
 
 async def hears(service: Service, to: str, text: str) -> None:
     """A callback brings a text that the list does not show."""
-    await reader.on_text(service.ctx, Inbound(to, service.ctx.sender, text))
+    await reader.on_text(service.ctx, InboundMessage(to, service.ctx.sender, text))
 
 
 async def tells(service: Service) -> None:

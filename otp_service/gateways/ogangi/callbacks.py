@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote_to_bytes
 
-from otp_service.gateways.base import Inbound, Receipt
+from otp_service.gateways.base import InboundMessage, Receipt
 from otp_service.gateways.ogangi.statuses import delivery
 
 _BODY_LIMIT = 64 * 1024
@@ -24,7 +24,7 @@ _ENCODINGS |= {"ISO-8859-15": "iso-8859-15", "WINDOWS-1252": "windows-1252", "CP
 """What `ENCODING` can name; everything else is read as UTF-8."""
 
 
-def read_callback(body: bytes) -> Inbound | Receipt | None:
+def read_callback(body: bytes) -> InboundMessage | Receipt | None:
     """Return what a form-encoded body says, None if it says nothing that we know. Never raises."""
     fields = _fields(body)
     if fields is None:
@@ -34,9 +34,9 @@ def read_callback(body: bytes) -> Inbound | Receipt | None:
     return _receipt(fields) if fields.get("TYPE") == "SMS" else None
 
 
-def _inbound(fields: dict[str, str]) -> Inbound | None:
+def _inbound(fields: dict[str, str]) -> InboundMessage | None:
     sender, to, text = fields.get("FROM", "").strip(), fields.get("TO", "").strip(), fields.get("TEXT")
-    return Inbound(sender=sender, to=to, text=text) if sender and text else None
+    return InboundMessage(sender=sender, to=to, text=text) if sender and text else None
 
 
 def _receipt(fields: dict[str, str]) -> Receipt | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from otp_service import phone
-from otp_service.gateways.base import Inbound, Message, NoReply, Outcome, Probe, Receipt, Sent
+from otp_service.gateways.base import InboundMessage, Message, NoReply, Outcome, Probe, Receipt, Sent
 from otp_service.gateways.ogangi import methods, records, replies
 from otp_service.gateways.ogangi.advice import advice
 from otp_service.gateways.ogangi.caller import Account, Caller, Descriptor, refused
@@ -76,7 +76,7 @@ class OgangiGateway:
 
         return await self._send(methods.FIRE_DESCRIPTOR, {"mobileNumber": to, "text": keyword}, read, timeout)
 
-    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[Inbound] | NoReply:
+    async def inbound(self, page: int, size: int, timeout: float) -> Sequence[InboundMessage] | NoReply:
         """Call getMOMessages, newest first."""
         values = {"page": str(page), "resultsPerPage": str(size), "parameters": "order=desc"}
         found = await self._read(methods.GET_MO_MESSAGES, values, records.incoming, timeout)

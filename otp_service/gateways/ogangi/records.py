@@ -3,23 +3,23 @@
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from otp_service.gateways.base import Inbound, Receipt
+from otp_service.gateways.base import InboundMessage, Receipt
 from otp_service.gateways.ogangi.replies import Reply
 from otp_service.gateways.ogangi.statuses import delivery
 
 
-def incoming(reply: Reply) -> list[Inbound] | None:
+def incoming(reply: Reply) -> list[InboundMessage] | None:
     """Return the texts of getMOMessages, None without a result; one for each that is listed, also for an odd one."""
     if reply.root.find("result") is None:
         return None
     return [_inbound(message) for message in reply.root.iter("MOMessage")]
 
 
-def _inbound(message: Element) -> Inbound:
+def _inbound(message: Element) -> InboundMessage:
     sent = _text(message, "sendDate").strip()
     # Two senders or two texts: if the gateway does not escape what people write, one of each is written by a person.
     is_odd = any(len(message.findall(name)) > 1 for name in ("from", "text"))
-    return Inbound(
+    return InboundMessage(
         # The sample's side; the table beside it says the reverse.
         sender="" if is_odd else _text(message, "from").strip(),
         to=_text(message, "to").strip(),

@@ -2,12 +2,12 @@
 
 import re
 
-from otp_service.gateways.base import Delivery
+from otp_service.gateways.base import DeliveryStatus
 
 # The documented statuses and the plain words DELIVERED, REJECTED and FAILED, spelled as `normalised` returns them.
 # After CARRIER_GATEWAY_ERROR and INTERNAL_ERROR the vendor retries the send by itself. Treating these as failures
 # would make us send a second message beside the vendor's own.
-_DELIVERIES: dict[str, Delivery] = {
+_DELIVERIES: dict[str, DeliveryStatus] = {
     "SENT": "sent",
     "SENDING": "sent",
     "PENDING": "sent",
@@ -48,7 +48,7 @@ def normalised(status: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", status).strip("_").upper()
 
 
-def delivery(status: str) -> Delivery:
+def delivery(status: str) -> DeliveryStatus:
     """Return what a vendor status means for the message; one that is not in the table is `unknown`."""
     return _DELIVERIES.get(normalised(status), "unknown")
 

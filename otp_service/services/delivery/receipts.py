@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, texts
 from otp_service.config.policy import Policy
 from otp_service.database.statements import AnyRow
-from otp_service.gateways.base import Delivery, NoReply, Receipt
+from otp_service.gateways.base import DeliveryStatus, NoReply, Receipt
 from otp_service.observability.metrics import RECEIPTS
 from otp_service.services import numbers
 from otp_service.services.context import Context
@@ -22,7 +22,7 @@ from otp_service.services.delivery import lease_worker, message_ids
 from otp_service.services.numbers import open_number
 from otp_service.storage.verifications import events, receipts
 
-RANKS: tuple[Delivery, ...] = ("unknown", "sent", "failed", "undelivered", "delivered")
+RANKS: tuple[DeliveryStatus, ...] = ("unknown", "sent", "failed", "undelivered", "delivered")
 """Each is more certain than those before it."""
 FINAL = frozenset({"failed", "undelivered", "delivered"})
 MATCHED_SECONDS = 7 * 3600.0
@@ -91,7 +91,7 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
     return True
 
 
-def _raise(ctx: Context, tx: Connection, message: AnyRow, status: Delivery) -> None:
+def _raise(ctx: Context, tx: Connection, message: AnyRow, status: DeliveryStatus) -> None:
     """Raise what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
     over, final = _lower(status), status in FINAL
     if message.verification_id is None:
@@ -104,7 +104,7 @@ def _raise(ctx: Context, tx: Connection, message: AnyRow, status: Delivery) -> N
         events.add(tx, message.verification_id, now=now, kind="receipt", result=status, route=message.route)
 
 
-def _lower(status: Delivery) -> Sequence[Delivery]:
+def _lower(status: DeliveryStatus) -> Sequence[DeliveryStatus]:
     return RANKS[: RANKS.index(status)]
 
 

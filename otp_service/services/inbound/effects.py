@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, texts
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
-from otp_service.gateways.base import Inbound
+from otp_service.gateways.base import InboundMessage
 from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.inbound import keywords, phrases
@@ -28,7 +28,7 @@ log = structlog.get_logger("otp_service.inbound")
 STOP_ECHO_SECONDS, START_ECHO_SECONDS = 60.0, 3600.0
 """How long a keyword that was sent to the campaign platform may take to come back as a text.
 
-In doubt a STOP is the person's, so its time is short, and a START is echoed_id.
+In doubt a STOP is the person's, so its time is short, and a START is the echo.
 """
 LISTED_SECONDS = 86400.0
 """How late a callback can be: after the list showed a keyword of a number, only the list counts for so long."""
@@ -37,8 +37,8 @@ REPLY_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
-class InboundText:
-    """A text as it is understood without the database.
+class UnderstoodText:
+    """What a text says, as far as that is known without the database.
 
     `kind`: `stop`, `start`, `help`, `other`, or `ignored` if it is not from a phone; `locale`: of its keyword.
     `numbers`: every spelling of its sender. `sent_at`: the gateway's time. `is_late`: the list showed it beneath texts
@@ -58,17 +58,17 @@ class InboundText:
         return phone.same_country(self.numbers)
 
 
-def understand(ctx: Context, inbound: Inbound) -> InboundText:
+def understand(ctx: Context, inbound: InboundMessage) -> UnderstoodText:
     """Return what a text says, as far as that is known without the database."""
     keyword = keywords.find(inbound.text, ctx.policy.inbound)
     # Only what can have an effect is worth trying the number in every country.
     matters = keyword is not None or phrases.is_like_one(inbound.text)
     spellings = phone.spellings(inbound.sender, ctx.countries if matters else frozenset())
     kind, locale = (keyword.kind, keyword.locale) if keyword else ("other" if spellings else "ignored", "")
-    return InboundText(kind, locale, spellings, inbound.text, inbound.sent_at)
+    return UnderstoodText(kind, locale, spellings, inbound.text, inbound.sent_at)
 
 
-def apply_all(tx: Connection, ctx: Context, listed: Sequence[InboundText], looked_at: float | None) -> Counter[str]:
+def apply_all(tx: Connection, ctx: Context, listed: Sequence[UnderstoodText], looked_at: float | None) -> Counter[str]:
     """Apply the texts that the gateway's list shows, oldest first; return how many there were of each kind.
 
     `looked_at`: when the list was last read to its end. None: these are older than the service; HELP is not answered
@@ -81,7 +81,7 @@ def apply_all(tx: Connection, ctx: Context, listed: Sequence[InboundText], looke
     return kinds
 
 
-def apply_callback(tx: Connection, ctx: Context, text: InboundText, now: float) -> str:
+def apply_callback(tx: Connection, ctx: Context, text: UnderstoodText, now: float) -> str:
     """Apply a text that a callback brought and return its kind: STOP acts at once, the rest when the list shows it.
 
     If the list is never read, STOP and START act by callback alone.
@@ -93,7 +93,7 @@ def apply_callback(tx: Connection, ctx: Context, text: InboundText, now: float) 
     return _stop(tx, ctx, text, now, is_listed=False)[0] if text.kind == "stop" else text.kind
 
 
-def _apply_keyword(tx: Connection, ctx: Context, text: InboundText, now: float, looked_at: float | None) -> str:
+def _apply_keyword(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
     inbound = ctx.policy.inbound
     if text.kind == "stop":
         kind, is_new = _stop(tx, ctx, text, now, is_listed=True)
@@ -109,7 +109,7 @@ def _apply_keyword(tx: Connection, ctx: Context, text: InboundText, now: float, 
     return text.kind
 
 
-def _stop(tx: Connection, ctx: Context, text: InboundText, now: float, *, is_listed: bool) -> tuple[str, bool]:
+def _stop(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, is_listed: bool) -> tuple[str, bool]:
     """Opt the sender out; return the kind of the text, and whether it is the first STOP of this opt-out."""
     number_ids = _lock_numbers(tx, ctx, text, now, also_new=text.is_certain)
     if not number_ids:
@@ -126,7 +126,9 @@ def _starts_new_opt_out(row: AnyRow | None) -> bool:
     return row is None or not is_confirmed or row.listed_at is None or row.listed_at < row.since
 
 
-def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, now: float, *, is_listed: bool) -> str:
+def _stop_one(
+    tx: Connection, ctx: Context, text: UnderstoodText, number_id: int, now: float, *, is_listed: bool
+) -> str:
     """Opt a number out unless the text is old, or is the platform's echo of a client's opt-out that is in force."""
     row = opt_outs.read(tx, number_id)
     if _is_older(text, row) or (not is_listed and _was_listed_lately(row, now)):
@@ -142,7 +144,7 @@ def _stop_one(tx: Connection, ctx: Context, text: InboundText, number_id: int, n
     return "echo" if confirms else "stop"
 
 
-def _start(tx: Connection, ctx: Context, text: InboundText, now: float, looked_at: float | None) -> str:
+def _start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
     kinds = {
         _start_one(tx, text, number_id, now, looked_at)
         for number_id in _lock_numbers(tx, ctx, text, now, also_new=False)
@@ -150,7 +152,7 @@ def _start(tx: Connection, ctx: Context, text: InboundText, now: float, looked_a
     return next(iter(kinds)) if len(kinds) == 1 else "start"
 
 
-def _start_one(tx: Connection, text: InboundText, number_id: int, now: float, looked_at: float | None) -> str:
+def _start_one(tx: Connection, text: UnderstoodText, number_id: int, now: float, looked_at: float | None) -> str:
     """Lift an opt-out unless the text is old or can be the platform's echo."""
     row = opt_outs.read(tx, number_id)
     if row is None or _is_older(text, row):
@@ -169,7 +171,7 @@ def _record(tx: Connection, number_id: int, now: float, *, echo_of: int | None, 
     opt_outs.record_listed(tx, number_id, now, texted_at=texted_at)
 
 
-def _is_older(text: InboundText, row: AnyRow | None) -> bool:
+def _is_older(text: UnderstoodText, row: AnyRow | None) -> bool:
     """Return whether the person has sent a newer keyword, which has had its effect."""
     return (
         text.sent_at is not None
@@ -183,7 +185,7 @@ def _was_listed_lately(row: AnyRow | None, now: float) -> bool:
     return row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
 
 
-def _lock_numbers(tx: Connection, ctx: Context, text: InboundText, now: float, *, also_new: bool) -> list[int]:
+def _lock_numbers(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, also_new: bool) -> list[int]:
     """Lock the rows of the sender's numbers, known ones and those we could send to; return their ids."""
     number_ids: list[int] = []
     for e164 in text.numbers:
@@ -196,7 +198,7 @@ def _lock_numbers(tx: Connection, ctx: Context, text: InboundText, now: float, *
 
 
 def _reply(
-    tx: Connection, ctx: Context, text: InboundText, answer: str | None, now: float, *, confirms_stop: bool = False
+    tx: Connection, ctx: Context, text: UnderstoodText, answer: str | None, now: float, *, confirms_stop: bool = False
 ) -> None:
     """Queue an automatic reply, at most one a day to each keyword, to a number that we may send to."""
     if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
@@ -219,7 +221,7 @@ def _is_served(ctx: Context, e164: str) -> bool:
     return True
 
 
-def _apply_phrase(tx: Connection, ctx: Context, text: InboundText, now: float) -> str:
+def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float) -> str:
     """Approve the inbound verification whose phrase the claimed number has texted, while it is pending."""
     if not text.is_certain or not phrases.is_like_one(text.text):
         return text.kind

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from otp_service.config.messaging import Inbound
+from otp_service.config.messaging import InboundPolicy
 
 Kind = Literal["stop", "start", "help"]
 
@@ -51,7 +51,7 @@ class Keyword:
     locale: str
 
 
-def find(text: str, added: Inbound | None = None) -> Keyword | None:
+def find(text: str, added: InboundPolicy | None = None) -> Keyword | None:
     """Return the keyword that a text from a person is. Case, accents, punctuation, quotes and space do not matter.
 
     The text is the keyword alone, a STOP also with a "please"; STOP, STOPALL and UNSUBSCRIBE count as the first word
@@ -69,7 +69,7 @@ def find(text: str, added: Inbound | None = None) -> Keyword | None:
     return None
 
 
-def _added(inbound: Inbound | None, kind: Kind) -> dict[str, frozenset[str]]:
+def _added(inbound: InboundPolicy | None, kind: Kind) -> dict[str, frozenset[str]]:
     by_locale = {} if inbound is None else getattr(inbound, f"{kind}_words")
     return {locale: _normalized(tuple(words)) for locale, words in by_locale.items()}
 

@@ -15,11 +15,11 @@ from functools import partial
 import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service.gateways.base import Inbound, NoReply
+from otp_service.gateways.base import InboundMessage, NoReply
 from otp_service.observability.metrics import INBOUND
 from otp_service.services.context import Context
 from otp_service.services.inbound import effects
-from otp_service.services.inbound.effects import InboundText
+from otp_service.services.inbound.effects import UnderstoodText
 from otp_service.storage import inbound_cursor
 from otp_service.storage.inbound_cursor import Cursor
 
@@ -46,7 +46,7 @@ class _Listed:
 
     fingerprint: str
     known: str | None
-    inbound: Inbound
+    inbound: InboundMessage
 
 
 async def poll(ctx: Context) -> bool:
@@ -88,14 +88,14 @@ async def _read_list(ctx: Context, cursor: Cursor) -> Sequence[_Listed] | None:
     return list(listed.values())
 
 
-def _entry(ctx: Context, known: frozenset[str], inbound: Inbound) -> _Listed:
+def _entry(ctx: Context, known: frozenset[str], inbound: InboundMessage) -> _Listed:
     present, *former = _identities(inbound)
     fingerprint, *others = ctx.vault.fingerprints(present)
     others += [each for identity in former for each in ctx.vault.fingerprints(identity)]
     return _Listed(fingerprint, next((each for each in (fingerprint, *others) if each in known), None), inbound)
 
 
-def _identities(inbound: Inbound) -> list[bytes]:
+def _identities(inbound: InboundMessage) -> list[bytes]:
     """Return what tells a text from others, the same for both forms of its date; then that with the date as written."""
     digits = re.sub(r"\D", "", inbound.sender)
     dates = [inbound.sent]
@@ -111,7 +111,7 @@ def _is_under_writing_key(ctx: Context, fingerprint: str) -> bool:
     return fingerprint.startswith(f"{ctx.vault.writing_key_id}:")
 
 
-async def _page_with_retries(ctx: Context, page: int) -> Sequence[Inbound] | None:
+async def _page_with_retries(ctx: Context, page: int) -> Sequence[InboundMessage] | None:
     if page == 1:
         return await _read_page(ctx, page, PAGE)
     for _ in range(PAGE_TRIES):
@@ -125,7 +125,7 @@ async def _page_with_retries(ctx: Context, page: int) -> Sequence[Inbound] | Non
     return None
 
 
-async def _read_page(ctx: Context, page: int, size: int) -> Sequence[Inbound] | None:
+async def _read_page(ctx: Context, page: int, size: int) -> Sequence[InboundMessage] | None:
     """Return a page; if it is unreadable, what smaller pages bring of it: one text must not hold back the others."""
     found = await ctx.gateway.inbound(page, size, ctx.gateway_timeout)
     ctx.gateway_health.record_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
@@ -133,7 +133,7 @@ async def _read_page(ctx: Context, page: int, size: int) -> Sequence[Inbound] | 
         return found
     if found.reason != "unreadable" or size == 1:
         return None
-    texts: list[Inbound] = []
+    texts: list[InboundMessage] = []
     unread = 0
     for part in range((page - 1) * PARTS + 1, page * PARTS + 1):
         got = await _read_page(ctx, part, size // PARTS)
@@ -174,7 +174,7 @@ def _unknown_entries(listed: Sequence[_Listed]) -> list[tuple[_Listed, bool]]:
     return new[::-1]
 
 
-async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[InboundText]) -> bool:
+async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[UnderstoodText]) -> bool:
     """Apply a batch and move the cursor behind it, or neither; return False if another process was there first."""
 
     def step(tx: Connection) -> Counter[str] | None:
@@ -192,7 +192,7 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[InboundText
     return True
 
 
-async def on_text(ctx: Context, inbound: Inbound) -> None:
+async def on_text(ctx: Context, inbound: InboundMessage) -> None:
     """Apply a text that a callback brought: STOP acts at once, the rest when the list shows it, which is read soon."""
     text = effects.understand(ctx, inbound)
     every = float(ctx.policy.inbound.poll_every)

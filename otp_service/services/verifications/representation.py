@@ -24,7 +24,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Inbound:
+class InboundPhrase:
     """What the person should text us, and to which code."""
 
     send_to: str
@@ -52,7 +52,7 @@ class Verification:
     delivery: Delivery
     subject: str | None
     reference: str | None
-    inbound: Inbound | None
+    inbound: InboundPhrase | None
     quota: Quota | None = None
 
 
@@ -85,6 +85,6 @@ def _delivery(row: AnyRow) -> Delivery:
     return Delivery(status, row.delivery_route, row.delivery_at)
 
 
-def _inbound(ctx: Context, row: AnyRow) -> Inbound | None:
+def _inbound(ctx: Context, row: AnyRow) -> InboundPhrase | None:
     phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
-    return Inbound(ctx.sender, phrase.decode()) if phrase is not None else None
+    return InboundPhrase(ctx.sender, phrase.decode()) if phrase is not None else None

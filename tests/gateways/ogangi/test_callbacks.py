@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.gateways.base import Inbound, Receipt
+from otp_service.gateways.base import InboundMessage, Receipt
 from otp_service.gateways.ogangi.callbacks import read_callback
 
 MO = {"FROM": "573001234567", "TO": "12345", "TEXT": "sí, ¡STOP!", "ENCODING": "UTF-8", "TYPE": "MO_MESSAGE"}
@@ -21,7 +21,7 @@ NOTICE = {
     "STATUS": "DELIVERED_TO_DEVICE",
 }
 RECEIPT = Receipt("-8174720676710228700", "delivered", to="573001234567", text="Acme: 482913")
-READ_MO = Inbound(sender="573001234567", to="12345", text="sí, ¡STOP!")
+READ_MO = InboundMessage(sender="573001234567", to="12345", text="sí, ¡STOP!")
 
 
 def body(fields: dict[str, str], **changes: str | None) -> bytes:
@@ -76,7 +76,9 @@ def test_any_other_encoding_is_utf8(name: str | None) -> None:
 def test_a_bad_byte_costs_no_more_than_itself() -> None:
     assert read_callback(body(MO) + b"&KEYWORD=%ff&\xff=\xfe&x=1&x=2") == READ_MO
     assert read_callback(body(NOTICE) + b"&CLIENT_NAME=\xed") == RECEIPT
-    assert read_callback(body(MO, TEXT=None, TO=None) + b"&TEXT=%ffSTOP") == Inbound("573001234567", "", "\ufffdSTOP")
+    assert read_callback(body(MO, TEXT=None, TO=None) + b"&TEXT=%ffSTOP") == InboundMessage(
+        "573001234567", "", "\ufffdSTOP"
+    )
     assert read_callback(body(NOTICE, MESSAGE_BODY=None) + b"&MESSAGE_BODY=%ff") == replace(RECEIPT, text="\ufffd")
 
 
@@ -133,7 +135,7 @@ def test_no_fields_make_it_raise_and_what_is_read_is_whole(fields: dict[str, str
         f"{quote(name, errors='replace')}={quote(text, errors='replace')}" for name, text in pairs.items()
     )
     read = read_callback(encoded.encode())
-    if isinstance(read, Inbound):
+    if isinstance(read, InboundMessage):
         assert read.sender
         assert read.text
     elif read is not None:

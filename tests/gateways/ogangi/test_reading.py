@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from otp_service.gateways.base import Inbound, Message, NoReply, Outcome, Receipt, Sent
+from otp_service.gateways.base import InboundMessage, Message, NoReply, Outcome, Receipt, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from tests.gateways.ogangi.conftest import GatewayTo
 from tests.gateways.ogangi.vectors import CARRIER, SENDER
@@ -193,4 +193,4 @@ async def test_a_page_keeps_its_length_whatever_stands_in_it(gateway_to: Gateway
     one = "<MOMessage><text>STOP</text><from>+13056708084</from><to>12345</to><sendDate/></MOMessage>"
     async with answering(ok(f"<result><MOMessageList><MOMessage/>{one}</MOMessageList></result>")) as bare:
         found = await gateway_to(bare.base_url).inbound(1, 2, 5)
-    assert found == [Inbound(sender="", to="", text=""), Inbound(sender=TO, to="12345", text="STOP")]
+    assert found == [InboundMessage(sender="", to="", text=""), InboundMessage(sender=TO, to="12345", text="STOP")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otp_service.gateways.base import Inbound, Receipt
+from otp_service.gateways.base import InboundMessage, Receipt
 from otp_service.gateways.ogangi import records, replies
 
 OK = "<input>x</input><status>OK</status><description>Completed</description>"
@@ -35,7 +35,7 @@ def texts(body: str | bytes) -> list[str] | None:
 @pytest.mark.parametrize("date", ["2014-10-13 10:30:51.922", "2014-10-13T10:30:51.922-0500"])
 def test_a_listed_message_comes_from_the_handset_as_the_sample_says(date: str) -> None:
     assert records.incoming(parsed(listed(mo("STOP", date=date)))) == [
-        Inbound(sender="13056708084", to="12345", text="STOP", sent=date, sent_at=1413196251.922)
+        InboundMessage(sender="13056708084", to="12345", text="STOP", sent=date, sent_at=1413196251.922)
     ]
 
 

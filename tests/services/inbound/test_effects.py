@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import CapturingLogger
 
-from otp_service.gateways.base import Inbound
+from otp_service.gateways.base import InboundMessage
 from otp_service.services.inbound import effects
 from otp_service.services.notifications import outbox
 from otp_service.storage.tables import notifications, numbers
@@ -24,10 +24,10 @@ SPELLINGS = [
 ]
 
 
-async def lists(service: Service, monkeypatch: pytest.MonkeyPatch, *texts: Inbound) -> None:
+async def lists(service: Service, monkeypatch: pytest.MonkeyPatch, *texts: InboundMessage) -> None:
     """The gateway lists these texts, the oldest first, and the service looks."""
 
-    async def page(number: int, *_: object) -> list[Inbound]:
+    async def page(number: int, *_: object) -> list[InboundMessage]:
         return list(texts[::-1]) if number == 1 else []
 
     monkeypatch.setattr(service.ctx.gateway, "inbound", page)
@@ -41,9 +41,11 @@ async def test_stop_and_start_count_in_any_spelling(
     async with serving(migrated, vendor) as service:
         await begin(service)
         await service.api.start(e164)
-        await lists(service, monkeypatch, Inbound(written, "1", "STOP", "1"))
+        await lists(service, monkeypatch, InboundMessage(written, "1", "STOP", "1"))
         assert (await service.api.try_start(e164, session="s")).json()["code"] == "opted_out"
-        await lists(service, monkeypatch, Inbound(written, "1", "STOP", "1"), Inbound(written, "1", "START", "2"))
+        await lists(
+            service, monkeypatch, InboundMessage(written, "1", "STOP", "1"), InboundMessage(written, "1", "START", "2")
+        )
         assert await source_of(service, e164) is None
 
 
@@ -54,7 +56,7 @@ async def test_a_phrase_and_a_callback_count_in_any_spelling(
     async with serving(migrated, vendor) as service:
         await begin(service)
         claimed = await service.api.start(e164, channel="inbound")
-        await lists(service, monkeypatch, Inbound(written, "1", claimed["inbound"]["text"], "1"))
+        await lists(service, monkeypatch, InboundMessage(written, "1", claimed["inbound"]["text"], "1"))
         assert (await service.api.read(claimed["id"]))["status"] == "approved"
         await hears(service, written, "STOP")
         assert await source_of(service, e164) == "user"
@@ -70,9 +72,9 @@ async def test_a_number_without_calling_code_is_one_of_a_country_served(
         await lists(
             service,
             monkeypatch,
-            Inbound("3001234567", "1", claimed["inbound"]["text"], "1"),
-            Inbound("3001234567", "1", "HELP", "2"),
-            Inbound("3001234567", "1", "STOP", "3"),
+            InboundMessage("3001234567", "1", claimed["inbound"]["text"], "1"),
+            InboundMessage("3001234567", "1", "HELP", "2"),
+            InboundMessage("3001234567", "1", "STOP", "3"),
         )
         assert (await service.api.read(claimed["id"]))["status"] == "pending", "it can be a phone of either country"
         assert await rows(service, notifications) == []
@@ -85,7 +87,7 @@ async def test_a_stop_before_the_first_message_holds_for_every_spelling(
 ) -> None:
     async with serving(migrated, vendor) as service:
         await begin(service)
-        await lists(service, monkeypatch, Inbound("541123456789", "1", "STOP", "1"))
+        await lists(service, monkeypatch, InboundMessage("541123456789", "1", "STOP", "1"))
         assert (await service.api.try_start("+5491123456789")).json()["code"] == "opted_out"
 
 
@@ -102,7 +104,7 @@ async def test_a_stop_of_nobody_that_we_know_is_logged_and_counted(
         before, by_callback = unmatched("list"), unmatched("callback")
         logged = CapturingLogger()
         monkeypatch.setattr(effects, "log", logged)
-        await lists(service, monkeypatch, Inbound(sender, "1", "STOP", "1"))
+        await lists(service, monkeypatch, InboundMessage(sender, "1", "STOP", "1"))
         await hears(service, sender, "STOP")
         assert (unmatched("list"), unmatched("callback")) == (before + 1, by_callback + 1)
         assert [(call.method_name, call.args) for call in logged.calls] == [("warning", ("stop_without_number",))] * 2
@@ -119,18 +121,18 @@ async def test_an_older_text_changes_nothing_that_a_newer_one_decided(
         await lists(
             service,
             monkeypatch,
-            Inbound(lifted, "1", "STOP", "a", sent_at=10.0),
-            Inbound(lifted, "1", "START", "b", sent_at=20.0),
-            Inbound(stopped, "1", "STOP", "c", sent_at=20.0),
+            InboundMessage(lifted, "1", "STOP", "a", sent_at=10.0),
+            InboundMessage(lifted, "1", "START", "b", sent_at=20.0),
+            InboundMessage(stopped, "1", "STOP", "c", sent_at=20.0),
         )
         await lists(
             service,
             monkeypatch,
-            Inbound(lifted, "1", "STOP", "d", sent_at=10.0),
-            Inbound(stopped, "1", "START", "e", sent_at=10.0),
+            InboundMessage(lifted, "1", "STOP", "d", sent_at=10.0),
+            InboundMessage(stopped, "1", "START", "e", sent_at=10.0),
         )
         assert (await source_of(service, lifted), await source_of(service, stopped)) == (None, "user")
-        await lists(service, monkeypatch, Inbound(stopped, "1", "START", "f", sent_at=30.0))
+        await lists(service, monkeypatch, InboundMessage(stopped, "1", "START", "f", sent_at=30.0))
         assert await source_of(service, stopped) is None
 
 
@@ -139,6 +141,6 @@ async def test_a_reply_goes_to_the_number_that_we_send_to(
 ) -> None:
     async with serving(migrated, vendor) as service:
         await begin(service)
-        await lists(service, monkeypatch, Inbound("541123456780", "1", "HELP", "1"))
+        await lists(service, monkeypatch, InboundMessage("541123456780", "1", "HELP", "1"))
         await outbox.work(service.ctx)
         assert len(vendor.messages("+5491123456780")) == 1

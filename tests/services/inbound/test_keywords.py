@@ -5,7 +5,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from otp_service.config.messaging import Inbound
+from otp_service.config.messaging import InboundPolicy
 from otp_service.services.inbound import keywords
 
 
@@ -100,7 +100,7 @@ def test_a_keyword_has_its_language() -> None:
 
 
 def test_the_policy_adds_keywords_and_takes_none_away() -> None:
-    policy = Inbound.model_validate(
+    policy = InboundPolicy.model_validate(
         {"stop_words": ["Basta ya"], "start_words": {"fr": ["Oui"]}, "help_words": {"fr": ["Aide"], "de": ["Hilfe!"]}}
     )
     assert keywords.find("¡basta ya!", policy) == keywords.Keyword("stop", "en")
@@ -108,13 +108,15 @@ def test_the_policy_adds_keywords_and_takes_none_away() -> None:
     assert keywords.find("hilfe", policy) == keywords.Keyword("help", "de")
     assert keywords.find("STOP", policy) == keywords.find("STOP")
     assert keywords.find("basta ya") is None
-    assert keywords.find("start", Inbound.model_validate({"stop_words": ["start"]})) == keywords.Keyword("stop", "en")
+    assert keywords.find("start", InboundPolicy.model_validate({"stop_words": ["start"]})) == keywords.Keyword(
+        "stop", "en"
+    )
 
 
 @pytest.mark.parametrize("words", [[""], ["..."], ["x" * 41], {"no locale": ["x"]}, "STOP", [5]])
 def test_a_keyword_that_can_never_fit_is_an_error(words: object) -> None:
     with pytest.raises(ValidationError):
-        Inbound.model_validate({"stop_words": words})
+        InboundPolicy.model_validate({"stop_words": words})
 
 
 @pytest.mark.parametrize(

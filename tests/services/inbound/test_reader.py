@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otp_service import clock
-from otp_service.gateways.base import Inbound, NoReply
+from otp_service.gateways.base import InboundMessage, NoReply
 from otp_service.services.inbound import reader
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import rotation
@@ -202,10 +202,13 @@ async def test_a_text_that_shows_late_among_known_ones_counts_and_history_does_n
 ) -> None:
     async with serving(migrated, vendor) as service:
         people = [new_number() for _ in range(12)]
-        listed = [Inbound(to, service.ctx.sender, "hello", f"10:{at:02d}") for at, to in enumerate(people)]
-        late, old = Inbound(new_number(), "1", "STOP", "10:05"), Inbound(new_number(), "1", "STOP", "09:00")
+        listed = [InboundMessage(to, service.ctx.sender, "hello", f"10:{at:02d}") for at, to in enumerate(people)]
+        late, old = (
+            InboundMessage(new_number(), "1", "STOP", "10:05"),
+            InboundMessage(new_number(), "1", "STOP", "09:00"),
+        )
 
-        async def page(*_: Any) -> list[Inbound]:
+        async def page(*_: Any) -> list[InboundMessage]:
             return listed[::-1]
 
         monkeypatch.setattr(service.ctx.gateway, "inbound", page)
@@ -248,9 +251,9 @@ async def test_a_text_that_a_former_release_knew_by_its_date_as_written_is_known
     migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(migrated, vendor) as service:
-        listed = [Inbound("573001234567", "1", "hello", "2014-10-13T10:30:51.922-0500")]
+        listed = [InboundMessage("573001234567", "1", "hello", "2014-10-13T10:30:51.922-0500")]
 
-        async def page(number: int, *_: Any) -> list[Inbound]:
+        async def page(number: int, *_: Any) -> list[InboundMessage]:
             return listed if number == 1 else []
 
         monkeypatch.setattr(service.ctx.gateway, "inbound", page)
@@ -455,14 +458,14 @@ async def test_a_start_that_shows_late_beneath_a_newer_stop_lifts_nothing(
 ) -> None:
     async with serving(migrated, vendor) as service:
         to = new_number()
-        listed = [Inbound(new_number(), "1", "hello", "1"), Inbound(to, "1", "STOP", "3")]
+        listed = [InboundMessage(new_number(), "1", "hello", "1"), InboundMessage(to, "1", "STOP", "3")]
 
-        async def page(number: int, *_: Any) -> list[Inbound]:
+        async def page(number: int, *_: Any) -> list[InboundMessage]:
             return listed[::-1] if number == 1 else []
 
         monkeypatch.setattr(service.ctx.gateway, "inbound", page)
         await look(service)
-        listed[1:1] = [Inbound(to, "1", "START", "2")]
+        listed[1:1] = [InboundMessage(to, "1", "START", "2")]
         await look(service)
         assert await source_of(service, to) == "user"
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otp_service.database import sqlite_lock
-from otp_service.gateways.base import Inbound, Message, Sent
+from otp_service.gateways.base import InboundMessage, Message, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
 from otp_service.services.verifications import pin_messages
@@ -268,7 +268,7 @@ async def test_no_further_route_goes_out_after_the_person_said_stop(
         held = hold_next(service, monkeypatch, "pin")
         starting = asyncio.create_task(service.api.try_start(to))
         await held.done.wait()
-        await reader.on_text(service.ctx, Inbound(to, service.ctx.sender, "STOP"))
+        await reader.on_text(service.ctx, InboundMessage(to, service.ctx.sender, "STOP"))
         held.go_on.set()
         refused = await starting
         assert (refused.status_code, refused.json()["code"]) == (403, "opted_out")
