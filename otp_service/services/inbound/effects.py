@@ -90,26 +90,26 @@ def apply_callback(tx: Connection, ctx: Context, text: UnderstoodText, now: floa
         return text.kind
     if not ctx.policy.inbound.poll_every:
         return _apply_keyword(tx, ctx, text, now, now)
-    return _stop(tx, ctx, text, now, is_listed=False)[0] if text.kind == "stop" else text.kind
+    return _apply_stop(tx, ctx, text, now, is_listed=False)[0] if text.kind == "stop" else text.kind
 
 
 def _apply_keyword(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
     inbound = ctx.policy.inbound
     if text.kind == "stop":
-        kind, is_new = _stop(tx, ctx, text, now, is_listed=True)
+        kind, is_new = _apply_stop(tx, ctx, text, now, is_listed=True)
         if is_new and looked_at is not None:
             confirmations = inbound.stop_confirmation
             answer = texts.find(confirmations, text.locale) or next(iter(confirmations.values()), None)
             _reply(tx, ctx, text, answer, now, confirms_stop=True)
         return kind
     if text.kind == "start" and not text.is_late:
-        return _start(tx, ctx, text, now, looked_at)
+        return _apply_start(tx, ctx, text, now, looked_at)
     if text.kind == "help" and looked_at is not None and not text.is_late:
         _reply(tx, ctx, text, texts.find(inbound.help, text.locale), now)
     return text.kind
 
 
-def _stop(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, is_listed: bool) -> tuple[str, bool]:
+def _apply_stop(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, is_listed: bool) -> tuple[str, bool]:
     """Opt the sender out; return the kind of the text, and whether it is the first STOP of this opt-out."""
     number_ids = _lock_numbers(tx, ctx, text, now, also_new=text.is_certain)
     if not number_ids:
@@ -117,7 +117,7 @@ def _stop(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, is_
         log.warning("stop_without_number", sender=sender)
         return "stop_without_number", False
     is_new = _starts_new_opt_out(opt_outs.read(tx, number_ids[0]))
-    kinds = [_stop_one(tx, ctx, text, number_id, now, is_listed=is_listed) for number_id in number_ids]
+    kinds = [_opt_out_number(tx, ctx, text, number_id, now, is_listed=is_listed) for number_id in number_ids]
     return ("stop", is_new) if "stop" in kinds else (kinds[0], False)
 
 
@@ -126,7 +126,7 @@ def _starts_new_opt_out(row: AnyRow | None) -> bool:
     return row is None or not is_confirmed or row.listed_at is None or row.listed_at < row.since
 
 
-def _stop_one(
+def _opt_out_number(
     tx: Connection, ctx: Context, text: UnderstoodText, number_id: int, now: float, *, is_listed: bool
 ) -> str:
     """Opt a number out unless the text is old, or is the platform's echo of a client's opt-out that is in force."""
@@ -138,21 +138,21 @@ def _stop_one(
     echoed_id = campaign_messages.without_echo(tx, number_id, keyword, sent_after=sent_after, is_sure=True)
     confirms = echoed_id is not None and row is not None and row.opted_out
     if not confirms:
-        service.stop(tx, number_id, now)
+        service.add_by_user(tx, number_id, now)
     if is_listed:
         _record(tx, number_id, now, echo_of=echoed_id, texted_at=None if confirms else text.sent_at)
     return "echo" if confirms else "stop"
 
 
-def _start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
+def _apply_start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
     kinds = {
-        _start_one(tx, text, number_id, now, looked_at)
+        _opt_in_number(tx, text, number_id, now, looked_at)
         for number_id in _lock_numbers(tx, ctx, text, now, also_new=False)
     }
     return next(iter(kinds)) if len(kinds) == 1 else "start"
 
 
-def _start_one(tx: Connection, text: UnderstoodText, number_id: int, now: float, looked_at: float | None) -> str:
+def _opt_in_number(tx: Connection, text: UnderstoodText, number_id: int, now: float, looked_at: float | None) -> str:
     """Lift an opt-out unless the text is old or can be the platform's echo."""
     row = opt_outs.read(tx, number_id)
     if row is None or _is_older(text, row):
@@ -160,7 +160,7 @@ def _start_one(tx: Connection, text: UnderstoodText, number_id: int, now: float,
     sent_after = (now if looked_at is None else looked_at) - START_ECHO_SECONDS
     echoed_id = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
     if echoed_id is None:
-        service.start(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
+        service.lift_by_user(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
     _record(tx, number_id, now, echo_of=echoed_id, texted_at=text.sent_at if echoed_id is None else None)
     return "start" if echoed_id is None else "echo"
 

@@ -59,7 +59,7 @@ def _disown_echo(tx: Connection, row: AnyRow, number_id: int, now: float) -> Non
     """Opt the person out after all: a STOP was taken for the echo of a keyword that perhaps never arrived."""
     keyword = keywords.find(row.keyword)
     if keyword is not None and keyword.kind == "stop" and campaign_messages.has_echo(tx, row.id):
-        opt_outs.stop(tx, number_id, now)
+        opt_outs.add_by_user(tx, number_id, now)
 
 
 def _settle(tx: Connection, row: AnyRow, sent: Sent, now: float) -> str:

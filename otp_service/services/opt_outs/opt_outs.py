@@ -129,14 +129,14 @@ def opted_out(verification_id: str | None = None) -> Refusal:
     return Refusal("opted_out", detail, verification_id=verification_id)
 
 
-def stop(tx: Connection, number_id: int, now: float) -> None:
+def add_by_user(tx: Connection, number_id: int, now: float) -> None:
     """Opt a number out whose person texted STOP, which the platform knows. The caller has locked the number's row."""
     opt_outs.add_by_user(tx, number_id, now)
     notifications.fail_queued(tx, number_id, reason="opted_out", now=now)
     campaign_messages.drop_waiting(tx, number_id)
 
 
-def start(tx: Connection, number_id: int, now: float, *, source: str | None = None) -> None:
+def lift_by_user(tx: Connection, number_id: int, now: float, *, source: str | None = None) -> None:
     """Lift the opt-out of a number whose person texted START. The caller has locked the number's row.
 
     `source`: lift only an opt-out of theirs.
