@@ -19,26 +19,26 @@ class Compiled:
         self._make = make
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, tx: Connection, given: Mapping[str, Any]) -> None:
+    def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
         """Run a statement that returns no rows."""
-        self._rows(tx, given, most=0)
+        self._rows(tx, values, most=0)
 
-    def first(self, tx: Connection, given: Mapping[str, Any]) -> Any:
+    def first(self, tx: Connection, values: Mapping[str, Any]) -> Any:
         """Run the statement and return its first row, or None."""
-        return next(iter(self._rows(tx, given, most=1)), None)
+        return next(iter(self._rows(tx, values, most=1)), None)
 
-    def all(self, tx: Connection, given: Mapping[str, Any]) -> list[Any]:
+    def all(self, tx: Connection, values: Mapping[str, Any]) -> list[Any]:
         """Run the statement and return all rows."""
-        return self._rows(tx, given, most=None)
+        return self._rows(tx, values, most=None)
 
-    def _rows(self, tx: Connection, given: Mapping[str, Any], *, most: int | None) -> list[Any]:
+    def _rows(self, tx: Connection, values: Mapping[str, Any], *, most: int | None) -> list[Any]:
         dialect = tx.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _Compiled(self._make(dialect), dialect)
         cursor = tx.connection.cursor()
         try:
-            cursor.execute(compiled.sql, compiled.values(given))
+            cursor.execute(compiled.sql, compiled.in_order(values))
             if most == 0:
                 return []
             row_of = compiled.row_class(cursor.description)
@@ -61,9 +61,9 @@ class _Compiled:
         self._order: list[str] | None = compiled.positiontup
         self._row_class: Callable[..., Any] | None = None
 
-    def values(self, given: Mapping[str, Any]) -> Any:
+    def in_order(self, values: Mapping[str, Any]) -> Any:
         """Return the parameters as the driver expects them."""
-        values = {**self._fixed, **given}
+        values = {**self._fixed, **values}
         return values if self._order is None else [values[name] for name in self._order]
 
     def row_class(self, description: Sequence[Sequence[Any]]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from otp_service.database.statements import insert_into
 from otp_service.storage.tables import inbound_cursor
 
 HURRIED_SECONDS = 1.0
-"""The shortest time between two looks at the list, however many callbacks ask for one."""
+"""The shortest time between two readings of the list, however many callbacks ask for one."""
 _ID = 1
 c = inbound_cursor.c
 
@@ -20,12 +20,12 @@ c = inbound_cursor.c
 class Cursor:
     """The known texts. `version` grows with each change; `recent`: fingerprints of the newest ones, the newest last.
 
-    `looked_at`: when a look at the list last came to its end, None if none ever did.
+    `list_read_at`: when the list was last read to its end, None if it never was.
     """
 
     version: int
     recent: list[str]
-    looked_at: float | None = None
+    list_read_at: float | None = None
 
 
 def is_due(tx: Connection, now: float) -> bool:
@@ -35,7 +35,7 @@ def is_due(tx: Connection, now: float) -> bool:
 
 
 def claim(tx: Connection, now: float, every: float) -> Cursor | None:
-    """Claim the next look at the list for this process; return None if it is not due or another process has it."""
+    """Claim the next reading of the list for this process; return None if it is not due or another process has it."""
     insert = insert_into(tx, inbound_cursor).values(id=_ID, due_at=now + every, version=0, recent="[]")
     statement = insert.on_conflict_do_update(
         index_elements=[c.id], set_={"due_at": now + every}, where=c.due_at <= now
@@ -45,15 +45,15 @@ def claim(tx: Connection, now: float, every: float) -> Cursor | None:
 
 
 def extend(tx: Connection, due_at: float) -> None:
-    """Keep other processes from beginning a look while a long one is under way."""
+    """Keep other processes from beginning a reading while a long one is under way."""
     tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at))
 
 
-def end_look(tx: Connection, *, now: float, every: float, complete: bool) -> None:
-    """Record that a look is over, so that the next one is due. `complete`: all that is new was applied."""
+def end_reading(tx: Connection, *, now: float, every: float, complete: bool) -> None:
+    """Record that a reading has ended, so that the next one is due. `complete`: all that is new was applied."""
     due_at = sa.case((c.due_at > now + every, now + every), else_=c.due_at)
-    looked_at = {"looked_at": now} if complete else {}
-    tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at, **looked_at))
+    read_to_its_end = {"looked_at": now} if complete else {}
+    tx.execute(sa.update(inbound_cursor).where(c.id == _ID).values(due_at=due_at, **read_to_its_end))
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:
@@ -64,8 +64,8 @@ def count_by_key(tx: Connection) -> dict[str, int]:
 
 def hurry(tx: Connection, now: float, every: float) -> None:
     """Make the list due at once, or as soon as it may be read again."""
-    looked_lately = c.due_at > now + every - HURRIED_SECONDS
-    due_at = sa.case((looked_lately, now + HURRIED_SECONDS), else_=now)
+    read_lately = c.due_at > now + every - HURRIED_SECONDS
+    due_at = sa.case((read_lately, now + HURRIED_SECONDS), else_=now)
     statement = sa.update(inbound_cursor).where(c.id == _ID, c.due_at > now + HURRIED_SECONDS)
     tx.execute(statement.values(due_at=due_at))
 
@@ -73,7 +73,7 @@ def hurry(tx: Connection, now: float, every: float) -> None:
 def move(tx: Connection, cursor: Cursor, *, due_at: float) -> bool:
     """Swap the cursor, before the effects in the same transaction; return False if another process was first.
 
-    `cursor`: the version as it was read, with what is known from now on; `due_at`: the latest time of the next look.
+    `cursor`: the version as it was read, with what is known from now on; `due_at`: the latest time of the next reading.
     """
     statement = sa.update(inbound_cursor).where(c.id == _ID, c.version == cursor.version)
     sooner = sa.case((c.due_at < due_at, c.due_at), else_=due_at)

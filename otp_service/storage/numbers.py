@@ -47,9 +47,9 @@ def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_unti
 
     A new row is written under the key that the keyring records, so that replicas with other first keys agree.
     """
-    given: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
-    given |= {"sealed_number": sealed, "until": seen_until}
-    return int(_upserting(tuple(digests)).first(tx, given).id)
+    values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
+    values |= {"sealed_number": sealed, "until": seen_until}
+    return int(_upserting(tuple(digests)).first(tx, values).id)
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:

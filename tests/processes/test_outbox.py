@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from otp_service.services.notifications.outbox import AT_ONCE
+from otp_service.services.notifications.outbox import CONCURRENCY
 from tests.support.api_keys import new_key
 from tests.support.fleet import Fleet, all_over, count_abandoned, delivered, post_all, statuses, text_to
 from tests.support.processes import service_settings
@@ -34,7 +34,7 @@ async def test_no_kill_loses_a_notification_or_sends_one_twice(database_url: str
     assert sorted(to for to, _ in ended) == sorted(numbers), f"seed {seed}"
     found = Counter((status, came[text_to(to)]) for to, status in ended)
     assert set(found) <= {("sent", 1), ("unknown", 1), ("unknown", 0)}, f"seed {seed}: {found}"
-    assert await count_abandoned(database_url) <= KILLS * AT_ONCE, f"seed {seed}: {found}"
+    assert await count_abandoned(database_url) <= KILLS * CONCURRENCY, f"seed {seed}: {found}"
 
 
 async def test_a_server_that_is_asked_to_stop_knows_of_all_it_sent(migrated: str, vendor: Vendor) -> None:

@@ -23,30 +23,29 @@ LONGEST_RETRY_SECONDS = 600.0
 async def work(
     ctx: Context,
     *,
-    at_once: int,
+    concurrency: int,
     is_due: Callable[[Connection, float], bool],
     claim: Callable[[Connection, float, int], Sequence[AnyRow]],
     handle: Callable[[AnyRow], Coroutine[Any, Any, bool]],
 ) -> bool:
-    """Handles what is due, `at_once` rows at a time, until nothing is, the process stops or `handle` returns False.
+    """Handle what is due, `concurrency` rows at a time, until nothing is, the process stops or `handle` returns False.
 
-    `is_due(tx, now)` looks at the queue; `claim(tx, now, limit)` returns claimed rows. Returns False: the caller may
-    pause.
+    `claim(tx, now, limit)` returns claimed rows. Returns False: the caller may pause.
     """
     running: set[asyncio.Task[bool]] = set()
     going = True
 
-    def looks(tx: Connection) -> bool:
+    def due(tx: Connection) -> bool:
         return is_due(tx, ctx.clock.now())
 
-    def claims(tx: Connection) -> Sequence[AnyRow]:
-        return claim(tx, ctx.clock.now(), at_once - len(running))
+    def claimed(tx: Connection) -> Sequence[AnyRow]:
+        return claim(tx, ctx.clock.now(), concurrency - len(running))
 
     try:
         while going and not ctx.wakes.stopping.is_set():
             # A read comes first: a process that has nothing to do should not write.
-            if len(running) < at_once and await ctx.database.read(looks):
-                running |= {asyncio.create_task(handle(row)) for row in await ctx.database.write(claims)}
+            if len(running) < concurrency and await ctx.database.read(due):
+                running |= {asyncio.create_task(handle(row)) for row in await ctx.database.write(claimed)}
             if not running:
                 break
             done, running = await asyncio.wait(

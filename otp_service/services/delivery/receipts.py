@@ -29,7 +29,7 @@ MATCHED_SECONDS = 7 * 3600.0
 """How old a send may be that is matched by number and text alone; as long as receipts are polled by default."""
 EARLIER_SECONDS = 60.0
 """The gateway's clock can be behind ours."""
-AT_ONCE = 5
+CONCURRENCY = 5
 
 Source = Literal["callback", "poll"]
 
@@ -51,7 +51,7 @@ async def poll(ctx: Context) -> bool:
         return receipts.claim(tx, now, poll_after=poll_after, limit=limit)
 
     ask = partial(_ask, ctx)
-    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=receipts.is_due, claim=claim, handle=ask)
+    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=receipts.is_due, claim=claim, handle=ask)
 
 
 async def _record(ctx: Context, receipt: Receipt) -> bool:

@@ -41,8 +41,8 @@ class UnderstoodText:
     """What a text says, as far as that is known without the database.
 
     `kind`: `stop`, `start`, `help`, `other`, or `ignored` if it is not from a phone; `locale`: of its keyword.
-    `numbers`: every spelling of its sender. `sent_at`: the gateway's time. `is_late`: the list showed it beneath texts
-    that have had their effects.
+    `numbers`: every spelling of its sender. `sent_at`: the gateway's time. `is_out_of_order`: the list showed it below
+    texts that have had their effects.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class UnderstoodText:
     numbers: Sequence[str] = field(repr=False)
     text: str = field(repr=False)
     sent_at: float | None = None
-    is_late: bool = False
+    is_out_of_order: bool = False
 
     @property
     def is_certain(self) -> bool:
@@ -68,14 +68,16 @@ def understand(ctx: Context, inbound: InboundMessage) -> UnderstoodText:
     return UnderstoodText(kind, locale, spellings, inbound.text, inbound.sent_at)
 
 
-def apply_all(tx: Connection, ctx: Context, listed: Sequence[UnderstoodText], looked_at: float | None) -> Counter[str]:
+def apply_all(
+    tx: Connection, ctx: Context, listed: Sequence[UnderstoodText], list_read_at: float | None
+) -> Counter[str]:
     """Apply the texts that the gateway's list shows, oldest first; return how many there were of each kind.
 
-    `looked_at`: when the list was last read to its end. None: these are older than the service; HELP is not answered
+    `list_read_at`: when the list was last read to its end. None: these are older than the service; HELP is not answered
     then, and START lifts no opt-out of a client.
     """
     now = ctx.clock.now()
-    kinds = Counter(_apply_keyword(tx, ctx, text, now, looked_at) for text in listed if text.kind != "other")
+    kinds = Counter(_apply_keyword(tx, ctx, text, now, list_read_at) for text in listed if text.kind != "other")
     # After all numbers, in the order of the locks.
     kinds.update(_apply_phrase(tx, ctx, text, now) for text in listed if text.kind == "other")
     return kinds
@@ -93,18 +95,18 @@ def apply_callback(tx: Connection, ctx: Context, text: UnderstoodText, now: floa
     return _apply_stop(tx, ctx, text, now, is_listed=False)[0] if text.kind == "stop" else text.kind
 
 
-def _apply_keyword(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
+def _apply_keyword(tx: Connection, ctx: Context, text: UnderstoodText, now: float, list_read_at: float | None) -> str:
     inbound = ctx.policy.inbound
     if text.kind == "stop":
         kind, is_new = _apply_stop(tx, ctx, text, now, is_listed=True)
-        if is_new and looked_at is not None:
+        if is_new and list_read_at is not None:
             confirmations = inbound.stop_confirmation
             answer = texts.find(confirmations, text.locale) or next(iter(confirmations.values()), None)
             _reply(tx, ctx, text, answer, now, confirms_stop=True)
         return kind
-    if text.kind == "start" and not text.is_late:
-        return _apply_start(tx, ctx, text, now, looked_at)
-    if text.kind == "help" and looked_at is not None and not text.is_late:
+    if text.kind == "start" and not text.is_out_of_order:
+        return _apply_start(tx, ctx, text, now, list_read_at)
+    if text.kind == "help" and list_read_at is not None and not text.is_out_of_order:
         _reply(tx, ctx, text, texts.find(inbound.help, text.locale), now)
     return text.kind
 
@@ -144,23 +146,23 @@ def _opt_out_number(
     return "echo" if confirms else "stop"
 
 
-def _apply_start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, looked_at: float | None) -> str:
+def _apply_start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, list_read_at: float | None) -> str:
     kinds = {
-        _opt_in_number(tx, text, number_id, now, looked_at)
+        _opt_in_number(tx, text, number_id, now, list_read_at)
         for number_id in _lock_numbers(tx, ctx, text, now, also_new=False)
     }
     return next(iter(kinds)) if len(kinds) == 1 else "start"
 
 
-def _opt_in_number(tx: Connection, text: UnderstoodText, number_id: int, now: float, looked_at: float | None) -> str:
+def _opt_in_number(tx: Connection, text: UnderstoodText, number_id: int, now: float, list_read_at: float | None) -> str:
     """Lift an opt-out unless the text is old or can be the platform's echo."""
     row = opt_outs.read(tx, number_id)
     if row is None or _is_older(text, row):
         return "start" if row is None else "old"
-    sent_after = (now if looked_at is None else looked_at) - START_ECHO_SECONDS
+    sent_after = (now if list_read_at is None else list_read_at) - START_ECHO_SECONDS
     echoed_id = campaign_messages.without_echo(tx, number_id, text.text.strip(), sent_after=sent_after, is_sure=False)
     if echoed_id is None:
-        service.lift_by_user(tx, number_id, now, source=opt_outs.USER if looked_at is None else None)
+        service.lift_by_user(tx, number_id, now, source=opt_outs.USER if list_read_at is None else None)
     _record(tx, number_id, now, echo_of=echoed_id, texted_at=text.sent_at if echoed_id is None else None)
     return "start" if echoed_id is None else "echo"
 

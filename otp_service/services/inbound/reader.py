@@ -60,7 +60,7 @@ async def poll(ctx: Context) -> bool:
     listed = await _read_list(ctx, cursor)
     complete = listed is not None and await _apply(ctx, cursor, listed)
     ended = ctx.clock.now()
-    await ctx.database.write(lambda tx: inbound_cursor.end_look(tx, now=ended, every=every, complete=complete))
+    await ctx.database.write(lambda tx: inbound_cursor.end_reading(tx, now=ended, every=every, complete=complete))
     return False
 
 
@@ -115,7 +115,7 @@ async def _page_with_retries(ctx: Context, page: int) -> Sequence[InboundMessage
     if page == 1:
         return await _read_page(ctx, page, PAGE)
     for _ in range(PAGE_TRIES):
-        # The look takes longer than most: no other process should begin one.
+        # This reading takes longer than most: no other process should begin one.
         seconds = ctx.policy.inbound.poll_every + ctx.gateway_timeout
         await ctx.database.write(partial(inbound_cursor.extend, due_at=ctx.clock.now() + seconds))
         texts = await _read_page(ctx, page, PAGE)
@@ -156,8 +156,11 @@ async def _apply(ctx: Context, cursor: Cursor, listed: Sequence[_Listed]) -> boo
     for start in range(0, len(new) or int(recent != cursor.recent), BATCH):
         batch = new[start : start + BATCH]
         recent = (recent + [entry.fingerprint for entry, _ in batch])[-RECENT:]
-        texts = [replace(effects.understand(ctx, entry.inbound), is_late=is_late) for entry, is_late in batch]
-        if not await _apply_batch(ctx, Cursor(version, recent, cursor.looked_at), texts):
+        texts = [
+            replace(effects.understand(ctx, entry.inbound), is_out_of_order=is_out_of_order)
+            for entry, is_out_of_order in batch
+        ]
+        if not await _apply_batch(ctx, Cursor(version, recent, cursor.list_read_at), texts):
             return False
         version += 1
     return True
@@ -180,7 +183,7 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[UnderstoodT
     def step(tx: Connection) -> Counter[str] | None:
         if not inbound_cursor.move(tx, cursor, due_at=ctx.clock.now() + ctx.policy.inbound.poll_every):
             return None
-        return effects.apply_all(tx, ctx, batch, cursor.looked_at)
+        return effects.apply_all(tx, ctx, batch, cursor.list_read_at)
 
     kinds = await ctx.database.write(step)
     if kinds is None:

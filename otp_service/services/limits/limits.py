@@ -119,7 +119,7 @@ def address_key(user_ip: str) -> str:
 
 
 @lru_cache
-def waits(failures: Failures) -> tuple[tuple[int, float], ...]:
+def wait_steps(failures: Failures) -> tuple[tuple[int, float], ...]:
     """Return the waits of `Failures.wait_after` as steps: (from this count on, seconds), the highest count first."""
     steps: list[tuple[int, float]] = []
     for count in range(failures.free, failures.lock_after):

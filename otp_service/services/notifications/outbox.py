@@ -1,7 +1,7 @@
 """Sends queued notifications, each once, and records the outcome.
 
 A claim is committed before the call. If the process dies in between, the notification becomes `unknown` when the lease
-is over, and is never sent again.
+ends, and is never sent again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from otp_service.storage.queues import notifications
 
 log = structlog.get_logger("otp_service.outbox")
 
-AT_ONCE = 16
+CONCURRENCY = 16
 LAST_TRY_SECONDS = 2.0
-"""The last try comes this long before the time to keep trying is over."""
+"""The last try comes this long before the time to keep trying ends."""
 BREAKER_OPEN = "breaker_open"
 
 
@@ -37,7 +37,7 @@ async def work(ctx: Context) -> bool:
         return notifications.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
 
     is_due, send = notifications.QUEUE.is_due, partial(_send, ctx)
-    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
+    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:

@@ -70,7 +70,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
 
 
 async def _batches(ctx: Context, work: Sweep) -> int:
-    """Run a sweep in batches, each in its own transaction, until nothing is left or its time is over."""
+    """Run a sweep in batches, each in its own transaction, until nothing is left or its time is up."""
     total = 0
     for _ in range(MOST_BATCHES):
         begun = elapsed()

@@ -69,7 +69,7 @@ async def status(database: Database, vault: Vault) -> list[KeyUse]:
 
 
 def _messages_by_key(tx: Connection) -> dict[str, int]:
-    """Count by key id the queued texts, phrases, vendor's message ids and known inbound texts.
+    """Count by key id the queued texts, phrases, the gateway's message ids and known inbound texts.
 
     Most are gone in a day or so; the next read of the gateway's list rewrites the inbound texts.
     """

@@ -22,7 +22,7 @@ from otp_service.storage.queues import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")
 
-AT_ONCE = 8
+CONCURRENCY = 8
 KEEP_TRYING_SECONDS = 86400.0
 
 
@@ -33,7 +33,7 @@ async def work(ctx: Context) -> bool:
         return campaign_messages.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
 
     is_due, send = campaign_messages.QUEUE.is_due, partial(_send, ctx)
-    return await lease_worker.work(ctx, at_once=AT_ONCE, is_due=is_due, claim=claim, handle=send)
+    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:

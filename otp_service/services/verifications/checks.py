@@ -91,7 +91,7 @@ def malformed_pin() -> Refusal:
 async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.idempotent is None)
     if not isinstance(spent, Spent):
-        return await _not_compared(ctx, valid, waits=spent is Unspent.WAITS)
+        return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
     right = await ctx.hasher.matches(valid.start.verification_id, valid.pin, spent.live, valid.ticket)
     row = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
@@ -102,12 +102,12 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
     """Spend an attempt and count it in the number's failure budget, both or none."""
     idempotency.lock(tx, valid.idempotent)
-    waits = limits.waits(ctx.policy.limits.failures_per_number)
-    return attempts.spend(tx, valid.start, now=ctx.clock.now(), waits=waits)
+    wait_steps = limits.wait_steps(ctx.policy.limits.failures_per_number)
+    return attempts.spend(tx, valid.start, now=ctx.clock.now(), wait_steps=wait_steps)
 
 
 def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool) -> AnyRow | None:
-    """Record the comparison; return None if the PIN is right but the verification is over."""
+    """Record the comparison; return None if the PIN is right but the verification has ended."""
     now, verification_id = ctx.clock.now(), valid.start.verification_id
     if not right:
         return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now)
@@ -135,7 +135,7 @@ async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
     return await ctx.database.write(step)
 
 
-async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Checked:
+async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) -> Checked:
     """Return the answer if nothing was compared: why, after as much time as a comparison takes."""
     client_id, verification_id = valid.start.client_id, valid.start.verification_id
 
@@ -143,8 +143,8 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Che
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
         _check_match(row, valid)
-        result = "locked" if waits else _result_of(row, now)
-        retry_at = _waits_until(tx, row, now) if waits else None
+        result = "locked" if is_locked else _result_of(row, now)
+        retry_at = _locked_until(tx, row, now) if is_locked else None
         events.add_bounded(tx, verification_id, now=now, kind="check", result=result)
         return Checked(result, represent(ctx, row), retry_at)
 
@@ -152,7 +152,7 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, waits: bool) -> Che
     return await ctx.database.write(step)
 
 
-def _waits_until(tx: Connection, row: AnyRow, now: float) -> float:
+def _locked_until(tx: Connection, row: AnyRow, now: float) -> float:
     """Return when the number can be checked again: now if its wait has ended meanwhile."""
     until = failures.waits_until(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
     return max(now, until)

@@ -183,7 +183,7 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
     if sent.outcome is Outcome.ACCEPTED and sent.pin is not None:
         pin_hash = await ctx.hasher.hash(message.verification_id, sent.pin, message.ticket)
     # If we know no PIN, the person need not wait for the next one.
-    at_once = sent.outcome is Outcome.UNKNOWN and pin_hash is None
+    resend_now = sent.outcome is Outcome.UNKNOWN and pin_hash is None
 
     def step(tx: Connection) -> AnyRow:
         now = ctx.clock.now()
@@ -194,7 +194,7 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
             status=DELIVERY[sent.outcome],
             route=send.route,
             at=now,
-            resend_at=now if at_once else None,
+            resend_at=now if resend_now else None,
         )
         _finish(ctx, tx, message, sent, now, pin_hash)
         if row.sends_spent > 1:

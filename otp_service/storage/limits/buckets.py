@@ -60,11 +60,11 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
 
     `arrival` is GCRA's theoretical arrival time: the moment at which the bucket is full again.
     """
-    given: dict[str, Any] = {"now": now}
+    values: dict[str, Any] = {"now": now}
     for row, unit in enumerate(sorted(units, key=lambda unit: unit.key)):  # one order for all: no deadlock
-        given |= {f"key_{row}": unit.key, f"arrival_{row}": now + unit.interval}
-        given |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.interval * unit.burst}
-    return [Reserved(row.key, row.interval, row.arrival) for row in _reserving(len(units)).all(tx, given)]
+        values |= {f"key_{row}": unit.key, f"arrival_{row}": now + unit.interval}
+        values |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.interval * unit.burst}
+    return [Reserved(row.key, row.interval, row.arrival) for row in _reserving(len(units)).all(tx, values)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:

@@ -53,7 +53,7 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
 
 
 def settle(tx: Connection, message_id: int, tries: int, *, outcome: str, reason: str) -> bool:
-    """End a claim; False if its lease was over first. `tries`: as claimed."""
+    """End a claim; False if its lease ended first. `tries`: as claimed."""
     ended = {"outcome": outcome, "reason": reason, "due_at": None}
     if outcome == "refused":  # the platform will echo nothing
         ended["fired_at"] = None
@@ -68,7 +68,7 @@ def retry(tx: Connection, message_id: int, tries: int, *, reason: str, due_at: f
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
-    """End claims whose lease is over: nobody knows whether the keyword was sent, and it is not sent again."""
+    """End claims whose lease has ended: nobody knows whether the keyword was sent, and it is not sent again."""
     return QUEUE.abandon(tx, now, limit, {"outcome": "unknown", "reason": "abandoned", "due_at": None})
 
 

@@ -1,8 +1,8 @@
 """Queues in tables: one process claims a row that is due, holds it for the length of a lease, and settles that claim.
 
 A claim is committed before the work begins. `tries` counts the claims of a row and names the present one, so that a
-process whose lease is over settles nothing. `due_at` is when a waiting row is due, and when the lease of a claimed one
-ends.
+process whose lease has ended settles nothing. `due_at` is when a waiting row is due, and when the lease of a claimed
+one ends.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class LeaseQueue:
         return tx.execute(statement.values(values)).rowcount == 1
 
     def abandon(self, tx: Connection, now: float, limit: int, values: Mapping[str, Any]) -> int:
-        """End claims whose lease is over, since their process died; return how many."""
+        """End claims whose lease has ended, since their process died; return how many."""
         return len(self._change(tx, self.claimed, now=now, limit=limit, values=values))
 
     def _change(

@@ -88,7 +88,7 @@ def _claimed() -> sa.Select[Any]:
 
 
 def settle(tx: Connection, notification_id: str, tries: int, values: Mapping[str, Any]) -> bool:
-    """End a claim; False if its lease was over first. `tries`: as claimed."""
+    """End a claim; False if its lease ended first. `tries`: as claimed."""
     return QUEUE.settle(tx, notification_id, tries, values)
 
 
@@ -104,7 +104,7 @@ def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> i
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:
-    """End claims whose lease is over: nobody knows what was sent, and nothing is sent again."""
+    """End claims whose lease has ended: nobody knows what was sent, and nothing is sent again."""
     return QUEUE.abandon(tx, now, limit, ended("unknown", reason="abandoned", now=now))
 
 

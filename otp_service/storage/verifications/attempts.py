@@ -1,8 +1,8 @@
 """The two decisions of a check: spend an attempt before anything is compared, and record what the comparison found.
 
 On PostgreSQL each is one statement and a transaction by itself, because round trips are what a check costs there. With
-an `Idempotency-Key`, spending shares its transaction with the lock of that key. SQLite allows no INSERT or
-UPDATE inside WITH, and has no round trips: it takes two or three statements in one transaction.
+an `Idempotency-Key`, spending shares its transaction with the lock of that key. SQLite allows no INSERT or UPDATE
+inside WITH, and has no round trips: it takes two or three statements in one transaction.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from otp_service.hashing.hasher import PinHash
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 
-Waits = tuple[tuple[int, float], ...]
+WaitSteps = tuple[tuple[int, float], ...]
 """(from this count on, seconds until the next check), the highest count first."""
 
 
@@ -47,16 +47,16 @@ class Spent:
 
 
 class Unspent(Enum):
-    """Why no attempt was spent: the number has to wait, or another condition does not hold."""
+    """Why no attempt was spent: the number is locked after wrong checks, or another condition does not hold."""
 
-    WAITS = "waits"
+    LOCKED = "locked"
     NOT_OPEN = "not open"
 
 
-def spend(tx: Connection, matching: Matching, *, now: float, waits: Waits) -> Spent | Unspent:
+def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSteps) -> Spent | Unspent:
     """Spend an attempt of the verification and count it at the number, both or neither."""
     digests = list((matching.digests or {}).values())
-    given = {
+    values = {
         "this": matching.verification_id,
         "now": now,
         "client": matching.client_id,
@@ -65,12 +65,14 @@ def spend(tx: Connection, matching: Matching, *, now: float, waits: Waits) -> Sp
         "for_purpose": matching.purpose,
         **{f"digest_{place}": digest for place, digest in enumerate(digests)},
     }
-    statements = _spending(waits, len(digests))
-    spent = statements.in_steps(tx, given) if tx.dialect.name == "sqlite" else statements.at_once.first(tx, given)
+    statements = _spending(wait_steps, len(digests))
+    spent = (
+        statements.in_steps(tx, values) if tx.dialect.name == "sqlite" else statements.one_statement.first(tx, values)
+    )
     if spent is None:
         return Unspent.NOT_OPEN
     if not spent.counted:
-        return Unspent.WAITS
+        return Unspent.LOCKED
     return Spent(spent.purpose, spent.number_id, _hashes(spent.live), bool(spent.none_left))
 
 
@@ -90,20 +92,20 @@ _LIVE = (
 
 
 class _Spending:
-    """The statements that spend, under the waits of a policy and for a number of digests."""
+    """The statements that spend, under the wait steps of a policy and for a number of digests."""
 
-    def __init__(self, waits: Waits, digests: int) -> None:
+    def __init__(self, wait_steps: WaitSteps, digests: int) -> None:
         may = _OPEN
         if digests:
-            given = ", ".join(f":digest_{place}" for place in range(digests))
-            may += f" AND number_id IN (SELECT id FROM numbers WHERE digest IN ({given}))"
+            values = ", ".join(f":digest_{place}" for place in range(digests))
+            may += f" AND number_id IN (SELECT id FROM numbers WHERE digest IN ({values}))"
         self._open = _statement(f"SELECT FALSE AS counted FROM verifications WHERE {may}")
-        self._count = _statement(_count(waits, f"verifications WHERE {may}"))
-        self.at_once = _statement(f"""
+        self._count = _statement(_count(wait_steps, f"verifications WHERE {may}"))
+        self.one_statement = _statement(f"""
             WITH open AS (
                 SELECT id, client_id, number_id, purpose, attempts_spent + 1 >= attempts AS none_left
                 FROM verifications WHERE {may} FOR NO KEY UPDATE
-            ), counted AS ({_count(waits, "open WHERE TRUE")}
+            ), counted AS ({_count(wait_steps, "open WHERE TRUE")}
             ), spent AS (
                 UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now
                 FROM open, counted WHERE verifications.id = open.id RETURNING verifications.id
@@ -112,11 +114,11 @@ class _Spending:
                 {_LIVE.format(join="string_agg")}
             FROM open""")
 
-    def in_steps(self, tx: Connection, given: Mapping[str, Any]) -> Any:
-        """Do on SQLite what `at_once` does."""
-        if self._count.first(tx, given) is None:
-            return self._open.first(tx, given)
-        return _SPEND.first(tx, given)
+    def in_steps(self, tx: Connection, values: Mapping[str, Any]) -> Any:
+        """Do on SQLite what `one_statement` does."""
+        if self._count.first(tx, values) is None:
+            return self._open.first(tx, values)
+        return _SPEND.first(tx, values)
 
 
 _spending = cache(_Spending)
@@ -132,15 +134,15 @@ _SPEND = _statement(f"""
         {_LIVE.format(join="group_concat")}""")
 
 
-def _count(waits: Waits, opened: str) -> str:
+def _count(wait_steps: WaitSteps, opened: str) -> str:
     # No wait is 0, not now: another process's clock may be a moment behind.
-    steps = " ".join(f"WHEN failures.checks + 1 >= {least} THEN :now + {float(s)}" for least, s in waits if s)
-    first = next((f":now + {float(seconds)}" for least, seconds in waits if least <= 1 and seconds), "0")
+    cases = " ".join(f"WHEN failures.checks + 1 >= {least} THEN :now + {float(s)}" for least, s in wait_steps if s)
+    first = next((f":now + {float(seconds)}" for least, seconds in wait_steps if least <= 1 and seconds), "0")
     return f"""
         INSERT INTO failures (number_id, client_id, purpose, checks, waits_until, last_at)
         SELECT number_id, client_id, purpose, 1, {first}, :now FROM {opened}
         ON CONFLICT (number_id, client_id, purpose) DO UPDATE
-        SET checks = failures.checks + 1, waits_until = CASE {steps or "WHEN FALSE THEN 0"} ELSE 0 END, last_at = :now
+        SET checks = failures.checks + 1, waits_until = CASE {cases or "WHEN FALSE THEN 0"} ELSE 0 END, last_at = :now
         WHERE failures.waits_until <= :now
         RETURNING failures.number_id"""
 
@@ -162,7 +164,7 @@ _RECORD_INCORRECT = _RECORD.format(result="incorrect")
 
 _COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
 _INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
-_INCORRECT_AT_ONCE = _statement(f"WITH recorded AS ({_RECORD_INCORRECT}) {_COMPARE}")
+_INCORRECT_IN_ONE = _statement(f"WITH recorded AS ({_RECORD_INCORRECT}) {_COMPARE}")
 
 
 def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: float) -> AnyRow:
@@ -170,12 +172,12 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
 
     `none_left` is that of the spent attempt.
     """
-    given = {"this": verification_id, "now": now}
+    values = {"this": verification_id, "now": now}
     if tx.dialect.name != "sqlite":
-        return cast("AnyRow", _INCORRECT_AT_ONCE.first(tx, given))
-    row = None if none_left else _COMPARED_OPEN.first(tx, given)
-    row = row or _COMPARED.first(tx, given)
-    _INCORRECT_RECORDED.run(tx, given)
+        return cast("AnyRow", _INCORRECT_IN_ONE.first(tx, values))
+    row = None if none_left else _COMPARED_OPEN.first(tx, values)
+    row = row or _COMPARED.first(tx, values)
+    _INCORRECT_RECORDED.run(tx, values)
     return cast("AnyRow", row)
 
 
@@ -189,7 +191,7 @@ _RECORD_APPROVED = _RECORD.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
 _APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, _CLEAR, _RECORD_APPROVED))
-_APPROVE_AT_ONCE = _statement(f"""
+_APPROVE_IN_ONE = _statement(f"""
     WITH ended AS ({_APPROVE}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
         recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED})
     SELECT * FROM ended""")
@@ -198,12 +200,12 @@ _APPROVE_AT_ONCE = _statement(f"""
 def approve(
     tx: Connection, verification_id: str, *, client_id: str, number_id: int, purpose: str, now: float
 ) -> AnyRow | None:
-    """Approve the verification and clear the number's failures; None if it is over."""
-    given = {"this": verification_id, "now": now, "client": client_id, "number": number_id, "for_purpose": purpose}
+    """Approve the verification and clear the number's failures; None if it has ended."""
+    values = {"this": verification_id, "now": now, "client": client_id, "number": number_id, "for_purpose": purpose}
     if tx.dialect.name != "sqlite":
-        return cast("AnyRow | None", _APPROVE_AT_ONCE.first(tx, given))
-    row = cast("AnyRow | None", _APPROVED.first(tx, given))
+        return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))
+    row = cast("AnyRow | None", _APPROVED.first(tx, values))
     if row is not None:
-        _CLEARED.run(tx, given)
-        _APPROVED_RECORDED.run(tx, given)
+        _CLEARED.run(tx, values)
+        _APPROVED_RECORDED.run(tx, values)
     return row

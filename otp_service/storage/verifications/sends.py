@@ -106,7 +106,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
 
 
 def count_messages_by_key(tx: Connection) -> dict[str, int]:
-    """Return the number of the vendor's message ids that are kept under each key id."""
+    """Return the number of the gateway's message ids that are kept under each key id."""
     return counts_by_key(tx, s.message_sealed, s.message_digest)
 
 

@@ -129,12 +129,12 @@ _END = (
 
 
 def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
-    """Move a pending verification to a final status; return None if it is over."""
+    """Move a pending verification to a final status; return None if it has ended."""
     return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
-    """End the pending verification that holds a slot: as superseded, unless it is over by itself."""
+    """End the pending verification that holds a slot: as superseded, unless it has ended by itself."""
     over = now >= ENDS_AT
     statement = (
         sa.update(verifications)

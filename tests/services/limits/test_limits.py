@@ -229,6 +229,6 @@ async def test_what_others_count_in_is_told_by_no_success(database_url: str, ven
 
 def test_the_waits_as_steps_are_wait_after() -> None:
     for failures in (Failures(), Failures(free=3, first_wait=1, longest_wait=5, lock_after=9, lock_for=50)):
-        steps = limits.waits(failures)
+        steps = limits.wait_steps(failures)
         for count in range(1, failures.lock_after + 5):
             assert next((wait for least, wait in steps if count >= least), 0.0) == failures.wait_after(count)

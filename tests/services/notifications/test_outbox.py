@@ -181,7 +181,7 @@ async def test_a_gateway_that_is_down_is_not_asked_for_the_whole_queue(service: 
     service.vendor.fail("sms", "http_503", times=None)
     assert not await outbox.work(service.ctx), "no more at once"
     found = await tries(service)
-    assert found.count(0) >= 60 - 3 * outbox.AT_ONCE
+    assert found.count(0) >= 60 - 3 * outbox.CONCURRENCY
     service.vendor.recover()
     for _ in range(60):
         service.shift(31)
@@ -205,7 +205,7 @@ async def test_several_processes_send_each_message_once(database_url: str, vendo
 
 
 async def test_a_slow_call_holds_up_no_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow, *others = [new_number() for _ in range(3 * outbox.AT_ONCE)]
+    slow, *others = [new_number() for _ in range(3 * outbox.CONCURRENCY)]
     for to in (slow, *others):
         await post(service.api, to, text="Hello")
     ended, others_ended, real = list[str](), asyncio.Event(), service.ctx.gateway.send_sms

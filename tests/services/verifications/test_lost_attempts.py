@@ -33,7 +33,7 @@ async def die_with_the_last_attempt(service: Service, started: dict[str, Any]) -
     def spend(tx: Connection) -> Spent:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])))
         matching = Matching(client_id, started["id"], 6, session_digest(client_id, None), None, None)
-        spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), waits=())
+        spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=())
         assert isinstance(spent, Spent)
         return spent
 

@@ -27,10 +27,10 @@ async def test_whichever_is_compared_last_exhausts_it(
         of_this = sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])
         client_id = str(await service.ctx.database.read(lambda tx: tx.scalar(of_this)))
         matching = Matching(client_id, started["id"], 6, session_digest(client_id, None), None, None)
-        waits = limits.waits(service.ctx.policy.limits.failures_per_number)
+        wait_steps = limits.wait_steps(service.ctx.policy.limits.failures_per_number)
 
         def spend(tx: Connection) -> Spent:
-            spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), waits=waits)
+            spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=wait_steps)
             assert isinstance(spent, Spent)
             return spent
 
