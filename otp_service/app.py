@@ -1,5 +1,6 @@
 """Wires the packages together: the only place that does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -108,12 +109,15 @@ def _loops(ctx: Context) -> list[Loop]:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     ctx: Context = app.state.context
     # A process that comes up while the database is away serves 503 and heals, instead of ending the others with it.
-    with suppress(Unavailable):
-        await synchronize(ctx.database, ctx.clock)
-        await rotation.record_index_key(ctx.database, ctx.vault)
-    async with loops.running(app.state.loops):
-        yield
-        ctx.wakes.stopping.set()
-    await ctx.gateway.aclose()
-    ctx.hasher.close()
-    ctx.database.close()
+    try:
+        with suppress(Unavailable):
+            await synchronize(ctx.database, ctx.clock)
+            await rotation.record_index_key(ctx.database, ctx.vault)
+        async with loops.running(app.state.loops):
+            yield
+            ctx.wakes.stopping.set()
+    finally:
+        await ctx.gateway.aclose()
+        # These wait for threads. After a reload, the event loop serves the new application meanwhile.
+        await asyncio.to_thread(ctx.hasher.close)
+        await asyncio.to_thread(ctx.database.close)

@@ -13,6 +13,8 @@ from otp_service.errors import SettingsError
 
 log = structlog.get_logger("otp_service.reload")
 
+_OLD_STAY = "the old settings stay in force"
+
 
 class _Served:
     """One running application with the requests that it is answering."""
@@ -90,9 +92,15 @@ class Reloadable:
             try:
                 new = await self._start(self._build())
             except SettingsError as error:
-                log.error("reload_failed", problems=error.problems, advice="the old settings stay in force")
+                log.error("reload_failed", problems=error.problems, advice=_OLD_STAY)
+                return
+            except Exception:  # whatever it is, the service goes on
+                log.error("reload_failed", advice=_OLD_STAY, exc_info=True)
                 return
             old, self._served = self._served, new
             log.info("reloaded")
-            if old is not None:
-                await old.stop()
+            try:
+                if old is not None:
+                    await old.stop()
+            except Exception:  # the new application serves already
+                log.error("old_application_not_stopped", exc_info=True)
