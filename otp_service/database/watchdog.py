@@ -5,6 +5,7 @@ A server that is frozen or cut off says nothing, and TCP waits for minutes.
 
 import asyncio
 import math
+import threading
 import time
 from functools import partial
 
@@ -40,8 +41,12 @@ class Watchdog:
         self._began: dict[Job, float] = {}
         self._answered_at = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
+        self._shutting_down = threading.Lock()
         sa.event.listen(engine, "connect", self._on_connect, insert=True)
         sa.event.listen(engine, "checkout", _on_checkout, insert=True)
+        # A connection that has left the job is another job's soon, or its descriptor another socket's.
+        sa.event.listen(engine, "checkin", self._on_leave)
+        sa.event.listen(engine, "close", self._on_leave)
 
     def track(self, job: Job) -> None:
         """Give the job up if it takes too long."""
@@ -82,8 +87,15 @@ class Watchdog:
     def _give_up(self, job: Job) -> None:
         self._began.pop(job, None)
         job.give_up(Unavailable("silent"))
-        if job.connection is not None:
-            postgres.shut_down(job.connection)
+        with self._shutting_down:
+            if job.connection is not None:
+                postgres.shut_down(job.connection)
+
+    def _on_leave(self, *_: object) -> None:
+        """Forget the connection of the running job, before anybody else can get it."""
+        if (job := running_job()) is not None:
+            with self._shutting_down:
+                job.connection = None
 
 
 def _on_checkout(connection: postgres.AnyConnection, *_: object) -> None:

@@ -223,6 +223,26 @@ async def test_a_process_that_stood_still_reads_the_answers_first(
     assert await job.future == 7
 
 
+async def test_only_a_connection_that_the_job_still_has_is_shut_down(
+    clock: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut: list[object] = []
+    monkeypatch.setattr("otp_service.database.postgres.shut_down", shut.append)
+    engine = sa.create_engine("sqlite://", poolclass=sa.QueuePool)
+    dog, ours = Watchdog(engine), list[Connection]()
+    gave_back, lost = Job(lambda: engine.connect().close()), Job(lambda: engine.connect().invalidate())
+    has_one = Job(lambda: ours.append(engine.connect()))
+    for job in (gave_back, lost, has_one):
+        dog.track(job)
+        job.run()
+    clock.now += watchdog.LONGEST_SECONDS
+    dog._check(clock.now)
+    assert [job.is_given_up for job in (gave_back, lost, has_one)] == [True] * 3
+    assert shut == [ours[0].connection.dbapi_connection]
+    ours[0].close()
+    engine.dispose()
+
+
 async def test_the_watchdog_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "SILENCE_SECONDS", 0.05)
     job = tracked(Watchdog(sa.create_engine("sqlite://")))
