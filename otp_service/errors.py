@@ -68,5 +68,10 @@ def not_found(noun: str) -> Refusal:
     return Refusal("not_found", f"No such {noun}.")
 
 
+def invalid_fields(*wrong: FieldError) -> Refusal:
+    """Return the refusal of a request with wrong fields."""
+    return Refusal("invalid", "Invalid fields; see `errors`.", errors=list(wrong))
+
+
 class Unavailable(OtpError):
     """The database is unavailable. It carries no text of the driver, which could contain values."""

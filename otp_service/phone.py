@@ -123,6 +123,13 @@ def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None
         raise Refusal("country_not_allowed", "This country is not served.")
 
 
+def parse_served(text: str, countries: frozenset[str] | None) -> PhoneNumber:
+    """Parse a number in E.164. Raises Refusal `invalid_number`, or `country_not_allowed` as `check_country` does."""
+    number = parse(text)
+    check_country(number, countries)
+    return number
+
+
 def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list[str]:
     """Return every E.164 form of the number that a gateway writes as `text`; first the forms that `parse` returns.
 

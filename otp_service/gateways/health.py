@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from otp_service.gateways.base import Outcome, Sent
+from otp_service.gateways.base import NoReply, Outcome, Sent
 from otp_service.gateways.breaker import Breaker
 from otp_service.observability.metrics import BAD_SIGNATURES, BREAKER_OPEN, GATEWAY_READS
 
@@ -51,8 +51,9 @@ class GatewayHealth:
         self.routes(now)
         self._record_signature(route, sent.reason, accepted=sent.outcome is Outcome.ACCEPTED)
 
-    def record_read(self, method: str, reason: str) -> None:
-        """Record the outcome of any other call; `reason`: `ok`, or why it failed."""
+    def record_read(self, method: str, answer: object) -> None:
+        """Record the answer to any other call: a Sent or NoReply says its reason, everything else is `ok`."""
+        reason = answer.reason if isinstance(answer, Sent | NoReply) else "ok"
         GATEWAY_READS.labels(method, reason).inc()
         self._record_signature(method, reason, accepted=reason == "ok")
 

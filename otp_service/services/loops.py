@@ -27,10 +27,10 @@ class Wakes:
 
 @dataclass(frozen=True)
 class Loop:
-    """A step that is repeated with a pause of `pause` seconds, or without one while it returns True."""
+    """A step that is repeated with a pause of `pause` seconds, or without one if it returns True: there is more."""
 
     name: str
-    step: Callable[[], Awaitable[bool]]
+    step: Callable[[], Awaitable[bool | None]]
     pause: float
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,7 +71,7 @@ async def _pause(loop: Loop) -> None:
 
 async def _step(loop: Loop) -> bool:
     try:
-        return await loop.step()
+        return await loop.step() is True
     except Unavailable:
         log.warning("loop_failed", loop=loop.name, reason="the database is unavailable")
     except Exception:  # one failed step must not end the loop

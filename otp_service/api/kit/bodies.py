@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from otp_service.errors import FieldError, Refusal
+from otp_service.errors import FieldError, Refusal, invalid_fields
 
 MOST_BYTES = 16 * 1024
 _MEDIA_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
@@ -90,7 +90,7 @@ def _validated(model: type[BodyT], value: Any) -> BodyT:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         wrong = [FieldError(_field(each["loc"]), _reason(each)) for each in details]
-        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=wrong) from None
+        raise invalid_fields(*wrong) from None
 
 
 def _reason(details: ErrorDetails) -> str:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 LOOKS_EVERY_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 10.0
 """On top of the gateway's time: a busy machine and a slow database must not look like a dead process."""
-SETTLE_AGAIN_SECONDS = 0.5
+SETTLE_EVERY_SECONDS = 0.25
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
 
@@ -27,10 +27,10 @@ async def work(
     is_due: Callable[[Connection, float], bool],
     claim: Callable[[Connection, float, int], Sequence[AnyRow]],
     handle: Callable[[AnyRow], Coroutine[Any, Any, bool]],
-) -> bool:
+) -> None:
     """Handle what is due, `concurrency` rows at a time, until nothing is, the process stops or `handle` returns False.
 
-    `claim(tx, now, limit)` returns claimed rows. Returns False: the caller may pause.
+    `claim(tx, now, limit)` returns claimed rows.
     """
     running: set[asyncio.Task[bool]] = set()
     going = True
@@ -52,24 +52,28 @@ async def work(
                 running, timeout=LOOKS_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             going = all(task.result() for task in done)
-        return False
     finally:
         # Also if this task is canceled: what is in progress has a deadline, and its outcome should be known.
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def settle(ctx: Context, lease_until: float, step: Callable[[Connection], T]) -> T:
-    """Run `step`, which settles a claim; again if the database is away, as long as the lease lasts.
+async def settle(ctx: Context, until: float, step: Callable[[Connection], T]) -> T:
+    """Run `step`, which stores the outcome of a send; again and again until then while the database is away.
 
-    Repeating is safe: it is about this very claim.
+    Repeating is safe: it says the same about the same send or claim.
     """
     while True:
         try:
             return await ctx.database.write(step)
         except Unavailable:
-            if ctx.clock.now() > lease_until:
+            if ctx.clock.now() > until:
                 raise
-        await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+        await asyncio.sleep(SETTLE_EVERY_SECONDS)
+
+
+def with_lease(ctx: Context, claim: Callable[..., Sequence[AnyRow]]) -> Callable[..., Sequence[AnyRow]]:
+    """Return `claim(tx, now, limit)` for `work`, of a `claim` that needs `lease_until` too."""
+    return lambda tx, now, limit: claim(tx, now, lease_until=lease_until(ctx, now), limit=limit)
 
 
 def lease_until(ctx: Context, now: float) -> float:

@@ -1,5 +1,9 @@
 """The gateway's message ids: stored as a fingerprint that finds a receipt's message, and sealed for asking about it."""
 
+from typing import Any
+
+from otp_service.gateways.base import Outcome, Sent
+from otp_service.services.context import Context
 from otp_service.vault import Vault
 
 MESSAGE = "message"
@@ -14,6 +18,19 @@ def columns_of(vault: Vault, message_id: str | None) -> dict[str, str | None]:
         "message_digest": vault.fingerprint(_digest_input(message_id.lower())),
         "message_sealed": vault.seal(MESSAGE, message_id.encode()),
     }
+
+
+def receipt_columns(ctx: Context, sent: Sent, now: float, *, only_by_id: bool = False) -> dict[str, Any]:
+    """Return the columns that find the receipt of a message that may be out, and when to poll for it first.
+
+    `only_by_id`: without an id, the receipt is not polled for.
+    """
+    if sent.outcome is Outcome.REFUSED:
+        return {}
+    columns, poll_after = columns_of(ctx.vault, sent.message_id), ctx.policy.receipts.poll_after
+    if not poll_after or (only_by_id and not columns):
+        return columns
+    return {**columns, "poll_at": now + poll_after[0]}
 
 
 def digests(vault: Vault, message_id: str) -> list[str]:

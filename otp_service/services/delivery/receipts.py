@@ -43,15 +43,15 @@ async def record(ctx: Context, receipt: Receipt, source: Source) -> None:
     RECEIPTS.labels(receipt.status if matched else "unmatched", source).inc()
 
 
-async def poll(ctx: Context) -> bool:
-    """Ask the gateway for the receipts that are due; return False: nothing more is due at once."""
+async def poll(ctx: Context) -> None:
+    """Ask the gateway for the receipts that are due."""
     poll_after = ctx.policy.receipts.poll_after
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
         return receipts.claim(tx, now, poll_after=poll_after, limit=limit)
 
     ask = partial(_ask, ctx)
-    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=receipts.is_due, claim=claim, handle=ask)
+    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=receipts.is_due, claim=claim, handle=ask)
 
 
 async def _record(ctx: Context, receipt: Receipt) -> bool:
@@ -128,7 +128,7 @@ async def _ask(ctx: Context, row: AnyRow) -> bool:
 
 async def _ask_for_message(ctx: Context, message_id: str) -> None:
     got = await ctx.gateway.receipt(message_id, ctx.gateway_timeout)
-    ctx.gateway_health.record_read("getMessage", got.reason if isinstance(got, NoReply) else "ok")
+    ctx.gateway_health.record_read("getMessage", got)
     if isinstance(got, Receipt):
         await record(ctx, got, "poll")
 
@@ -137,7 +137,7 @@ async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
     """Finds a message whose id the gateway never named in its report on the number since the send."""
     since, until = send.started_at - EARLIER_SECONDS, ctx.clock.now()
     got = await ctx.gateway.report(to, since, until, ctx.gateway_timeout)
-    ctx.gateway_health.record_read("messageReport", got.reason if isinstance(got, NoReply) else "ok")
+    ctx.gateway_health.record_read("messageReport", got)
     if isinstance(got, NoReply):
         return
     alike = [receipt for receipt in got if _is_text_of(ctx.policy, send, receipt.text)]

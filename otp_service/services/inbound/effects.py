@@ -217,7 +217,7 @@ def _reply(
 
 def _is_served(ctx: Context, e164: str) -> bool:
     try:
-        phone.check_country(phone.parse(e164), ctx.countries)
+        phone.parse_served(e164, ctx.countries)
     except Refusal:
         return False
     return True

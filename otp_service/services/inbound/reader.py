@@ -49,19 +49,18 @@ class _Listed:
     inbound: InboundMessage
 
 
-async def poll(ctx: Context) -> bool:
-    """Read and apply what is new in the list, if it is time and no other process does; return False."""
+async def poll(ctx: Context) -> None:
+    """Read and apply what is new in the list, if it is time and no other process does."""
     every = float(ctx.policy.inbound.poll_every)
     if not every or not await ctx.database.read(lambda tx: inbound_cursor.is_due(tx, ctx.clock.now())):
-        return False
+        return
     cursor = await ctx.database.write(lambda tx: inbound_cursor.claim(tx, ctx.clock.now(), every))
     if cursor is None:
-        return False
+        return
     listed = await _read_list(ctx, cursor)
     complete = listed is not None and await _apply(ctx, cursor, listed)
     ended = ctx.clock.now()
     await ctx.database.write(lambda tx: inbound_cursor.end_reading(tx, now=ended, every=every, complete=complete))
-    return False
 
 
 async def _read_list(ctx: Context, cursor: Cursor) -> Sequence[_Listed] | None:
@@ -128,7 +127,7 @@ async def _page_with_retries(ctx: Context, page: int) -> Sequence[InboundMessage
 async def _read_page(ctx: Context, page: int, size: int) -> Sequence[InboundMessage] | None:
     """Return a page; if it is unreadable, what smaller pages bring of it: one text must not hold back the others."""
     found = await ctx.gateway.inbound(page, size, ctx.gateway_timeout)
-    ctx.gateway_health.record_read("getMOMessages", found.reason if isinstance(found, NoReply) else "ok")
+    ctx.gateway_health.record_read("getMOMessages", found)
     if not isinstance(found, NoReply):
         return found
     if found.reason != "unreadable" or size == 1:

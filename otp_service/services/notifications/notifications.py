@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal, not_found
+from otp_service.errors import FieldError, Refusal, invalid_fields, not_found
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.phone import PhoneNumber
 from otp_service.services import numbers
@@ -64,8 +64,7 @@ async def create(
 ) -> Notification:
     """Queue a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
     text = _text(ctx, request)
-    number = phone.parse(request.to)
-    phone.check_country(number, ctx.countries)
+    number = phone.parse_served(request.to, ctx.countries)
     row = _new_row(ctx, number.e164, text, request.carrier) | {
         "client_id": request.client_id,
         "request_id": idempotent.id if idempotent else None,
@@ -203,4 +202,4 @@ def _checked(name: str, text: str) -> str:
 
 
 def _invalid(name: str, detail: str) -> Refusal:
-    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError(name, detail)])
+    return invalid_fields(FieldError(name, detail))

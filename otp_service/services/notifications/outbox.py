@@ -4,12 +4,11 @@ A claim is committed before the call. If the process dies in between, the notifi
 ends, and is never sent again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.database.statements import AnyRow
@@ -30,14 +29,11 @@ LAST_TRY_SECONDS = 2.0
 BREAKER_OPEN = "breaker_open"
 
 
-async def work(ctx: Context) -> bool:
-    """Send what is due; return False: nothing more is due at once."""
-
-    def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
-        return notifications.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
-
-    is_due, send = notifications.QUEUE.is_due, partial(_send, ctx)
-    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
+async def work(ctx: Context) -> None:
+    """Send what is due."""
+    claim, send = lease_worker.with_lease(ctx, notifications.claim), partial(_send, ctx)
+    is_due = notifications.QUEUE.is_due
+    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
@@ -66,7 +62,7 @@ def _message(ctx: Context, row: AnyRow) -> Message | str:
     if to is None or text is None:
         return "unreadable"
     try:
-        phone.check_country(phone.parse(to), ctx.countries)
+        phone.parse_served(to, ctx.countries)
     except Refusal as refusal:  # the countries, or the numbering plans, have changed since it was queued
         return refusal.code
     return Message(to, text.decode(), row.carrier)
@@ -76,10 +72,10 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
     """Return the result for logs and metrics, and the columns that settle the row."""
     now = ctx.clock.now()
     if sent.outcome is Outcome.ACCEPTED:
-        sent_columns = {"route": route, "sent_at": now, **_receipt_columns(ctx, sent, now)}
+        sent_columns = {"route": route, "sent_at": now, **message_ids.receipt_columns(ctx, sent, now, only_by_id=True)}
         return "sent", notifications.ended("sent", reason=None, now=now) | sent_columns
     if sent.outcome is Outcome.UNKNOWN:
-        sent_columns = {"route": route, **_receipt_columns(ctx, sent, now)}
+        sent_columns = {"route": route, **message_ids.receipt_columns(ctx, sent, now, only_by_id=True)}
         return "unknown", notifications.ended("unknown", reason=sent.reason, now=now) | sent_columns
     # An open breaker made no call: this was no try.
     tries = row.tries - (sent.reason == BREAKER_OPEN)
@@ -93,13 +89,6 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
             "tries": tries,
         }
     return "failed", notifications.ended("failed", reason=sent.reason, now=now) | {"route": route}
-
-
-def _receipt_columns(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
-    """Return the columns by which the receipt of a message is found and asked for."""
-    columns = message_ids.columns_of(ctx.vault, sent.message_id)
-    poll_after = ctx.policy.receipts.poll_after
-    return {**columns, "poll_at": now + poll_after[0]} if columns and poll_after else columns
 
 
 def _deadline(ctx: Context, row: AnyRow) -> float:

@@ -4,7 +4,6 @@ A claim is committed before the call. If the process dies in between, the outcom
 sent again.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -26,14 +25,11 @@ CONCURRENCY = 8
 KEEP_TRYING_SECONDS = 86400.0
 
 
-async def work(ctx: Context) -> bool:
-    """Send what is due; return False: nothing more is due at once."""
-
-    def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
-        return campaign_messages.claim(tx, now, lease_until=lease_worker.lease_until(ctx, now), limit=limit)
-
-    is_due, send = campaign_messages.QUEUE.is_due, partial(_send, ctx)
-    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
+async def work(ctx: Context) -> None:
+    """Send what is due."""
+    claim, send = lease_worker.with_lease(ctx, campaign_messages.claim), partial(_send, ctx)
+    is_due = campaign_messages.QUEUE.is_due
+    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=send)
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
@@ -42,7 +38,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
         sent = Sent(Outcome.REFUSED, "unreadable")
     else:
         sent = await ctx.gateway.send_keyword(to, row.keyword, ctx.gateway_timeout)
-        ctx.gateway_health.record_read("fireMessage", sent.reason)
+        ctx.gateway_health.record_read("fireMessage", sent)
 
     def step(tx: Connection) -> str:
         now = ctx.clock.now()

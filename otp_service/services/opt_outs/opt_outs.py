@@ -95,8 +95,8 @@ async def look_up(ctx: Context, client_id: str, to: str) -> LookedUp:
     e164 = phone.parse(to).e164
     with ctx.concurrency.of_client(client_id):
         said = await ctx.gateway.is_blacklisted(e164, min(ctx.gateway_timeout, LOOKUP_SECONDS))
+    ctx.gateway_health.record_read("isUserInBlackList", said)
     blocked = None if isinstance(said, NoReply) else said
-    ctx.gateway_health.record_read("isUserInBlackList", said.reason if isinstance(said, NoReply) else "ok")
     found = await show(ctx.database, ctx.vault, e164)
     return LookedUp(found.to, found.opted_out, found.source, found.since, blocked)
 

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal
+from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing import pins
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS
@@ -84,8 +84,7 @@ def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest
 
 def malformed_pin() -> Refusal:
     """Return the refusal of a PIN that is not ASCII digits of the verification's length."""
-    wrong = FieldError("pin", "Must be ASCII digits, as many as pin_length.")
-    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[wrong])
+    return invalid_fields(FieldError("pin", "Must be ASCII digits, as many as pin_length."))
 
 
 async def _check(ctx: Context, valid: _ValidCheck) -> Checked:

@@ -3,7 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal
+from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
@@ -65,4 +65,4 @@ async def _start(
 
 
 def _no_channel(detail: str) -> Refusal:
-    return Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError("channel", detail)])
+    return invalid_fields(FieldError("channel", detail))

@@ -13,12 +13,14 @@ FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
 """The values of `delivery_status` after which a message cannot arrive any more."""
 
 
-def end(tx: Connection, pause: Unit, new: dict[str, Any], now: float, *, until: float) -> None:
-    """End a pause for the new verification if it may end early. Refusal: `rate_limited`.
+def end(
+    tx: Connection, pause: Unit, owner: dict[str, Any], session_digest: str | None, now: float, *, until: float
+) -> None:
+    """End a pause for a new verification if it may end early. Refusal: `rate_limited`.
 
+    `owner`: the `client_id`, `number_id` and `purpose` of the pause; `session_digest`: of the new verification.
     An approval ends it, and a cancel of the newest verification once the fate of its message is known.
     """
-    owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
     rows = verifications.of_number_since(tx, **owner, since=until - pause.interval)
     newest = next((row for row in rows if row.channel == "sms"), None)
     canceled = newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
@@ -26,6 +28,6 @@ def end(tx: Connection, pause: Unit, new: dict[str, Any], now: float, *, until: 
         buckets.refill(tx, pause.key)
         return
     why = None
-    if newest is not None and newest.session_digest != new["session_digest"]:
+    if newest is not None and newest.session_digest != session_digest:
         why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
     raise limits.limited(pause.limit, until - now, window=pause.interval, why=why)

@@ -1,10 +1,7 @@
 """A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
 
-import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -12,14 +9,14 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, texts
 from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
-from otp_service.errors import Refusal, Unavailable
+from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.delivery import message_ids, sending
+from otp_service.services.delivery import lease_worker, message_ids, sending
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -34,7 +31,6 @@ TOTAL_SECONDS = 9.5
 """For all routes together. A start is answered within 10 s; the rest is for hashing and storing."""
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
-STORE_EVERY_SECONDS = 0.25
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -201,22 +197,9 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
             sends.retire(tx, message.verification_id, message.purpose.live_pins)
         return row
 
-    return await _store(ctx, message, step)
-
-
-async def _store(ctx: Context, message: PinMessage, step: Callable[[Connection], AnyRow]) -> AnyRow:
-    """Store the outcome of a message that is out, again and again while the database is away, or its PIN would be lost.
-
-    Repeating is safe: it says the same about the same send.
-    """
-    until = min(time.monotonic() + STORE_AGAIN_SECONDS, message.deadline)
-    while True:
-        try:
-            return await ctx.database.write(step)
-        except Unavailable:
-            if time.monotonic() > until:
-                raise
-        await asyncio.sleep(STORE_EVERY_SECONDS)
+    # The message is out: if its outcome is not stored, its PIN is lost.
+    seconds = min(STORE_AGAIN_SECONDS, message.seconds_to_deadline)
+    return await lease_worker.settle(ctx, ctx.clock.now() + seconds, step)
 
 
 async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) -> None:
@@ -241,16 +224,5 @@ def _finish(
         reason=sent.reason,
         now=now,
         pin_hash=pin_hash,
-        awaited=_receipt_columns(ctx, sent, now),
+        awaited=message_ids.receipt_columns(ctx, sent, now),
     )
-
-
-def _receipt_columns(ctx: Context, sent: Sent, now: float) -> dict[str, Any]:
-    """Return the columns that find the receipt of a message that may be out, and when to poll for it first."""
-    if sent.outcome is Outcome.REFUSED:
-        return {}
-    poll_after = ctx.policy.receipts.poll_after
-    return {
-        **message_ids.columns_of(ctx.vault, sent.message_id),
-        "poll_at": now + poll_after[0] if poll_after else None,
-    }

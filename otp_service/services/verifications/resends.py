@@ -46,7 +46,7 @@ def _message(
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
         raise Refusal("not_pending", "The policy or the secret keys have changed. Start a new verification.")
-    phone.check_country(phone.parse(to), ctx.countries)
+    phone.parse_served(to, ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
         client_id=client_id,

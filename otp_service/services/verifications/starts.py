@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone
 from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal
+from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import STARTS
 from otp_service.phone import PhoneNumber
@@ -101,7 +101,7 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, Ph
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
         detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
-        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=[FieldError("purpose", detail)])
+        raise invalid_fields(FieldError("purpose", detail))
     number = phone.parse(request.to)
     structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
@@ -155,7 +155,7 @@ def insert(
         if other.waits_until is not None and other.waits_until > now:
             raise limits.limited(limits.FAILURES, other.waits_until - now)
         if pause is not None and other.paused_until is not None and other.paused_until > now:
-            pauses.end(tx, pause, new, now, until=other.paused_until)
+            pauses.end(tx, pause, owner, new["session_digest"], now, until=other.paused_until)
         if other.id is not None:
             verifications.clear_slot(tx, other.id, now)
         if verifications.insert(tx, new):

@@ -154,4 +154,4 @@ async def test_who_has_nothing_to_ask_does_not_write(
     async with serving(database_url, vendor, BY_SMS) as service:
         await service.api.start()
         monkeypatch.setattr(service.ctx.database, "write", None)
-        assert await receipts.poll(service.ctx) is False
+        await receipts.poll(service.ctx)

@@ -33,7 +33,8 @@ async def test_texts_act_in_the_order_in_which_they_were_sent(service: Service) 
     service.vendor.mos([(to, "STOP"), (other, "START"), (to, "START"), (other, "STOP")], callback=False)
     await look(service)
     assert (await source_of(service, to), await source_of(service, other)) == (None, "user")
-    assert not await reader.poll(service.ctx)
+    await reader.poll(service.ctx)
+    assert (await source_of(service, to), await source_of(service, other)) == (None, "user")
 
 
 async def test_the_list_is_read_only_when_it_is_time_or_a_callback_came(

@@ -320,7 +320,8 @@ async def test_without_polling_the_callback_is_what_counts_of_the_echo_too(datab
         assert await source_of(service, to) == "user"
         await hears(service, to, "START")
         assert await source_of(service, to) is None
-        assert not await reader.poll(service.ctx)
+        await reader.poll(service.ctx)
+        assert await source_of(service, to) is None
 
 
 async def test_the_platform_is_told_which_of_our_codes_it_is_about(service: Service) -> None:
