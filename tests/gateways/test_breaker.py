@@ -21,7 +21,16 @@ from tests.support.vendor import Vendor
 GOOD = Sent(Outcome.ACCEPTED, "ok")
 LOST = Sent(Outcome.UNKNOWN, "timeout")
 FAILURES = OPENS_AT
-ABOUT_THE_MESSAGE = ["error", "message_failed", "some_messages_failed", "no_pin", "no_message", "http_400", "http_404"]
+ABOUT_THE_MESSAGE = [
+    "carrier_signature",
+    "error",
+    "message_failed",
+    "some_messages_failed",
+    "no_pin",
+    "no_message",
+    "http_400",
+    "http_404",
+]
 PIN_ALONE = {"limits": NO_LIMITS, "purposes": {"signup": {"routes": ["pin"]}}}
 
 

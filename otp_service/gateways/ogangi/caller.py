@@ -12,7 +12,9 @@ from otp_service.gateways.ogangi.transport import Answer, NoAnswer, Request, Tra
 LONGEST_URL = 8000
 """In characters. Web servers and proxies refuse or cut URLs that are a little longer."""
 
-_PASSING = frozenset({"not_connected", "http_408", "http_425", "http_429", "http_503", "error", "bad_signature"})
+_PASSING = frozenset(
+    {"not_connected", "http_408", "http_425", "http_429", "http_503", "error", "bad_signature", "carrier_signature"}
+)
 
 
 @dataclass(frozen=True, slots=True)

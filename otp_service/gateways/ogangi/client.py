@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from otp_service import phone
 from otp_service.gateways.base import InboundMessage, Message, NoReply, Outcome, Probe, Receipt, Sent
-from otp_service.gateways.ogangi import methods, records, replies
+from otp_service.gateways.ogangi import methods, records, replies, signing
 from otp_service.gateways.ogangi.advice import advice
 from otp_service.gateways.ogangi.caller import Account, Caller, Descriptor, refused
 from otp_service.gateways.ogangi.methods import Method
@@ -52,14 +52,14 @@ class OgangiGateway:
         if message.carrier is None:
             return refused("no_carrier")
         values = {**_addressed(message), "carrier": message.carrier, "length": str(pin_length)}
-        return await self._send(methods.SEND_PIN, values, read, timeout)
+        return _of_carrier(await self._send(methods.SEND_PIN, values, read, timeout), message.carrier)
 
     async def send_sms(self, message: Message, timeout: float) -> Sent:
         """Call sendSMS, the only method whose mobile number is in Base64 too."""
         if message.carrier is None:
             return refused("no_carrier")
         values = {**_addressed(message), "carrier": message.carrier}
-        return await self._send(methods.SEND_SMS, values, _read_messages, timeout)
+        return _of_carrier(await self._send(methods.SEND_SMS, values, _read_messages, timeout), message.carrier)
 
     async def send_mt(self, message: Message, timeout: float) -> Sent:
         """Call sendMT: `null` lets the vendor choose the carrier; the reply is only OK."""
@@ -161,3 +161,12 @@ def _read_messages(reply: Reply) -> Sent:
     if any(failed):
         return Sent(Outcome.UNKNOWN, "some_messages_failed", message_id=message_id)
     return Sent(Outcome.ACCEPTED, "ok", message_id=message_id)
+
+
+def _of_carrier(sent: Sent, carrier: str) -> Sent:
+    """Return the outcome; a rejected signature may be due to a carrier that is percent-encoded, not to our keys.
+
+    Whether the vendor signs such a segment encoded or decoded is not documented.
+    """
+    is_encoded = signing.plain(carrier) != carrier if sent.reason == "bad_signature" else False
+    return refused("carrier_signature") if is_encoded else sent

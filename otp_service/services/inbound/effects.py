@@ -147,6 +147,8 @@ def _opt_out_number(
 
 
 def _apply_start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, list_read_at: float | None) -> str:
+    if not text.is_certain:  # or one person's START would lift the opt-out of another
+        return "start"
     kinds = {
         _opt_in_number(tx, text, number_id, now, list_read_at)
         for number_id in _lock_numbers(tx, ctx, text, now, also_new=False)

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from otp_service.database.statements import AnyRow
 from otp_service.services.limits import limits
 from otp_service.storage.limits import buckets
 from otp_service.storage.limits.buckets import Unit
@@ -19,15 +20,19 @@ def end(
     """End a pause for a new verification if it may end early. Refusal: `rate_limited`.
 
     `owner`: the `client_id`, `number_id` and `purpose` of the pause; `session_digest`: of the new verification.
-    An approval ends it, and a cancel of the newest verification once the fate of its message is known.
+    An approval ends it, and a cancel of the newest verification once none of its messages can still arrive.
     """
     rows = verifications.of_number_since(tx, **owner, since=until - pause.interval)
     newest = next((row for row in rows if row.channel == "sms"), None)
-    canceled = newest is not None and newest.reason == "requested" and newest.delivery_status in FATE_KNOWN
-    if canceled or any(row.status == "approved" for row in rows):
+    if (newest is not None and _is_over(newest)) or any(row.status == "approved" for row in rows):
         buckets.refill(tx, pause.key)
         return
     why = None
     if newest is not None and newest.session_digest != session_digest:
         why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
     raise limits.limited(pause.limit, until - now, window=pause.interval, why=why)
+
+
+def _is_over(row: AnyRow) -> bool:
+    """Return whether a verification was canceled and the fate of its message is known, with no other one on its way."""
+    return row.reason == "requested" and row.delivery_status in FATE_KNOWN and not row.in_flight

@@ -160,7 +160,9 @@ async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) ->
     send = await prepare(ctx, message, route)
 
     def step(tx: Connection) -> bool:
-        if not message.purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
+        # Read here: meanwhile `secrets rewrap` may have merged the number's row into another.
+        number_id = verifications.number_id(tx, message.verification_id)
+        if not message.purpose.send_to_opted_out and opt_outs.is_out(tx, number_id):
             return False
         now = ctx.clock.now()
         _finish(ctx, tx, message, sent, now, None)

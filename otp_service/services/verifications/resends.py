@@ -46,7 +46,7 @@ def _message(
     purpose = ctx.policy.purposes.get(row.purpose)
     if to is None or purpose is None or purpose.pin_length != row.pin_length:
         raise Refusal("not_pending", "The policy or the secret keys have changed. Start a new verification.")
-    phone.parse_served(to, ctx.countries)
+    _check_number(to, ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
         client_id=client_id,
@@ -62,6 +62,17 @@ def _message(
     )
 
 
+def _check_number(to: str, countries: frozenset[str] | None) -> None:
+    """Refusals: `country_not_allowed`; `not_pending` if the numbering plan has changed since the start."""
+    try:
+        phone.parse_served(to, countries)
+    except Refusal as refusal:
+        if refusal.code != "invalid_number":
+            raise
+        detail = "The number is no longer valid in its country's numbering plan. Start a new verification."
+        raise Refusal("not_pending", detail) from None
+
+
 def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> None:
     """Spend one of the sends left and count the send in every limit: the first transaction."""
     idempotency.lock(tx, message.idempotent)
@@ -70,6 +81,7 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
         row = found(verifications.read(tx, message.client_id, row.id))
         raise _why_not(row, now) or Refusal("not_pending", "The verification has just changed. Read it again.")
+    message.number_id = verifications.number_id(tx, row.id)  # a merge of two rows of the number may have changed it
     waits_until = failures.waits_until(
         tx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name
     )

@@ -83,9 +83,13 @@ def find_pending(
 
 
 def of_number_since(tx: Connection, *, client_id: str, number_id: int, purpose: str, since: float) -> Sequence[AnyRow]:
-    """Return the verifications of a number that are open or ended since then, newest first."""
+    """Return the verifications of a number that are open or ended since then, newest first.
+
+    `in_flight`: one of its sends has no outcome yet.
+    """
+    in_flight = sa.exists().where(sends.c.verification_id == v.id, sends.c.outcome.is_(None)).label("in_flight")
     statement = sa.select(
-        v.status, v.reason, v.channel, v.delivery_status, v.session_digest, v.created_at, v.ended_at
+        v.status, v.reason, v.channel, v.delivery_status, v.session_digest, v.created_at, v.ended_at, in_flight
     ).where(v.number_id == number_id, v.client_id == client_id, v.purpose == purpose)
     open_or_since = sa.or_(v.ended_at.is_(None), v.ended_at >= since)
     return tx.execute(statement.where(open_or_since).order_by(v.created_at.desc())).all()
@@ -118,6 +122,11 @@ _READ = Compiled(lambda _: _reading())
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
     """Return a client's verification: `COLUMNS`, and those that checks and resends need."""
     return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
+
+
+def number_id(tx: Connection, verification_id: str) -> int:
+    """Return the id of the number's row, which a merge of two rows of the number changes."""
+    return tx.execute(sa.select(v.number_id).where(v.id == verification_id)).scalar_one()
 
 
 _END = (

@@ -220,5 +220,15 @@ async def test_a_wrong_private_key_is_a_bad_signature(vendor: Vendor, gateway_to
     assert "check the public key" in (await gateway.probe(PATIENCE)).detail
 
 
+@pytest.mark.parametrize("route", ["pin", "sms"])
+async def test_a_rejected_signature_of_an_encoded_carrier_is_about_the_carrier(
+    vendor: Vendor, gateway_to: GatewayTo, route: str
+) -> None:
+    gateway = gateway_to(vendor.base_url, private_key="wrong")
+    message = Message(TEXT.to, TEXT.text, "Telefónica Móvil")
+    sending = gateway.send_pin(message, 6, PATIENCE) if route == "pin" else gateway.send_sms(message, PATIENCE)
+    assert (await sending).reason == "carrier_signature"
+
+
 def test_an_account_shows_no_private_key() -> None:
     assert PRIVATE_KEY not in repr(Account("http://127.0.0.1", "43", "public", PRIVATE_KEY, SENDER))

@@ -19,7 +19,6 @@ SPELLINGS = [
     ("+2290197123456", "22997123456"),
     ("+573001234567", "00573001234567"),
     ("+573001234567", "57 300 123-4567"),
-    ("+573001234567", "3001234567"),
     ("+447911123456", "4407911123456"),
 ]
 
@@ -144,3 +143,17 @@ async def test_a_reply_goes_to_the_number_that_we_send_to(
         await lists(service, monkeypatch, InboundMessage("541123456780", "1", "HELP", "1"))
         await outbox.work(service.ctx)
         assert len(vendor.messages("+5491123456780")) == 1
+
+
+@pytest.mark.parametrize(("countries", "source"), [("CO", None), ("CO,PK", "user")])
+async def test_a_start_lifts_an_opt_out_only_if_its_sender_fits_one_country(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, countries: str, source: str | None
+) -> None:
+    async with serving(migrated, vendor, countries=countries) as service:
+        await begin(service)
+        await service.api.start("+573001234567")
+        stop, start = InboundMessage("3001234567", "1", "STOP", "1"), InboundMessage("3001234567", "1", "START", "2")
+        await lists(service, monkeypatch, stop)
+        assert await source_of(service, "+573001234567") == "user"
+        await lists(service, monkeypatch, stop, start)
+        assert await source_of(service, "+573001234567") == source

@@ -10,6 +10,7 @@ import pytest
 
 from otp_service.config.policy import Failures
 from otp_service.services.limits import limits
+from tests.support.held import hold_next
 from tests.support.receipts import tell
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
@@ -111,6 +112,23 @@ async def test_a_cancel_ends_the_pause_once_the_fate_of_the_message_is_known(
         assert (await service.api.try_start(to)).status_code == 429, "it can still arrive"
         await tell(service, to, fate)
         assert (await service.api.try_start(to)).status_code == (201 if ends else 429)
+
+
+async def test_a_cancel_does_not_end_the_pause_while_a_resend_is_in_flight(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {"purposes": {"signup": {"routes": ["sms"], "resend_after": [0]}}}
+    async with serving(database_url, vendor, policy) as service:
+        to = new_number()
+        started = await service.api.start(to)
+        await tell(service, to, "DELIVERED_TO_DEVICE")
+        held = hold_next(service, monkeypatch, "sms")
+        resend = asyncio.create_task(service.api.resend(started["id"]))
+        await held.done.wait()
+        await service.api.cancel(started["id"])
+        assert (await service.api.try_start(to)).json()["limit"] == "pause_per_number", "the resend can still arrive"
+        held.go_on.set()
+        await resend
 
 
 async def test_starts_at_once_after_an_approval_send_one_message(database_url: str, vendor: Vendor) -> None:

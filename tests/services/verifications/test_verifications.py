@@ -224,3 +224,13 @@ async def test_checks_that_compare_nothing_take_as_long_as_others(vendor: Vendor
             # In turns, and pair by pair: the machine's speed drifts.
             ratios = [await seconds(started["id"]) / await seconds(other) for _ in range(9)]
             assert 0.5 < median(ratios) < 2
+
+
+async def test_a_resend_to_a_number_that_its_plan_dropped_is_not_pending(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = await service.api.start()
+    service.shift(61)
+    monkeypatch.setattr("otp_service.phone.phonenumbers.is_valid_number", lambda _number: False)
+    refused = await service.api.resend(started["id"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_pending")
