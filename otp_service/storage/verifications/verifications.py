@@ -126,7 +126,7 @@ def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
 
 def number_id(tx: Connection, verification_id: str) -> int:
     """Return the id of the number's row, which a merge of two rows of the number changes."""
-    return tx.execute(sa.select(v.number_id).where(v.id == verification_id)).scalar_one()
+    return int(tx.execute(sa.select(v.number_id).where(v.id == verification_id)).scalar_one())
 
 
 _END = (

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
+from otp_service.gateways.base import Outcome, Sent
 from otp_service.services import numbers
 from otp_service.services.operations import renumbering, rotation
 from otp_service.storage import tables
 from otp_service.vault import Vault, generate_key_entry
+from tests.support.held import hold_next
 from tests.support.notifications import opt_out
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
@@ -119,3 +121,25 @@ async def test_what_is_kept_of_a_number_outlives_a_change_of_its_numbering_plan(
         sealed = await service.ctx.database.read(lambda tx: tx.scalar(sa.select(tables.numbers.c.sealed)))
         assert numbers.open_number(service.ctx.vault, sealed) == PRESENT
         assert (await service.api.try_start(PRESENT)).json()["code"] == "opted_out"
+
+
+async def test_a_stop_counts_after_the_row_of_a_number_was_merged_while_its_message_was_in_flight(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"limits": NO_LIMITS, "purposes": {"signup": {"routes": ["pin", "mt"]}}}
+    async with serving(database_url, vendor, config) as service:
+        to, twin = new_number(), new_number()
+        held = hold_next(service, monkeypatch, "pin", Sent(Outcome.REFUSED, "error"))
+        start = asyncio.create_task(service.api.try_start(to))
+        await held.done.wait()
+        await opt_out(service, twin)
+
+        def merge(tx: Connection) -> None:
+            keep, drop = (numbers.find(tx, service.ctx.vault, each) for each in (twin, to))
+            assert keep is not None
+            assert drop is not None
+            renumbering._merge(tx, keep=keep, drop=drop, now=service.ctx.clock.now())
+
+        await service.ctx.database.write(merge)
+        held.go_on.set()
+        assert (await start).json()["code"] == "opted_out"
