@@ -1,9 +1,9 @@
 """The calls under /v1/verifications: their bodies, answers and handlers."""
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -54,11 +54,25 @@ Pin = Annotated[
 ]
 
 
+def _to_is_required_unless_decoy(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"required": ["to"]}, {"properties": {"decoy": {"const": True}}, "required": ["decoy"]}]
+
+
 class StartBody(Body):
     """Requests a PIN for a number, or a phrase that the user texts us."""
 
-    to: To
+    model_config = ConfigDict(json_schema_extra=_to_is_required_unless_decoy)
+
     purpose: PurposeName
+    decoy: Annotated[
+        bool,
+        Field(
+            description="For a user who does not exist: answers as if a PIN were sent, sends nothing, never approves."
+        ),
+    ] = False
+    to: Annotated[
+        To | None, Field(description="The number in E.164. Only a decoy may omit it.", examples=["+573001234567"])
+    ] = Field(default=None, validate_default=True)
     locale: Locale | None = None
     carrier: Carrier | None = None
     user_ip: Address | None = None
@@ -66,6 +80,13 @@ class StartBody(Body):
     channel: Annotated[Channel, Field(description="`inbound`: nothing is sent, the user texts us.")] | None = None
     subject: Annotated[Text, Field(description="The application's id of the user.")] | None = None
     reference: Reference | None = None
+
+    @field_validator("to")
+    @classmethod
+    def _only_a_decoy_has_no_number(cls, to: str | None, info: ValidationInfo) -> str | None:
+        if to is None and not info.data.get("decoy"):
+            raise ValueError("Required.")
+        return to
 
 
 class CheckBody(Body):

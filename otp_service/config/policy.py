@@ -17,11 +17,12 @@ from pydantic import (
     field_validator,
 )
 
-from otp_service import texts
+from otp_service import phone, texts
 from otp_service.config import shipped_texts
 from otp_service.config.messaging import Campaign, GatewayUse, InboundPolicy, Locale, Notifications, Receipts, Table
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
+from otp_service.config.test_numbers import TestNumbers
 from otp_service.errors import SettingsError
 from otp_service.phone import check_carrier
 
@@ -201,6 +202,7 @@ class Policy(Table):
     receipts: Receipts = Receipts()
     campaign: Campaign = Campaign()
     gateway: GatewayUse = GatewayUse()
+    test_numbers: TestNumbers = Field(default={}, repr=False)
 
     @field_validator("purposes", mode="before")
     @classmethod
@@ -209,6 +211,16 @@ class Policy(Table):
             return purposes
         names = [*shipped_texts.SHIPPED, *(name for name in purposes if name not in shipped_texts.SHIPPED)]
         return {name: _merged(name, purposes.get(name, {})) for name in names}
+
+    @field_validator("test_numbers")
+    @classmethod
+    def _pins_fit(cls, test_numbers: TestNumbers, info: ValidationInfo) -> TestNumbers:
+        lengths = {purpose.pin_length for purpose in info.data.get("purposes", {}).values()}
+        misfits = [phone.mask(number) for number, entry in test_numbers.items() if len(entry.pin) not in lengths]
+        if lengths and misfits:
+            allowed = " or ".join(str(length) for length in sorted(lengths))
+            raise ValueError(f"the pin of {', '.join(misfits)} must have {allowed} digits: the pin_length of a purpose")
+        return test_numbers
 
     def looser(self, times: int) -> Self:
         """Return the same rules with limits that allow so many times as much."""

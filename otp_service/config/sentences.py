@@ -5,6 +5,8 @@ import re
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from otp_service import phone
+
 _SUBJECT = re.compile(r"^Value error, |^(?:Input|String|Tuple|Path|Value) (?=should |does )")
 
 
@@ -23,4 +25,8 @@ def reason(details: ErrorDetails) -> str:
 
 
 def _key(details: ErrorDetails) -> str:
-    return ".".join(str(part) for part in details["loc"] if part != "[key]")
+    return ".".join(_part(str(part)) for part in details["loc"] if part != "[key]")
+
+
+def _part(key: str) -> str:
+    return phone.mask(key) if key.startswith("+") else key

@@ -102,7 +102,9 @@ def _curl(method: str, path: str, operation: dict[str, Any], schemas: dict[str, 
 
 def _example(schema: dict[str, Any]) -> dict[str, Any]:
     fields = schema["properties"]
-    return {name: fields[name].get("examples", [name.upper()])[0] for name in schema.get("required", [])}
+    # Of several ways to fill in a body, the first one.
+    needed = [*schema.get("anyOf", [{}])[0].get("required", []), *schema.get("required", [])]
+    return {name: fields[name].get("examples", [name.upper()])[0] for name in needed}
 
 
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -9,6 +9,7 @@ from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.health import GatewayHealth
 from otp_service.hashing.hasher import PinHasher
+from otp_service.services.delivery.recent import RecentSends
 from otp_service.services.limits.concurrency import Concurrency
 from otp_service.services.loops import Wakes
 from otp_service.vault import Vault
@@ -35,6 +36,7 @@ class Context:
     sender: str
     wakes: Wakes
     concurrency: Concurrency = field(default_factory=Concurrency)
+    recent_sends: RecentSends = field(default_factory=RecentSends)
 
 
 def session_digest(client_id: str, session: str | None) -> str | None:

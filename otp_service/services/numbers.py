@@ -19,6 +19,11 @@ def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int
     return numbers.upsert(tx, digests=digests(vault, e164), sealed=sealed, seen_until=seen_until)
 
 
+def upsert_unnumbered(tx: Connection, vault: Vault, of_whom: str, *, seen_until: float) -> int:
+    """Return the id of the row that counts for somebody without a number, and lock it until the commit."""
+    return numbers.upsert(tx, digests=vault.digests(f"decoy {of_whom}"), sealed=None, seen_until=seen_until)
+
+
 def find(tx: Connection, vault: Vault, e164: str) -> int | None:
     """Return the id of a number, None if nothing is kept of it."""
     return numbers.find(tx, digests(vault, e164))

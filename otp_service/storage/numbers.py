@@ -42,7 +42,7 @@ def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnE
     return sa.case(dict(others), value=recorded, else_=first[1])
 
 
-def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str, seen_until: float) -> int:
+def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str | None, seen_until: float) -> int:
     """Return the id of the number, inserted or found under any of its digests; lock its row until the commit.
 
     A new row is written under the key that the keyring records, so that replicas with other first keys agree.

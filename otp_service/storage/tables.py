@@ -97,6 +97,7 @@ verifications = sa.Table(
     sa.Column("phrase_sealed", sa.Text),
     sa.Column("phrase_digest", sa.Text),
     sa.Column("spent_at", Time),
+    sa.Column("decoy", sa.Boolean, nullable=False, server_default=sa.false()),
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
@@ -114,6 +115,13 @@ _partial_index("ix_verifications_ended", _ended, verifications.c.ended_at)
 _numbered = verifications.c.number_id.is_not(None)
 _partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
 _partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
+for _name, _column in (
+    ("number", verifications.c.number_id),
+    ("subject", verifications.c.subject),
+    ("reference", verifications.c.reference),
+):
+    _by = (_column, verifications.c.client_id, verifications.c.created_at, verifications.c.id)
+    _partial_index(f"ix_verifications_by_{_name}", _column.is_not(None), *_by)
 
 sends = sa.Table(
     "sends",

@@ -62,7 +62,14 @@ async def _record(ctx: Context, receipt: Receipt) -> bool:
         return await _match(ctx, receipt)
     if message.standing in _lower(receipt.status):
         await ctx.database.write(lambda tx: _raise(ctx, tx, message, receipt.status))
+        _remember(ctx, message, receipt.status)
     return True
+
+
+def _remember(ctx: Context, message: AnyRow, status: DeliveryStatus) -> None:
+    """Let decoys imitate the final receipt of a PIN."""
+    if status in FINAL and message.verification_id is not None and message.finished_at is not None:
+        ctx.recent_sends.record_receipt(max(0.0, ctx.clock.now() - message.finished_at), status)
 
 
 async def _match(ctx: Context, receipt: Receipt) -> bool:
@@ -80,7 +87,10 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
     alike = [send for send in sends if _is_text_of(ctx.policy, send, receipt.text)]
     if len(alike) != 1 or alike[0].outcome is None:
         return False
-    return await ctx.database.write(lambda tx: _identify(ctx, tx, alike[0], receipt))
+    identified = await ctx.database.write(lambda tx: _identify(ctx, tx, alike[0], receipt))
+    if identified:
+        _remember(ctx, alike[0], receipt.status)
+    return identified
 
 
 def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> bool:
@@ -118,12 +128,22 @@ def _is_text_of(policy: Policy, send: AnyRow, text: str | None) -> bool:
 
 
 async def _ask(ctx: Context, row: AnyRow) -> bool:
+    if row.decoy:
+        await _imitate(ctx, row)
+        return True
     message_id = message_ids.read(ctx.vault, row.message_sealed)
     if message_id is not None:
         await _ask_for_message(ctx, message_id)
     elif (to := open_number(ctx.vault, row.sealed)) is not None:
         await _ask_for_report(ctx, row, to)
     return True
+
+
+async def _imitate(ctx: Context, decoy: AnyRow) -> None:
+    """Give a decoy the receipt that a real message would have by now, if real ones get any."""
+    drawn = ctx.recent_sends.draw_receipt()
+    if drawn is not None:
+        await ctx.database.write(lambda tx: _raise(ctx, tx, decoy, drawn[1]))
 
 
 async def _ask_for_message(ctx: Context, message_id: str) -> None:

@@ -10,12 +10,13 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing import pins
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.observability.metrics import CHECKS
+from otp_service.observability.metrics import CHECKS, DECOY_CHECKS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
+from otp_service.services.verifications import test_numbers
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.limits import failures
@@ -63,7 +64,8 @@ async def check(ctx: Context, request: CheckRequest, idempotent: IdempotentReque
     with ctx.hasher.queue.admit(valid.ticket):
         checked = await _check(ctx, valid)
     structlog.contextvars.bind_contextvars(result=checked.result)
-    CHECKS.labels(checked.verification.purpose, checked.result).inc()
+    counter = DECOY_CHECKS if checked.verification.decoy else CHECKS
+    counter.labels(checked.verification.purpose, checked.result).inc()
     return checked
 
 
@@ -77,9 +79,13 @@ def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest
         pin_length=len(pin),
         session_digest=session_digest(request.client_id, request.session),
         purpose=request.purpose,
-        digests=numbers.digests(ctx.vault, phone.parse(request.to).e164) if request.to is not None else None,
+        digests=numbers.digests(ctx.vault, _e164(ctx, request.to)) if request.to is not None else None,
     )
     return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), idempotent)
+
+
+def _e164(ctx: Context, to: str) -> str:
+    return to if test_numbers.find(ctx, to) is not None else phone.parse(to).e164
 
 
 def malformed_pin() -> Refusal:

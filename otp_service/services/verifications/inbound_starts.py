@@ -29,7 +29,7 @@ async def start(
 async def _start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
 ) -> tuple[Verification, bool]:
-    purpose, number = starts.purpose_and_number(ctx, request)
+    purpose, to = starts.purpose_and_number(ctx, request)
     if not purpose.inbound:
         raise _no_channel("This purpose does not allow it.")
     if not ctx.policy.inbound.poll_every:
@@ -41,7 +41,7 @@ async def _start(
     def step(tx: Connection) -> AnyRow:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        new = starts.new_row(tx, ctx, request, purpose, number.e164, now) | {
+        new = starts.new_row(tx, ctx, request, purpose, to, now) | {
             "id": verification_id,
             "carrier": request.carrier,
             "sends": 0,
@@ -59,7 +59,7 @@ async def _start(
         limits.reserve(tx, units, now)
         return found(verifications.read(tx, request.client_id, verification_id))
 
-    async with ctx.concurrency.turn(request.client_id, number.e164):
+    async with ctx.concurrency.turn(request.client_id, to or verification_id):
         row = await ctx.database.write(step)
     return represent(ctx, row), row.id == verification_id
 

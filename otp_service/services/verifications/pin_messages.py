@@ -1,7 +1,10 @@
 """A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
 
+import asyncio
+import secrets
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection
@@ -17,6 +20,7 @@ from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, message_ids, sending
+from otp_service.services.delivery.recent import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -31,6 +35,8 @@ TOTAL_SECONDS = 9.5
 """For all routes together. A start is answered within 10 s; the rest is for hashing and storing."""
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
+TEST_ROUTE = "test"
+"""The route of a test number, over which nothing is sent."""
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -48,31 +54,40 @@ class RouteSend:
 class PinMessage:
     """One message of a verification, from the request to the outcome.
 
-    `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification; `current_send`:
-    the one that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
+    `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_pin`: of a test
+    number. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification;
+    `current_send`: the one that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
     """
 
     ticket: Ticket
     client_id: str
     verification_id: str
-    to: str = field(repr=False)
+    to: str | None = field(repr=False)
     purpose: Purpose
     locale: str | None
     carrier: str | None
     idempotent: IdempotentRequest | None
     deadline: float
     lifetime_left: float
+    imitated: RecentSend | None = None
+    test_pin: str | None = field(default=None, repr=False)
     number_id: int = 0
     reserved: list[Reserved] = field(default_factory=list)
+    gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)
 
     @property
     def routes(self) -> list[str]:
         """Return the purpose's routes, without those that need an unknown carrier. Refusal: `gateway_failed`."""
-        routes: list[str] = [r for r in self.purpose.routes if self.carrier is not None or r not in CARRIER_ROUTES]
+        if self.test_pin is not None:
+            return [TEST_ROUTE]
+        any_route = self.carrier is not None or self.to is None
+        routes: list[str] = [r for r in self.purpose.routes if any_route or r not in CARRIER_ROUTES]
         if not routes:
             detail = "Every route needs a carrier and none is known. Pass `carrier`, or configure [carriers]."
             raise Refusal("gateway_failed", detail)
+        if self.imitated is not None:
+            return [self.imitated.route] if self.imitated.route in routes else routes[:1]
         return routes
 
     @property
@@ -90,8 +105,13 @@ async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
     """Return a send over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
         return RouteSend(route)
-    pin = pins.generate(message.purpose.pin_length)
+    pin = _no_pin() if message.imitated else message.test_pin or pins.generate(message.purpose.pin_length)
     return RouteSend(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
+
+
+def _no_pin() -> str:
+    """Return a random text that is hashed in place of a decoy's PIN: no PIN equals it."""
+    return secrets.token_hex(16)
 
 
 def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
@@ -115,12 +135,14 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     for next_route in [*message.routes[1:], None]:
         sent = await _send(ctx, message)
         if sent.outcome is not Outcome.REFUSED:
+            _remember(ctx, message, sent)
             return await _record_sent(ctx, message, sent)
         if next_route is None or message.seconds_to_deadline < LEAST_SECONDS:
             break
         if not await _move_on(ctx, message, next_route, sent):
             await _record_nothing_sent(ctx, message, sent)
             raise opted_out(message.verification_id)
+    _remember(ctx, message, sent)
     await _record_nothing_sent(ctx, message, sent)
     raise Refusal(
         "gateway_failed",
@@ -129,17 +151,29 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     )
 
 
+def _remember(ctx: Context, message: PinMessage, sent: Sent) -> None:
+    """Let decoys imitate how a real message went."""
+    if message.imitated is None and message.test_pin is None:
+        went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
+        ctx.recent_sends.record(message.purpose.name, went)
+
+
 async def _send(ctx: Context, message: PinMessage) -> Sent:
+    if message.test_pin is not None:
+        return Sent(Outcome.ACCEPTED, "test_number")
+    if message.imitated is not None:
+        return await _imitate(ctx, message, message.imitated)
     left, route = message.seconds_to_deadline, message.current_send.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
-    timeout = min(ctx.gateway_timeout, left)
+    timeout, begun = min(ctx.gateway_timeout, left), time.monotonic()
     with ctx.hasher.queue.at_gateway(message.ticket):
         sent = await sending.send(ctx, route, _text_message(ctx, message), timeout, message.purpose.pin_length)
+    message.gateway_seconds += time.monotonic() - begun
     log.info(
         "send",
         verification=message.verification_id,
-        to=phone.mask(message.to),
+        to=phone.mask(message.to or ""),
         route=route,
         outcome=sent.outcome.value,
         reason=sent.reason,
@@ -147,12 +181,20 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
     return sent
 
 
+async def _imitate(ctx: Context, message: PinMessage, real: RecentSend) -> Sent:
+    """Wait as long as a real message took at the gateway; return the same outcome. Nothing is sent."""
+    with ctx.hasher.queue.at_gateway(message.ticket):
+        await asyncio.sleep(real.seconds)
+    made_there = real.outcome is Outcome.ACCEPTED and message.current_send.route == "pin"
+    return Sent(real.outcome, real.reason, pin=_no_pin() if made_there else None)
+
+
 def _text_message(ctx: Context, message: PinMessage) -> Message:
     minutes = max(1, int(message.lifetime_left // 60))
     template = texts.choose(message.purpose, message.locale)
     pin = message.current_send.pin if message.current_send.pin is not None else ctx.gateway.pin_placeholder
     text = texts.render(template, pin=pin, minutes=minutes, brand=message.purpose.brand)
-    return Message(message.to, text, message.carrier)
+    return Message(message.to or "", text, message.carrier)
 
 
 async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> bool:
@@ -226,5 +268,15 @@ def _finish(
         reason=sent.reason,
         now=now,
         pin_hash=pin_hash,
-        awaited=message_ids.receipt_columns(ctx, sent, now),
+        awaited=_receipt_columns(ctx, message, sent, now),
     )
+
+
+def _receipt_columns(ctx: Context, message: PinMessage, sent: Sent, now: float) -> dict[str, Any]:
+    """Return the columns that find the receipt of a message, or say when a decoy has the receipt of a real one."""
+    if message.test_pin is not None:
+        return {}
+    drawn = ctx.recent_sends.draw_receipt() if message.imitated is not None else None
+    if drawn is not None and sent.outcome is not Outcome.REFUSED:
+        return {"poll_at": now + drawn[0]}
+    return message_ids.receipt_columns(ctx, sent, now)

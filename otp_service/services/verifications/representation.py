@@ -36,6 +36,7 @@ class Verification:
     """The fields of docs/api.md. Times are seconds since the epoch.
 
     `quota`: what is left of the client's own limit, after a call that sent a message; for the headers of its answer.
+    `decoy`: for metrics; the answer does not show it.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Verification:
     reference: str | None
     inbound: InboundPhrase | None
     quota: Quota | None = None
+    decoy: bool = False
 
 
 def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
@@ -77,6 +79,7 @@ def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verifica
         reference=row.reference,
         inbound=_inbound(ctx, row) if status == "pending" else None,
         quota=quota,
+        decoy=bool(row.decoy),
     )
 
 

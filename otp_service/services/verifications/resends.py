@@ -12,9 +12,9 @@ from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications import pin_messages, test_numbers
 from otp_service.services.verifications.lifecycle import found
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications.pin_messages import TEST_ROUTE, PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import failures
@@ -44,9 +44,13 @@ def _message(
         raise refusal
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
-    if to is None or purpose is None or purpose.pin_length != row.pin_length:
-        raise Refusal("not_pending", "The policy or the secret keys have changed. Start a new verification.")
-    _check_number(to, ctx.countries)
+    if purpose is None or purpose.pin_length != row.pin_length or (to is None and not row.decoy):
+        raise _changed()
+    test_pin = None if row.decoy else test_numbers.pin_of(ctx, to, purpose)
+    if (test_pin is not None) is not (row.delivery_route == TEST_ROUTE):
+        raise _changed()
+    if to is not None and test_numbers.find(ctx, to) is None:
+        _check_number(to, ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
         client_id=client_id,
@@ -59,7 +63,13 @@ def _message(
         deadline=deadline,
         lifetime_left=row.expires_at - now,
         number_id=row.number_id,
+        imitated=ctx.recent_sends.draw(purpose.name) if row.decoy else None,
+        test_pin=test_pin,
     )
+
+
+def _changed() -> Refusal:
+    return Refusal("not_pending", "The policy or the secret keys have changed. Start a new verification.")
 
 
 def _check_number(to: str, countries: frozenset[str] | None) -> None:

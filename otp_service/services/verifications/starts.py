@@ -13,15 +13,14 @@ from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.observability.metrics import STARTS
-from otp_service.phone import PhoneNumber
+from otp_service.observability.metrics import DECOY_STARTS, STARTS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context, session_digest
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pauses, pin_messages
+from otp_service.services.verifications import pauses, pin_messages, test_numbers
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.limits.buckets import Unit
@@ -31,11 +30,12 @@ from otp_service.storage.verifications.endings import status_at
 
 @dataclass(frozen=True)
 class StartRequest:
-    """The fields of a start. `to`: as the client wrote it; `user_ip`: the person's address."""
+    """The fields of a start. `to`: as the client wrote it, None only of a decoy; `user_ip`: the person's address."""
 
     client_id: str
-    to: str = field(repr=False)
+    to: str | None = field(repr=False)
     purpose: str
+    decoy: bool = False
     locale: str | None = None
     carrier: str | None = None
     user_ip: str | None = None
@@ -56,12 +56,13 @@ async def counted(
 ) -> tuple[Verification, bool]:
     """Count a start by its result: `started`, `pending`, or the code of its refusal."""
     purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
+    counter = DECOY_STARTS if request.decoy else STARTS
     try:
         verification, created = await starting
     except Refusal as refusal:
-        STARTS.labels(purpose, refusal.code).inc()
+        counter.labels(purpose, refusal.code).inc()
         raise
-    STARTS.labels(purpose, "started" if created else "pending").inc()
+    counter.labels(purpose, "started" if created else "pending").inc()
     return verification, created
 
 
@@ -80,32 +81,43 @@ async def _start(
 
 def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
     deadline = pin_messages.deadline()
-    purpose, number = purpose_and_number(ctx, request)
+    purpose, to = purpose_and_number(ctx, request)
+    carrier = ctx.policy.carrier_for(to) if to is not None else None
     return PinMessage(
         ticket=Ticket(Kind.START, request.client_id),
         client_id=request.client_id,
         verification_id=new_id(),
-        to=number.e164,
+        to=to,
         purpose=purpose,
         locale=request.locale,
-        carrier=request.carrier or ctx.policy.carrier_for(number.e164) or ctx.default_carrier,
+        carrier=request.carrier or carrier or ctx.default_carrier,
         idempotent=idempotent,
         deadline=deadline,
         lifetime_left=purpose.lifetime,
+        imitated=ctx.recent_sends.draw(purpose.name) if request.decoy else None,
+        test_pin=None if request.decoy else test_numbers.pin_of(ctx, to, purpose),
     )
 
 
-def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, PhoneNumber]:
-    """Return the purpose and the number of a start. Refusals: `invalid`, `invalid_number`, `country_not_allowed`."""
+def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, str | None]:
+    """Return the purpose and the number of a start, None if a decoy has none.
+
+    Refusals: `invalid`, `invalid_number`, `country_not_allowed`.
+    """
     structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
     purpose = ctx.policy.purposes.get(request.purpose)
     if purpose is None:
         detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
         raise invalid_fields(FieldError("purpose", detail))
+    if request.to is None:
+        return purpose, None
+    if test_numbers.find(ctx, request.to) is not None:
+        structlog.contextvars.bind_contextvars(to=phone.mask(request.to))
+        return purpose, request.to
     number = phone.parse(request.to)
     structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
-    return purpose, number
+    return purpose, number.e164
 
 
 def new_id() -> str:
@@ -147,7 +159,8 @@ def insert(
     owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
     while True:
         other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
-        same = other.id is not None and (other.number_id, other.channel) == (new["number_id"], new["channel"])
+        kind = (new["number_id"], new["channel"], new["decoy"])
+        same = other.id is not None and (other.number_id, other.channel, other.decoy) == kind
         if same and status_at(other, now) == "pending":
             return other
         if refuse_opted_out and other.opted_out:
@@ -164,16 +177,20 @@ def insert(
 
 
 def new_row(
-    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str, now: float
+    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str | None, now: float
 ) -> dict[str, Any]:
     """Return the columns of a new verification that every channel has, without its id. Locks the number's row."""
-    number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now + purpose.lifetime)
+    seen_until = now + purpose.lifetime
+    if e164 is not None:
+        number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=seen_until)
+    else:
+        number_id = numbers.upsert_unnumbered(tx, ctx.vault, _name_of(request), seen_until=seen_until)
     session = session_digest(request.client_id, request.session)
     return {
         "client_id": request.client_id,
         "purpose": purpose.name,
         "number_id": number_id,
-        "number_masked": phone.mask(e164),
+        "number_masked": phone.mask(e164) if e164 is not None else "",
         "slot": f"session:{session}" if session else f"number:{number_id}",
         "session_digest": session,
         "status": "pending",
@@ -186,6 +203,12 @@ def new_row(
         "address_digest": ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None,
         "subject": request.subject,
         "reference": request.reference,
+        "decoy": request.decoy,
         "created_at": now,
         "expires_at": now + purpose.lifetime,
     }
+
+
+def _name_of(request: StartRequest) -> str:
+    """Return what limits and repeated starts know a decoy without a number by."""
+    return f"{request.client_id} {request.subject or request.session or secrets.token_hex(16)}"

@@ -183,7 +183,7 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
 
 _APPROVE = f"""
     UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL
-    WHERE id = :this AND status = 'pending'
+    WHERE id = :this AND status = 'pending' AND NOT decoy
         AND (attempts_spent < attempts OR spent_at IS NULL OR spent_at + {COMPARING_SECONDS} > :now)
     RETURNING {_SHOWN}"""
 _CLEAR = "DELETE FROM failures WHERE number_id = :number AND client_id = :client AND purpose = :for_purpose"

@@ -22,7 +22,8 @@ _standing = sa.func.coalesce(s.receipt, sa.case((s.outcome == "accepted", "sent"
 
 def find(tx: Connection, digests: Sequence[str]) -> AnyRow | None:
     """Return the message with one of these digests: `id`, `standing`, `route`, and the `verification_id` of a send."""
-    send = sa.select(s.id, s.verification_id, s.route, _standing.label("standing")).where(s.message_digest.in_(digests))
+    send = sa.select(s.id, s.verification_id, s.route, s.finished_at, _standing.label("standing"))
+    send = send.where(s.message_digest.in_(digests))
     found = tx.execute(send.order_by(s.id.desc()).limit(1)).first()
     if found is not None:
         return found
@@ -36,12 +37,12 @@ def without_id(tx: Connection, number_digests: Sequence[str], since: float) -> S
     `outcome` is None while a send is in progress.
     """
     joined = (
-        sa.select(s.id, s.verification_id, s.route, s.outcome, v.purpose, v.pin_length)
+        sa.select(s.id, s.verification_id, s.route, s.outcome, s.finished_at, v.purpose, v.pin_length)
         .join(verifications, v.id == s.verification_id)
         .join(numbers, numbers.c.id == v.number_id)
     )
-    not_refused = s.outcome.is_distinct_from("refused")
-    found = joined.where(numbers.c.digest.in_(number_digests), s.started_at > since, not_refused)
+    may_be_out = s.outcome.is_distinct_from("refused") & ~v.decoy & (s.route != "test")
+    found = joined.where(numbers.c.digest.in_(number_digests), s.started_at > since, may_be_out)
     return tx.execute(found.where(s.message_digest.is_(None))).all()
 
 
@@ -97,7 +98,8 @@ def claim(tx: Connection, now: float, *, poll_after: Sequence[int], limit: int) 
 def _claim_sends(tx: Connection, now: float, poll_after: Sequence[int], limit: int) -> Sequence[AnyRow]:
     next_poll = _next_poll(s.finished_at, s.polls, poll_after)
     ids = SENDS.claim(tx, now=now, lease_until=next_poll, limit=limit)
-    columns = (s.started_at, s.message_sealed, v.purpose, v.pin_length, numbers.c.sealed)
+    of_send = (s.id, s.verification_id, s.route, s.started_at, s.message_sealed)
+    columns = (*of_send, v.purpose, v.pin_length, v.decoy, numbers.c.sealed)
     joined = sa.select(*columns).select_from(sends).join(verifications, v.id == s.verification_id)
     return tx.execute(joined.outerjoin(numbers, numbers.c.id == v.number_id).where(s.id.in_(ids))).all() if ids else []
 
@@ -105,7 +107,7 @@ def _claim_sends(tx: Connection, now: float, poll_after: Sequence[int], limit: i
 def _claim_notifications(tx: Connection, now: float, poll_after: Sequence[int], limit: int) -> Sequence[AnyRow]:
     next_poll = _next_poll(n.ended_at, n.polls, poll_after)
     ids = NOTIFICATIONS.claim(tx, now=now, lease_until=next_poll, limit=limit) if limit else []
-    columns = (n.message_sealed, sa.null().label("sealed"))
+    columns = (n.message_sealed, sa.false().label("decoy"), sa.null().label("sealed"))
     return tx.execute(sa.select(*columns).where(n.id.in_(ids))).all() if ids else []
 
 

@@ -44,6 +44,7 @@ COLUMNS = (
     v.reference,
     v.channel,
     v.phrase_sealed,
+    v.decoy,
     _sealed.label("sealed"),
 )
 """The columns of a verification that its client sees."""
@@ -268,7 +269,7 @@ def awaiting_text(tx: Connection, number_digests: Collection[str], phrase_digest
     statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
     statement = statement.join(numbers, numbers.c.id == v.number_id)
     statement = statement.where(numbers.c.digest.in_(list(number_digests)))
-    statement = statement.where(v.status == "pending", v.channel == "inbound")
+    statement = statement.where(v.status == "pending", v.channel == "inbound", ~v.decoy)
     fits = v.phrase_digest.in_(list(phrase_digests))
     return tx.execute(
         statement.where(fits | v.phrase_digest.is_(None)).order_by(v.phrase_digest.is_(None)).limit(_MOST_WAITING)

@@ -1,0 +1,49 @@
+"""The table `[test_numbers]` of the policy: numbers with a fixed PIN, to which nothing is sent."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from otp_service.config.messaging import Table
+
+LONGEST = timedelta(days=180)
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_PIN = re.compile(r"[0-9]{6,10}")
+
+
+def _checked_number(number: str) -> str:
+    if not _E164.fullmatch(number):
+        raise ValueError("a test number must be written in E.164: +, the country calling code and the number")
+    return number
+
+
+def _checked_pin(pin: object) -> object:
+    if not isinstance(pin, str) or not _PIN.fullmatch(pin):
+        raise ValueError('must be text of 6 to 10 digits, such as "424242"')
+    return pin
+
+
+def _checked_until(until: object) -> object:
+    if type(until) is not date:
+        raise ValueError("must be a date without quotes, such as 2027-01-31")
+    last = datetime.now(UTC).date() + LONGEST
+    if until > last:
+        raise ValueError(f"must be at most {LONGEST.days} days ahead: {last} or earlier")
+    return until
+
+
+class TestNumber(Table):
+    """A test number. `until`: the last day, in UTC, on which it is one."""
+
+    pin: Annotated[str, BeforeValidator(_checked_pin)] = Field(repr=False)
+    until: Annotated[date, BeforeValidator(_checked_until)]
+
+    def is_active(self, now: float) -> bool:
+        """Return whether the number is a test number at a time, in seconds since the epoch."""
+        return datetime.fromtimestamp(now, UTC).date() <= self.until
+
+
+TestNumbers = dict[Annotated[str, AfterValidator(_checked_number)], TestNumber]
