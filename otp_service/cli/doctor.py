@@ -11,6 +11,7 @@ from otp_service import texts
 from otp_service.app import make_context
 from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import missing_file, schema_problem, unavailable
+from otp_service.config import test_numbers
 from otp_service.config.settings import ServiceSettings
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.hashing import argon2
@@ -82,6 +83,8 @@ def _about_policy(settings: ServiceSettings) -> Iterator[Finding]:
     if settings.ogangi_carrier is None and not settings.policy.carriers:
         yield Finding("policy", None, _without_carrier(settings))
     yield from _long_texts(settings)
+    for number in test_numbers.active(settings.policy.test_numbers, time.time()):
+        yield Finding("policy", None, f"the test number {number} has a fixed PIN, and nothing is sent to it")
 
 
 def _without_carrier(settings: ServiceSettings) -> str:

@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 
 import click
@@ -27,6 +28,7 @@ from otp_service.cli.running import (
     schema_problem,
     unavailable,
 )
+from otp_service.config import test_numbers
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
 from otp_service.database.engine import Database
 from otp_service.errors import SettingsError, Unavailable
@@ -50,7 +52,9 @@ def serve(host: str, port: int, workers: int) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     config = uvicorn.Config("otp_service.cli.serve:worker", factory=True, workers=workers, **server_options(settings))
     sockets = [listening(host, port)]
-    structlog.get_logger("otp_service.cli").info("listening", host=host, port=sockets[0].getsockname()[1])
+    tested = test_numbers.active(settings.policy.test_numbers, time.time())
+    log = structlog.get_logger("otp_service.cli").bind(**({"test_numbers": tested} if tested else {}))
+    log.info("listening", host=host, port=sockets[0].getsockname()[1])
     started = _serve_in_workers(config, sockets) if workers > 1 else _serve_here(config, sockets)
     if not started:
         sys.exit(STARTUP_FAILURE)

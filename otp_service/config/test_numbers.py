@@ -1,11 +1,13 @@
 """The table `[test_numbers]` of the policy: numbers with a fixed PIN, to which nothing is sent."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from otp_service import phone
 from otp_service.config.messaging import Table
 
 LONGEST = timedelta(days=180)
@@ -44,6 +46,11 @@ class TestNumber(Table):
     def is_active(self, now: float) -> bool:
         """Return whether the number is a test number at a time, in seconds since the epoch."""
         return datetime.fromtimestamp(now, UTC).date() <= self.until
+
+
+def active(test_numbers: Mapping[str, TestNumber], now: float) -> list[str]:
+    """Return each number that is a test number now, masked, with its last day."""
+    return [f"{phone.mask(e164)} until {each.until}" for e164, each in test_numbers.items() if each.is_active(now)]
 
 
 TestNumbers = dict[Annotated[str, AfterValidator(_checked_number)], TestNumber]

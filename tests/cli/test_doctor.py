@@ -1,6 +1,7 @@
 """`otp-service doctor`."""
 
 import platform
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_every_setting_that_is_missing_or_unsafe_is_named(settings: dict[str, st
     assert all(line.startswith("WRONG  settings   OTP_") for line in lines)
     named = {line.split()[2].rstrip(":") for line in lines}
     assert named >= {"OTP_DATABASE_URL", "OTP_SECRET_KEYS", "OTP_OGANGI_PRIVATE_KEY", "OTP_COUNTRIES", *settings}
+
+
+def test_each_active_test_number_is_named_masked(migrated_sqlite: Path, tmp_path: Path, vendor: Vendor) -> None:
+    config, today = tmp_path / "policy.toml", datetime.now(UTC).date()
+    config.write_text(
+        f'[test_numbers]\n"+15005550006" = {{pin = "424242", until = {today}}}\n'
+        f'"+15005550007" = {{pin = "424242", until = {today - timedelta(days=1)}}}\n'
+    )
+    done = looked(service_settings(f"sqlite:///{migrated_sqlite}", vendor, OTP_CONFIG_FILE=str(config)))
+    assert f"the test number +1******0006 until {today}" in done.out
+    assert "0007" not in done.out
+    assert "424242" not in done.out
+    assert "5005550006" not in done.out

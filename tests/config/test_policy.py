@@ -1,5 +1,6 @@
 """The policy file: what is shipped, what may be changed, and every mistake named at once."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,36 @@ def test_the_longest_prefix_names_the_carrier() -> None:
     assert policy.carrier_for("+573001234567") == "Tigo"
     assert policy.carrier_for("+573201234567") == "Any"
     assert policy.carrier_for("+13056708084") is None
+
+
+def test_every_problem_of_test_numbers_is_named_and_no_number_or_pin(tmp_path: Path) -> None:
+    far = datetime.now(UTC).date() + timedelta(days=181)
+    found = problems(
+        tmp_path,
+        f"""
+        [test_numbers]
+        "+15005550001" = {{pin = "424242"}}
+        "+15005550002" = {{pin = "424242", until = {far}}}
+        "+15005550003" = {{pin = 424242, until = "2027-01-31"}}
+        "5005550004" = {{pin = "424242", until = 2026-11-30}}
+        """,
+    )
+    assert [line.partition(": ")[0] for line in found] == [
+        "test_numbers.+1******0001.until",
+        "test_numbers.+1******0002.until",
+        "test_numbers.+1******0003.pin",
+        "test_numbers.+1******0003.until",
+        "test_numbers.5005550004",
+    ]
+    assert found[0].endswith(": missing")
+    assert "180 days" in found[1]
+    assert "424242" not in "".join(found[3:])
+
+
+def test_the_pin_of_a_test_number_has_the_length_of_a_purpose(tmp_path: Path) -> None:
+    last = datetime.now(UTC).date() + timedelta(days=180)
+    file = f'[test_numbers]\n"+15005550006" = {{pin = "4242424", until = {last}}}\n'
+    assert "6 digits" in problems(tmp_path, file)[0]
+    policy = load_policy(written(tmp_path, file + "[purposes.login]\npin_length = 7\n"))
+    assert policy.test_numbers["+15005550006"].until == last
+    assert "4242424" not in repr(policy)
