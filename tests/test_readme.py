@@ -52,8 +52,8 @@ def application(
     migrated: str, vendor: Vendor, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Application]:
     with running(create_app(make_settings(migrated, vendor.base_url, config))) as url:
-        monkeypatch.setenv("PIN_SERVICE", url)
-        monkeypatch.setenv("PIN_SERVICE_KEY", asyncio.run(new_client(migrated)))
+        monkeypatch.setenv("OTP_SERVICE_URL", url)
+        monkeypatch.setenv("OTP_SERVICE_KEY", asyncio.run(new_client(migrated)))
         names: dict[str, Any] = {}
         for block in PYTHON:
             exec(block, names)  # noqa: S102 - the test is that it runs as printed

@@ -44,7 +44,7 @@ _PAGE = """<!doctype html>
 <p>{description} The machine-readable form is <a href="/openapi.json">/openapi.json</a>.
 Send the API key as <code>Authorization: Bearer otp_...</code>. The examples take it, and the address of the service,
 from the shell:</p>
-<pre>export PIN_SERVICE=http://127.0.0.1:8000 PIN_SERVICE_KEY=otp_...</pre>
+<pre>export OTP_SERVICE_URL=http://127.0.0.1:8000 OTP_SERVICE_KEY=otp_...</pre>
 {calls}
 <h2>Shapes</h2>
 {shapes}
@@ -89,9 +89,9 @@ def _is_open(operation: dict[str, Any]) -> bool:
 def _curl(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     """Return the smallest call: the required fields of the body with their examples, and ID in the path."""
     filled = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
-    lines = [f'curl -s "$PIN_SERVICE{filled}"']
+    lines = [f'curl -s "$OTP_SERVICE_URL{filled}"']
     if not _is_open(operation):
-        lines.append('-H "Authorization: Bearer $PIN_SERVICE_KEY"')
+        lines.append('-H "Authorization: Bearer $OTP_SERVICE_KEY"')
     if "requestBody" in operation:
         body = json.dumps(_example(schemas[_reference(operation["requestBody"])]), ensure_ascii=False)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]

@@ -43,8 +43,8 @@ def verified(dev: Running) -> tuple[str, str]:
     """Does what a person is told to do; the API key and the API's address."""
     vendor, key, lines = printed(dev)
     assert [line.partition("=")[0] for line in lines[:4]] == [
-        "export PIN_SERVICE",
-        "export PIN_SERVICE_KEY",
+        "export OTP_SERVICE_URL",
+        "export OTP_SERVICE_KEY",
         "id",
         "pin",
     ]

@@ -64,6 +64,8 @@ def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     click.echo("Preparing the database ...")
     migrate.upgrade(settings.database_url)
     api_key = _api_key(own)
+    own.write("url", api.address)
+    own.write("simulator-url", vendor.address)
     click.echo(_welcome(api.address, vendor.address, api_key, own.path))
     apps = (create_app(settings), api), (_simulator(settings, api.address), vendor)
     asyncio.run(_serve([(LoopbackOnly(app), address) for app, address in apps], settings))
@@ -132,7 +134,7 @@ def _api_key(folder: Folder) -> str:
 
 
 def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
-    headers = """-H "Authorization: Bearer $PIN_SERVICE_KEY" -H 'Content-Type: application/json'"""
+    headers = """-H "Authorization: Bearer $OTP_SERVICE_KEY" -H 'Content-Type: application/json'"""
     started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
     texted = f'{{"from": "{SAMPLE_NUMBER}", "to": "{SENDER}", "text": "STOP"}}'
     return f"""
@@ -144,14 +146,14 @@ def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
 
 Let a shell know the address and the key:
 
-  export PIN_SERVICE={api}
-  export PIN_SERVICE_KEY={api_key}
+  export OTP_SERVICE_URL={api}
+  export OTP_SERVICE_KEY={api_key}
 
 Request a PIN, then read it from the SMS and check it:
 
-  id=$(curl -s $PIN_SERVICE/v1/verifications {headers} -d '{started}' | tee /dev/stderr | grep -o 'ver_[A-Za-z0-9_-]*')
+  id=$(curl -s $OTP_SERVICE_URL/v1/verifications {headers} -d '{started}' | tee /dev/stderr | grep -o "ver_[^\\"]*")
   pin=$(curl -s {vendor}/messages | grep -o '"pin":"[0-9]*"' | head -n 1 | tr -dc 0-9)
-  curl -s $PIN_SERVICE/v1/verifications/$id/checks {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
+  curl -s $OTP_SERVICE_URL/v1/verifications/$id/checks {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
 
 Text STOP as that phone; START takes it back:
 

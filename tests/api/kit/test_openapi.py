@@ -202,9 +202,9 @@ async def test_the_commands_of_the_page_work(page: Page, shared: Service) -> Non
     ((body, key),) = [
         (json.loads(words[words.index("-d") + 1]), words[words.index("-H") + 1])
         for words in commands
-        if words[2] == "$PIN_SERVICE/v1/verifications"
+        if words[2] == "$OTP_SERVICE_URL/v1/verifications"
     ]
-    assert key == "Authorization: Bearer $PIN_SERVICE_KEY"
+    assert key == "Authorization: Bearer $OTP_SERVICE_KEY"
     assert (await shared.api.try_start(**body)).status_code in (200, 201)
 
 

@@ -1,0 +1,34 @@
+"""The Python client of otp_service: `Client`, `AsyncClient`, the answers, `errors` and `webhooks`."""
+
+from otp_service_client import errors, webhooks
+from otp_service_client.answers import (
+    Check,
+    Delivery,
+    Event,
+    Events,
+    Inbound,
+    Notification,
+    OptOut,
+    Redemption,
+    SearchPage,
+    Verification,
+)
+from otp_service_client.async_client import AsyncClient
+from otp_service_client.client import Client
+
+__all__ = [
+    "AsyncClient",
+    "Check",
+    "Client",
+    "Delivery",
+    "Event",
+    "Events",
+    "Inbound",
+    "Notification",
+    "OptOut",
+    "Redemption",
+    "SearchPage",
+    "Verification",
+    "errors",
+    "webhooks",
+]
