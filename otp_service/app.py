@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from otp_service.api.kit.middleware import Observed
 from otp_service.api.kit.problems import HANDLERS
 from otp_service.api.routes import OPERATIONS, routes
+from otp_service.api.webhooks import as_json
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.engine import Database
@@ -20,6 +21,7 @@ from otp_service.gateways.health import GatewayHealth
 from otp_service.gateways.ogangi.callbacks import read_callback
 from otp_service.gateways.ogangi.caller import Account, Descriptor
 from otp_service.gateways.ogangi.client import OgangiGateway
+from otp_service.gateways.webhooks import WebhookClient
 from otp_service.hashing.hasher import PinHasher
 from otp_service.services import loops
 from otp_service.services.clients.clients import ApiKeyCache
@@ -31,6 +33,7 @@ from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention, rotation
 from otp_service.services.operations.clock import synchronize
 from otp_service.services.opt_outs import campaign
+from otp_service.services.webhooks import delivery
 from otp_service.vault import Vault
 
 
@@ -67,6 +70,7 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
         hasher=PinHasher(vault, settings.argon2),
         gateway=gateway or make_gateway(settings),
         gateway_health=GatewayHealth(),
+        webhooks=WebhookClient(settings.webhook_networks),
         sender=settings.ogangi_sender,
         wakes=Wakes(),
     )
@@ -99,6 +103,7 @@ def _loops(ctx: Context) -> list[Loop]:
     return [
         Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
         Loop("outbox", partial(outbox.work, ctx), lease_worker.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
+        Loop("webhooks", partial(delivery.work, ctx, as_json), lease_worker.LOOKS_EVERY_SECONDS, ctx.wakes.webhooks),
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
         Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),
@@ -118,6 +123,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             ctx.wakes.stopping.set()
     finally:
         await ctx.gateway.aclose()
+        await ctx.webhooks.aclose()
         # These wait for threads. After a reload, the event loop serves the new application meanwhile.
         await asyncio.to_thread(ctx.hasher.close)
         await asyncio.to_thread(ctx.database.close)

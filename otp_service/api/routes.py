@@ -10,16 +10,28 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from otp_service.api import callbacks, notifications, opt_outs, public, verifications
+from otp_service.api import callbacks, notifications, opt_outs, public, verifications, webhooks
 from otp_service.api.kit.operation import Operation
 from otp_service.api.notifications import NotificationAnswer, NotifyBody
 from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
 from otp_service.api.public import AliveAnswer, DocumentAnswer, KeysAnswer, ReadyAnswer
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
+from otp_service.api.webhooks import (
+    NewWebhookAnswer,
+    WebhookAnswer,
+    WebhookBody,
+    WebhookDeliveriesAnswer,
+    WebhookDeliveryAnswer,
+    WebhooksAnswer,
+    WebhookSecretAnswer,
+    WebhookTestAnswer,
+)
 
 _SENDING = ("opted_out", "rate_limited", "gateway_failed")
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
+_HOOKS = "/v1/webhooks"
+_HOOK = "/v1/webhooks/{id}"
 
 _WITH_KEY = (
     Operation(
@@ -72,6 +84,21 @@ _WITH_KEY = (
         NumberBody,
         {200: OptOutAnswer},
         ("invalid_number", "user_opted_out"),
+    ),
+    Operation("POST", _HOOKS, webhooks.create, WebhookBody, {201: NewWebhookAnswer}, ("too_many_webhooks",)),
+    Operation("GET", _HOOKS, webhooks.list_all, None, {200: WebhooksAnswer}),
+    Operation("GET", _HOOK, webhooks.read, None, {200: WebhookAnswer}, ("not_found",)),
+    Operation("DELETE", _HOOK, webhooks.delete, None, {204: None}, ("not_found",)),
+    Operation("POST", f"{_HOOK}/test", webhooks.test, None, {200: WebhookTestAnswer}, ("not_found",)),
+    Operation("POST", f"{_HOOK}/secret", webhooks.replace_secret, None, {200: WebhookSecretAnswer}, ("not_found",)),
+    Operation("GET", f"{_HOOK}/deliveries", webhooks.deliveries, None, {200: WebhookDeliveriesAnswer}, ("not_found",)),
+    Operation(
+        "POST",
+        f"{_HOOK}/deliveries/{{delivery_id}}/replay",
+        webhooks.replay,
+        None,
+        {202: WebhookDeliveryAnswer},
+        ("not_found", "webhook_disabled"),
     ),
     Operation("GET", "/v1/notifications/{id}", notifications.read, None, {200: NotificationAnswer}, ("not_found",)),
 )

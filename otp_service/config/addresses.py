@@ -83,7 +83,7 @@ def _network(text: str) -> Network:
     except ValueError:
         raise ValueError("must be addresses or networks such as 10.0.0.0/8,192.0.2.7") from None
     if network.prefixlen == 0:
-        raise ValueError("must list the proxies, not every address")
+        raise ValueError("must not contain every address")
     return network
 
 

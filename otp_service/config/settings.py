@@ -159,6 +159,9 @@ class ServiceSettings(StorageSettings):
     trusted_proxies: Annotated[tuple[Network, ...], _parsed(parse_networks)] = Field(
         default=(), description="addresses or networks whose forwarding headers are trusted"
     )
+    webhook_networks: Annotated[tuple[Network, ...], _parsed(parse_networks)] = Field(
+        default=(), description="private networks where webhooks may go, also over http://"
+    )
     keep_alive: int = Field(default=75, ge=1, le=3600, description="seconds that an idle connection stays open")
     metrics_token: Annotated[SecretStr, _secret(_checked_metrics_token)] | None = Field(
         default=None, description="the bearer token of /metrics; loopback needs none"

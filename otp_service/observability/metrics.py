@@ -22,6 +22,8 @@ NOTIFICATIONS = Counter("otp_notifications", "Notifications by result", ["result
 RECEIPTS = Counter("otp_receipts", "Receipts by status and by how they came", ["status", "source"])
 CALLBACKS = Counter("otp_callbacks", "Callbacks by what they bring: text, receipt, unreadable", ["content"])
 INBOUND = Counter("otp_inbound", "Texts from people by kind and by how they came", ["kind", "source"])
+WEBHOOKS = Counter("otp_webhook_posts", "Posts to webhooks by result: delivered, retried, failed, late", ["result"])
+WEBHOOKS_DISABLED = Counter("otp_webhooks_disabled", "Webhooks that were disabled, by reason", ["reason"])
 HASH_QUEUE = Gauge(
     "otp_hash_queue",
     "Hashes that run, wait or will be needed, without starts that wait for the gateway",

@@ -118,11 +118,15 @@ def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -
 
 def _content(described: dict[str, Any]) -> str:
     name = _reference(described)
+    if "content" not in described:
+        return "none"
     return _link(name) if name else _code(next(iter(described["content"])))
 
 
 def _reference(described: dict[str, Any]) -> str:
     """Return the name of the schema of a body or an answer, empty for plain text."""
+    if "content" not in described:
+        return ""
     (content,) = described["content"].values()
     return str(content["schema"].get("$ref", "")).rpartition("/")[2]
 

@@ -8,6 +8,7 @@ from otp_service.config.policy import Policy
 from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.health import GatewayHealth
+from otp_service.gateways.webhooks import WebhookClient
 from otp_service.hashing.hasher import PinHasher
 from otp_service.services.delivery.recent import RecentSends
 from otp_service.services.limits.concurrency import Concurrency
@@ -33,6 +34,7 @@ class Context:
     hasher: PinHasher
     gateway: Gateway
     gateway_health: GatewayHealth
+    webhooks: WebhookClient
     sender: str
     wakes: Wakes
     concurrency: Concurrency = field(default_factory=Concurrency)

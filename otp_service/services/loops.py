@@ -21,6 +21,7 @@ class Wakes:
 
     outbox: asyncio.Event = field(default_factory=asyncio.Event)
     campaign: asyncio.Event = field(default_factory=asyncio.Event)
+    webhooks: asyncio.Event = field(default_factory=asyncio.Event)
     inbound: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

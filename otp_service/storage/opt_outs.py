@@ -11,9 +11,16 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.tables import numbers, opt_outs
+from otp_service.storage.webhook_events import EventSource
 
 USER, CLIENT = "user", "client"
 o = opt_outs.c
+EVENTS = EventSource(
+    "number",
+    o.number_id,
+    (o.opted_out, o.source, o.since),
+    state="CASE WHEN changed.opted_out THEN 'opted_out' ELSE 'opted_in' END",
+)
 
 
 def is_out(tx: Connection, number_id: int) -> bool:
@@ -43,7 +50,10 @@ def add(tx: Connection, number_id: int, *, client_id: str, now: float) -> bool:
     )
     changes = {"opted_out": True, "source": CLIENT, "client_id": client_id, "since": now}
     statement = insert.on_conflict_do_update(index_elements=[o.number_id], set_=changes, where=~o.opted_out)
-    return tx.execute(statement.returning(o.number_id)).first() is not None
+    is_new = tx.execute(statement.returning(o.number_id)).first() is not None
+    if is_new:
+        EVENTS.record(tx, [number_id], now=now)
+    return is_new
 
 
 def add_by_user(tx: Connection, number_id: int, now: float) -> None:
@@ -51,7 +61,10 @@ def add_by_user(tx: Connection, number_id: int, now: float) -> None:
     values = {"opted_out": True, "source": USER}
     insert = insert_into(tx, opt_outs).values(number_id=number_id, since=now, **values)
     changes = values | {"client_id": None, "since": sa.case((o.opted_out, o.since), else_=now)}
+    was_out = is_out(tx, number_id)
     tx.execute(insert.on_conflict_do_update(index_elements=[o.number_id], set_=changes))
+    if not was_out:
+        EVENTS.record(tx, [number_id], now=now)
 
 
 def lift(tx: Connection, number_id: int, *, now: float, source: str | None = None) -> bool:
@@ -59,7 +72,10 @@ def lift(tx: Connection, number_id: int, *, now: float, source: str | None = Non
     statement = sa.update(opt_outs).where(o.number_id == number_id, o.opted_out)
     if source is not None:
         statement = statement.where(o.source == source)
-    return tx.execute(statement.values(opted_out=False, since=now)).rowcount == 1
+    is_lifted = tx.execute(statement.values(opted_out=False, since=now)).rowcount == 1
+    if is_lifted:
+        EVENTS.record(tx, [number_id], now=now)
+    return is_lifted
 
 
 def record_listed(tx: Connection, number_id: int, now: float, *, texted_at: float | None) -> None:

@@ -19,8 +19,12 @@ from otp_service.storage.tables import (
     sends,
     sweep_turn,
     verifications,
+    webhook_deliveries,
+    webhooks,
 )
 from otp_service.storage.verifications.endings import ALL_SPENT, ENDS_AS, ENDS_AT, LOST_AT
+from otp_service.storage.verifications.verifications import EVENTS
+from otp_service.storage.webhooks import ACTIVE
 
 BATCH = 50
 """Takes about 5 ms. SQLite has one writer, and a check waits for it; larger batches are hardly faster."""
@@ -30,7 +34,7 @@ HELD_SECONDS = 3600.0
 """How long a number that is still needed is left alone."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
 _ENDED = {"status": ENDS_AS, "ended_at": ENDS_AT, "phrase_sealed": None}
-v, s, n = verifications.c, sends.c, notifications.c
+v, s, n, d = verifications.c, sends.c, notifications.c, webhook_deliveries.c
 
 
 def claim_turn(tx: Connection, now: float, every: float) -> bool:
@@ -50,13 +54,19 @@ def return_turn(tx: Connection, now: float) -> None:
 def expire(tx: Connection, now: float) -> int:
     """Expire pending verifications that are past their lifetime."""
     late = _lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
-    return _change(tx, verifications, late, _ENDED)
+    return _end(tx, late, now)
 
 
 def exhaust(tx: Connection, now: float) -> int:
     """Exhausts pending verifications whose last attempt was spent by a check that died."""
     lost = sa.select(v.id).where(v.status == PENDING, ALL_SPENT, now >= LOST_AT)
-    return _change(tx, verifications, _lock(tx, lost, by=v.expires_at), _ENDED)
+    return _end(tx, _lock(tx, lost, by=v.expires_at), now)
+
+
+def _end(tx: Connection, ids: list[Any], now: float) -> int:
+    count = _change(tx, verifications, ids, _ENDED)
+    EVENTS.record(tx, ids, now=now)
+    return count
 
 
 def wipe_hashes(tx: Connection, ended_before: float) -> int:
@@ -88,10 +98,24 @@ def forget_notified(tx: Connection, ended_before: float) -> int:
     return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
+def forget_reported(tx: Connection, ended_before: float) -> int:
+    """Remove the number from events for webhooks that left the queue by then."""
+    ids = _lock(tx, sa.select(d.id).where(d.number_id.is_not(None), d.ended_at <= ended_before), by=d.ended_at)
+    return _change(tx, webhook_deliveries, ids, {"number_id": None})
+
+
+def fail_undeliverable(tx: Connection, now: float) -> int:
+    """Give up events that wait for a webhook which was disabled or deleted."""
+    gone = sa.select(webhooks.c.id).where(webhooks.c.status != ACTIVE)
+    waiting = sa.select(d.id).where(d.status == PENDING, d.webhook_id.in_(gone))
+    ended = {"status": "failed", "due_at": None, "ended_at": now, "last_error": "webhook_disabled"}
+    return _change(tx, webhook_deliveries, _lock(tx, waiting, by=d.due_at), ended)
+
+
 def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
     """Wipe the sealed form of numbers that nothing was sent to since then; the digest stays for the counters.
 
-    A number that opted out, or for which a notification or a campaign message waits, is left alone for a while.
+    A number that opted out, or for which a notification, a campaign message or an event waits, is kept for a while.
     """
     c, o, f = numbers.c, opt_outs.c, campaign_messages.c
     ids = _lock(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
@@ -99,6 +123,7 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
         sa.exists().where(n.number_id == c.id, n.ended_at.is_(None))
         | sa.exists().where(o.number_id == c.id, o.opted_out)
         | sa.exists().where(f.number_id == c.id, f.outcome.is_(None))
+        | sa.exists().where(d.number_id == c.id, d.ended_at.is_(None))
     )
     kept = {
         "sealed": sa.case((needed, c.sealed)),
@@ -134,7 +159,9 @@ def purge_campaign_messages(tx: Connection, now: float, created_before: float) -
 def purge_numbers(tx: Connection, used_before: float) -> int:
     """Delete numbers that nothing refers to, with their lifted opt-outs."""
     c = numbers.c
-    referring = [table.c.number_id for table in (failures, verifications, notifications, campaign_messages)]
+    referring = [
+        table.c.number_id for table in (failures, verifications, notifications, campaign_messages, webhook_deliveries)
+    ]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)
     unused = sa.select(c.id).where(c.sealed.is_(None), c.seen_until <= used_before, ~referred, ~out)
@@ -162,6 +189,12 @@ def purge_notifications(tx: Connection, ended_before: float) -> int:
     """Delete notifications that left the queue by then."""
     old = sa.select(n.id).where(n.ended_at <= ended_before)
     return _delete(tx, notifications, n.id, _lock(tx, old, by=n.ended_at, to_delete=True))
+
+
+def purge_deliveries(tx: Connection, ended_before: float) -> int:
+    """Delete events for webhooks that left the queue by then."""
+    old = sa.select(d.id).where(d.ended_at <= ended_before)
+    return _delete(tx, webhook_deliveries, d.id, _lock(tx, old, by=d.ended_at, to_delete=True))
 
 
 def _lock(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:

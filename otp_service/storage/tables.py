@@ -1,28 +1,14 @@
 """The tables. Times are seconds since the epoch; docs/architecture.md says what a row of each is."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# Written out in statements, so that a plan for all values may use the partial indexes of these.
-PENDING, QUEUED, SENDING = (sa.literal_column(f"'{status}'", sa.Text) for status in ("pending", "queued", "sending"))
-
-
-def _partial_index(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any], unique: bool = False) -> None:
-    sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
-
-
-RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Time = sa.Double
+from otp_service.storage.metadata import PENDING as PENDING
+from otp_service.storage.metadata import QUEUED as QUEUED
+from otp_service.storage.metadata import SENDING as SENDING
+from otp_service.storage.metadata import RowId, Time, partial_index
+from otp_service.storage.metadata import metadata as metadata
+from otp_service.storage.webhook_tables import webhook_deliveries as webhook_deliveries
+from otp_service.storage.webhook_tables import webhooks as webhooks
 
 clients = sa.Table(
     "clients",
@@ -59,9 +45,9 @@ numbers = sa.Table(
 )
 # Each has its own way to go: a sweep must not read those that it has wiped.
 _sealed = numbers.c.sealed.is_not(None)
-_partial_index("ix_numbers_sealed", _sealed, numbers.c.seen_until)
+partial_index("ix_numbers_sealed", _sealed, numbers.c.seen_until)
 _wiped = numbers.c.sealed.is_(None)
-_partial_index("ix_numbers_wiped", _wiped, numbers.c.seen_until)
+partial_index("ix_numbers_wiped", _wiped, numbers.c.seen_until)
 
 verifications = sa.Table(
     "verifications",
@@ -101,7 +87,7 @@ verifications = sa.Table(
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
-_partial_index(
+partial_index(
     "uq_verifications_slot",
     _pending,
     verifications.c.client_id,
@@ -109,19 +95,19 @@ _partial_index(
     verifications.c.slot,
     unique=True,
 )
-_partial_index("ix_verifications_pending", _pending, verifications.c.expires_at)
+partial_index("ix_verifications_pending", _pending, verifications.c.expires_at)
 _ended = verifications.c.ended_at.is_not(None)
-_partial_index("ix_verifications_ended", _ended, verifications.c.ended_at)
+partial_index("ix_verifications_ended", _ended, verifications.c.ended_at)
 _numbered = verifications.c.number_id.is_not(None)
-_partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
-_partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
+partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
+partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
 for _name, _column in (
     ("number", verifications.c.number_id),
     ("subject", verifications.c.subject),
     ("reference", verifications.c.reference),
 ):
     _by = (_column, verifications.c.client_id, verifications.c.created_at, verifications.c.id)
-    _partial_index(f"ix_verifications_by_{_name}", _column.is_not(None), *_by)
+    partial_index(f"ix_verifications_by_{_name}", _column.is_not(None), *_by)
 
 sends = sa.Table(
     "sends",
@@ -144,15 +130,15 @@ sends = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _open = sends.c.outcome.is_(None)
-_partial_index("ix_sends_open", _open, sends.c.started_at)
+partial_index("ix_sends_open", _open, sends.c.started_at)
 _live = sends.c.pin_hash.is_not(None)
-_partial_index("ix_sends_live", _live, sends.c.verification_id)
+partial_index("ix_sends_live", _live, sends.c.verification_id)
 _requested = sends.c.request_id.is_not(None)
-_partial_index("ix_sends_request_id", _requested, sends.c.request_id)
+partial_index("ix_sends_request_id", _requested, sends.c.request_id)
 _identified = sends.c.message_digest.is_not(None)
-_partial_index("ix_sends_message_digest", _identified, sends.c.message_digest)
+partial_index("ix_sends_message_digest", _identified, sends.c.message_digest)
 _polled = sends.c.poll_at.is_not(None)
-_partial_index("ix_sends_poll_at", _polled, sends.c.poll_at)
+partial_index("ix_sends_poll_at", _polled, sends.c.poll_at)
 
 events = sa.Table(
     "events",
@@ -229,21 +215,21 @@ notifications = sa.Table(
     sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
 )
 _queued = notifications.c.status == QUEUED
-_partial_index("ix_notifications_due", _queued, notifications.c.due_at)
-_partial_index("ix_notifications_queued", _queued, notifications.c.client_id, notifications.c.due_at)
+partial_index("ix_notifications_due", _queued, notifications.c.due_at)
+partial_index("ix_notifications_queued", _queued, notifications.c.client_id, notifications.c.due_at)
 _sending = notifications.c.status == SENDING
-_partial_index("ix_notifications_sending", _sending, notifications.c.due_at)
+partial_index("ix_notifications_sending", _sending, notifications.c.due_at)
 _addressed = notifications.c.number_id.is_not(None)
-_partial_index("ix_notifications_numbered", _addressed, notifications.c.number_id, notifications.c.ended_at)
-_partial_index("ix_notifications_told", _addressed, notifications.c.ended_at)
+partial_index("ix_notifications_numbered", _addressed, notifications.c.number_id, notifications.c.ended_at)
+partial_index("ix_notifications_told", _addressed, notifications.c.ended_at)
 _over = notifications.c.ended_at.is_not(None)
-_partial_index("ix_notifications_ended", _over, notifications.c.ended_at)
+partial_index("ix_notifications_ended", _over, notifications.c.ended_at)
 _asked = notifications.c.request_id.is_not(None)
-_partial_index("ix_notifications_request_id", _asked, notifications.c.request_id)
+partial_index("ix_notifications_request_id", _asked, notifications.c.request_id)
 _named = notifications.c.message_digest.is_not(None)
-_partial_index("ix_notifications_message_digest", _named, notifications.c.message_digest)
+partial_index("ix_notifications_message_digest", _named, notifications.c.message_digest)
 _followed = notifications.c.poll_at.is_not(None)
-_partial_index("ix_notifications_poll_at", _followed, notifications.c.poll_at)
+partial_index("ix_notifications_poll_at", _followed, notifications.c.poll_at)
 
 opt_outs = sa.Table(
     "opt_outs",
@@ -273,7 +259,7 @@ campaign_messages = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _due = campaign_messages.c.due_at.is_not(None)
-_partial_index("ix_fires_due_at", _due, campaign_messages.c.due_at)
+partial_index("ix_fires_due_at", _due, campaign_messages.c.due_at)
 sa.Index("ix_fires_created_at", campaign_messages.c.created_at)
 
 inbound_cursor = sa.Table(

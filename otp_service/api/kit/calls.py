@@ -19,7 +19,7 @@ from otp_service.services.context import Context
 
 log = structlog.get_logger("otp_service.api")
 
-_ID_PREFIXES = {"verifications": "ver", "notifications": "ntf"}
+_ID_PREFIXES = {"verifications": "ver", "notifications": "ntf", "webhooks": "whk"}
 IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
 """Quoted (RFC 9651) or bare."""
 

@@ -14,7 +14,7 @@ from otp_service.api.kit.operation import Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 
 _REF = "#/components/schemas/{model}"
-_DESCRIPTIONS = {200: "OK.", 201: "Created.", 202: "Queued.", 503: "Not ready."}
+_DESCRIPTIONS = {200: "OK.", 201: "Created.", 202: "Queued.", 204: "Done.", 503: "Not ready."}
 _OF_A_CALL_WITH_KEY = ("unauthorized", "overloaded", "unavailable")
 _OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
@@ -25,6 +25,13 @@ _IDEMPOTENCY_KEY = {
     "required": False,
     "description": "For 24 hours, the same key returns the saved response without any further effect.",
     "schema": {"type": "string", "pattern": f"^({IDEMPOTENCY_KEY})$"},
+}
+_DELIVERY_ID = {
+    "name": "delivery_id",
+    "in": "path",
+    "required": True,
+    "description": "The id of the delivery.",
+    "schema": {"type": "string", "pattern": "^whd_[0-9a-f]{32}$"},
 }
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
@@ -45,7 +52,7 @@ def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
     """Return the document; built once, as anybody may request it at any rate."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
-    answers = {(answer, "serialization") for answer in shapes if not isinstance(answer, str)}
+    answers = {(answer, "serialization") for answer in shapes if isinstance(answer, type)}
     _, schemas = models_json_schema(
         sorted(bodies | answers | {(Problem, "serialization")}, key=lambda each: each[0].__name__),  # type: ignore[arg-type]
         ref_template=_REF,
@@ -85,6 +92,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     of_path = [_id(operation.path)] if "{id}" in operation.path else []
+    of_path += [_DELIVERY_ID] if "{delivery_id}" in operation.path else []
     return of_path + ([_IDEMPOTENCY_KEY] if operation.changes_something else [])
 
 
@@ -101,7 +109,7 @@ def _id(path: str) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): {"description": _DESCRIPTIONS[status], "content": _answer(answer)}
+        str(status): {"description": _DESCRIPTIONS[status], **({"content": _answer(answer)} if answer else {})}
         for status, answer in operation.answers.items()
     }
     if operation.tells_what_is_left:

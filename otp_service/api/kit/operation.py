@@ -1,6 +1,6 @@
 """One call of the API, for Starlette's routing and for OpenAPI."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One call. `answers`: status -> model, or the media type of a text.
+    """One call. `answers`: status -> model, the media type of a text, or None without a body.
 
     `refusals`: codes beyond those of every call; `tells_what_is_left`: adds the headers of the client's limit.
     """
@@ -19,7 +19,7 @@ class Operation:
     path: str
     handler: Callable[[Request], Awaitable[Response]]
     body: type[BaseModel] | None
-    answers: dict[int, type[BaseModel] | str]
+    answers: Mapping[int, type[BaseModel] | str | None]
     refusals: tuple[str, ...] = ()
     needs_api_key: bool = True
     tells_what_is_left: bool = False

@@ -21,6 +21,8 @@ STATUS = {
     "not_pending": 409,
     "no_sends_left": 409,
     "user_opted_out": 409,
+    "too_many_webhooks": 409,
+    "webhook_disabled": 409,
     "idempotency_in_progress": 409,
     "too_large": 413,
     "unsupported_media_type": 415,

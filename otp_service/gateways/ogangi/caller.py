@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.gateways.ogangi import replies, signing
 from otp_service.gateways.ogangi.methods import Method
-from otp_service.gateways.ogangi.transport import Answer, NoAnswer, Request, Transport
+from otp_service.gateways.transport import Answer, NoAnswer, Request, Transport
 
 LONGEST_URL = 8000
 """In characters. Web servers and proxies refuse or cut URLs that are a little longer."""

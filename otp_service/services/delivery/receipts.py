@@ -103,14 +103,13 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
 
 def _raise(ctx: Context, tx: Connection, message: AnyRow, status: DeliveryStatus) -> None:
     """Raise what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
-    over, final = _lower(status), status in FINAL
+    over, final, now = _lower(status), status in FINAL, ctx.clock.now()
     if message.verification_id is None:
-        receipts.raise_notification(tx, message.id, status, over=over, final=final)
+        receipts.raise_notification(tx, message.id, status, over=over, final=final, now=now)
         return
     receipts.lock_verification(tx, message.verification_id)
     if receipts.raise_send(tx, message.id, status, over=over, final=final):
-        receipts.show(tx, message.verification_id, message.id, status)
-        now = ctx.clock.now()
+        receipts.show(tx, message.verification_id, message.id, status, now=now)
         events.add(tx, message.verification_id, now=now, kind="receipt", result=status, route=message.route)
 
 

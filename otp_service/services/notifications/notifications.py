@@ -106,7 +106,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
         row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
     if row is None:
         raise not_found("notification")
-    return _shown(ctx, row)
+    return represent(ctx, row)
 
 
 def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
@@ -148,7 +148,8 @@ def _queued(row: Mapping[str, Any], e164: str, created_at: float) -> Notificatio
     )
 
 
-def _shown(ctx: Context, row: AnyRow) -> Notification:
+def represent(ctx: Context, row: AnyRow) -> Notification:
+    """Return the notification of a row with `notifications.SHOWN` and the `sealed` number."""
     return Notification(
         id=row.id,
         status=_SHOWN_STATUS.get(row.status, row.status),

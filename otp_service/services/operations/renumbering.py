@@ -12,7 +12,7 @@ from otp_service.services.limits.limits import OF_NUMBER
 from otp_service.services.numbers import SEALED_NUMBER, digests, open_number
 from otp_service.storage import numbers, opt_outs
 from otp_service.storage.limits import buckets, failures
-from otp_service.storage.queues import campaign_messages, notifications
+from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import verifications
 from otp_service.vault import Vault
 
@@ -72,4 +72,5 @@ def _merge(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     buckets.merge(tx, OF_NUMBER, keep=keep, drop=drop)
     notifications.move_number(tx, keep=keep, drop=drop)
     campaign_messages.move_number(tx, keep=keep, drop=drop)
+    webhook_deliveries.move_number(tx, keep=keep, drop=drop)
     numbers.merge(tx, keep=keep, drop=drop)

@@ -17,7 +17,7 @@ from otp_service.services.context import Context
 from otp_service.services.operations.clock import synchronize
 from otp_service.storage import clock as stored_clock
 from otp_service.storage import sweeps
-from otp_service.storage.queues import campaign_messages, notifications
+from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import sends, verifications
 
 log = structlog.get_logger("otp_service.retention")
@@ -53,15 +53,19 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "stuck": _abandon_stuck,
         "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
         "abandoned_campaign": lambda tx, now: campaign_messages.abandon(tx, now, sweeps.BATCH),
+        "abandoned_webhooks": lambda tx, now: webhook_deliveries.abandon(tx, now, sweeps.BATCH),
+        "undeliverable": sweeps.fail_undeliverable,
         "expired": sweeps.expire,
         "exhausted": sweeps.exhaust,
         "hashes": lambda tx, now: sweeps.wipe_hashes(tx, now - keep.hash),
         "verifications_without_number": lambda tx, now: sweeps.forget_numbers(tx, now - keep.number),
         "notifications_without_number": lambda tx, now: sweeps.forget_notified(tx, now - keep.number),
+        "webhooks_without_number": lambda tx, now: sweeps.forget_reported(tx, now - keep.number),
         "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now - keep.number),
         "limits": sweeps.purge_buckets,
         "failures": lambda tx, now: sweeps.purge_failures(tx, now, now - keep.counters),
         "campaign": lambda tx, now: sweeps.purge_campaign_messages(tx, now, now - keep.counters),
+        "webhooks": lambda tx, now: sweeps.purge_deliveries(tx, now - keep.counters),
         "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
         "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),

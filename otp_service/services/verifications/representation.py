@@ -58,9 +58,9 @@ class Verification:
     decoy: bool = False
 
 
-def represent(ctx: Context, row: AnyRow, quota: Quota | None = None) -> Verification:
-    """Return the verification of a row with `verifications.COLUMNS`, as it is now."""
-    status = status_at(row, ctx.clock.now())
+def represent(ctx: Context, row: AnyRow, quota: Quota | None = None, *, at: float | None = None) -> Verification:
+    """Return the verification of a row with `verifications.COLUMNS`, as it is now, or was at a time."""
+    status = status_at(row, ctx.clock.now() if at is None else at)
     sends_left = row.sends - row.sends_spent
     return Verification(
         id=row.id,

@@ -5,7 +5,8 @@ process whose lease has ended settles nothing. `due_at` is when a waiting row is
 one ends.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,43 @@ class LeaseQueue:
         """
         values |= {self.due_at.name: lease_until, self.tries.name: self.tries + 1}
         return self._change(tx, self.waiting, *only, now=now, limit=limit, values=values)
+
+    def claim_in_turns(
+        self,
+        tx: Connection,
+        owner: sa.Column[Any],
+        waiting: Sequence[Any],
+        *,
+        now: float,
+        lease_until: float,
+        limit: int,
+        most_each: int | None = None,
+        **values: Any,
+    ) -> list[Any]:
+        """Claim up to `limit` rows that are due; each place goes to the owner that has the fewest claimed.
+
+        `waiting`: the owners with a row due, the longest waiting first; `most_each`: claimed rows of one owner.
+        """
+        in_progress, left, ids = self._claimed_by(tx, owner), list(waiting), list[Any]()
+        while left and len(ids) < limit:
+            first = min(left, key=in_progress.__getitem__)
+            places = 1 if len(left) > 1 else limit - len(ids)
+            if most_each is not None:
+                places = min(places, most_each - in_progress[first])
+            mine = owner == first  # IS NULL for rows without an owner
+            claimed = []
+            if places > 0:
+                claimed = self.claim(tx, mine, now=now, lease_until=lease_until, limit=places, **values)
+            if not claimed:
+                left.remove(first)
+            in_progress[first] += len(claimed)
+            ids += claimed
+        return ids
+
+    def _claimed_by(self, tx: Connection, owner: sa.Column[Any]) -> Counter[Any]:
+        """Count the claimed rows of each owner, over all processes."""
+        counts = sa.select(owner, sa.func.count()).where(self.claimed).group_by(owner)
+        return Counter({row[0]: row[1] for row in tx.execute(counts)})
 
     def settle(self, tx: Connection, row_id: Any, tries: int, values: Mapping[str, Any]) -> bool:
         """End a claim; False if it has been ended since, or is not the newest of the row. `tries`: as claimed."""

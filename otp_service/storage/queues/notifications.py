@@ -1,6 +1,5 @@
 """The table `notifications`: messages that carry no PIN, and the queue from which they are sent."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,12 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.storage.queues.lease_queue import LeaseQueue
 from otp_service.storage.tables import QUEUED, SENDING, clients, notifications, numbers, opt_outs
+from otp_service.storage.webhook_events import EventSource
 
 n = notifications.c
 SHOWN = (n.id, n.status, n.reason, n.segments, n.template, n.reference, n.created_at, n.sent_at, n.route)
 QUEUE = LeaseQueue(notifications, n.due_at, n.tries, waiting=n.status == QUEUED, claimed=n.status == SENDING)
+EVENTS = EventSource("notification", n.id, SHOWN)
 STOP_CONFIRMATION = "stop_confirmation"
 """The `template` of the reply to a STOP, which belongs to no client and is sent to a number that opted out."""
 _IS_CONFIRMATION = n.client_id.is_(None) & (sa.func.coalesce(n.template, "") == STOP_CONFIRMATION)
@@ -45,23 +46,11 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
 
     With the `sealed` number, and whether the number has `opted_out` or the client was revoked since.
     """
-    in_progress, waiting, ids = _in_progress(tx), _waiting_clients(tx, now), list[str]()
-    while waiting and len(ids) < limit:
-        client_id = min(waiting, key=in_progress.__getitem__)
-        places = 1 if len(waiting) > 1 else limit - len(ids)
-        of_client = n.client_id == client_id  # IS NULL for our own replies
-        claimed = QUEUE.claim(tx, of_client, now=now, lease_until=lease_until, limit=places, status="sending")
-        if not claimed:
-            waiting.remove(client_id)
-        in_progress[client_id] += len(claimed)
-        ids += claimed
+    waiting = _waiting_clients(tx, now)
+    ids = QUEUE.claim_in_turns(
+        tx, n.client_id, waiting, now=now, lease_until=lease_until, limit=limit, status="sending"
+    )
     return tx.execute(_claimed().where(n.id.in_(ids))).all() if ids else []
-
-
-def _in_progress(tx: Connection) -> Counter[str | None]:
-    """Return how many messages of each client are being sent."""
-    counts = sa.select(n.client_id, sa.func.count()).where(n.status == SENDING).group_by(n.client_id)
-    return Counter({row[0]: row[1] for row in tx.execute(counts)})
 
 
 def _waiting_clients(tx: Connection, now: float) -> list[str | None]:
@@ -89,7 +78,10 @@ def _claimed() -> sa.Select[Any]:
 
 def settle(tx: Connection, notification_id: str, tries: int, values: Mapping[str, Any]) -> bool:
     """End a claim; False if its lease ended first. `tries`: as claimed."""
-    return QUEUE.settle(tx, notification_id, tries, values)
+    settled = QUEUE.settle(tx, notification_id, tries, values)
+    if settled and values["status"] in ("sent", "failed"):
+        EVENTS.record(tx, [notification_id], now=values["ended_at"])
+    return settled
 
 
 def ended(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
@@ -100,7 +92,10 @@ def ended(status: str, *, reason: str | None, now: float) -> dict[str, Any]:
 def fail_queued(tx: Connection, number_id: int, *, reason: str, now: float) -> int:
     """Fail every message that waits for a number; return how many."""
     waiting = n.number_id == number_id, n.status == QUEUED, ~_IS_CONFIRMATION
-    return tx.execute(sa.update(notifications).where(*waiting).values(ended("failed", reason=reason, now=now))).rowcount
+    statement = sa.update(notifications).where(*waiting).values(ended("failed", reason=reason, now=now))
+    failed = tx.execute(statement.returning(n.id)).scalars().all()
+    EVENTS.record(tx, failed, now=now)
+    return len(failed)
 
 
 def abandon(tx: Connection, now: float, limit: int) -> int:

@@ -19,6 +19,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
+from otp_service.storage.verifications.verifications import EVENTS
 
 WaitSteps = tuple[tuple[int, float], ...]
 """(from this count on, seconds until the next check), the highest count first."""
@@ -161,10 +162,16 @@ _COMPARE_OPEN = f"""
     WHERE id = :this AND NOT {_EXHAUSTS} RETURNING {_SHOWN}"""
 _RECORD = "INSERT INTO events (verification_id, at, type, result) SELECT :this, :now, 'check', '{result}'"
 _RECORD_INCORRECT = _RECORD.format(result="incorrect")
+_EXHAUSTED_NOW = "changed.status = 'exhausted' AND changed.ended_at = :now"
+_OWNER = "client_id, number_id"  # for the events of webhooks
 
 _COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
 _INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
-_INCORRECT_IN_ONE = _statement(f"WITH recorded AS ({_RECORD_INCORRECT}) {_COMPARE}")
+_REPORTED = _statement(EVENTS.insert_from("sqlite", "verifications", "changed.id = :this"))
+_INCORRECT_IN_ONE = _statement(f"""
+    WITH compared AS ({_COMPARE}, {_OWNER}), recorded AS ({_RECORD_INCORRECT}),
+        reported AS ({EVENTS.insert_from("postgresql", "compared", _EXHAUSTED_NOW)})
+    SELECT * FROM compared""")
 
 
 def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: float) -> AnyRow:
@@ -178,6 +185,8 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
     row = None if none_left else _COMPARED_OPEN.first(tx, values)
     row = row or _COMPARED.first(tx, values)
     _INCORRECT_RECORDED.run(tx, values)
+    if row.status == "exhausted" and row.ended_at == now:
+        _REPORTED.run(tx, values)
     return cast("AnyRow", row)
 
 
@@ -192,8 +201,9 @@ _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
 _APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, _CLEAR, _RECORD_APPROVED))
 _APPROVE_IN_ONE = _statement(f"""
-    WITH ended AS ({_APPROVE}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
-        recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED})
+    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
+        recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED}),
+        reported AS ({EVENTS.insert_from("postgresql", "ended", "TRUE")})
     SELECT * FROM ended""")
 
 
@@ -208,4 +218,5 @@ def approve(
     if row is not None:
         _CLEARED.run(tx, values)
         _APPROVED_RECORDED.run(tx, values)
+        _REPORTED.run(tx, values)
     return row

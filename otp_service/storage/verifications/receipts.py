@@ -8,7 +8,9 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.storage.queues.lease_queue import LeaseQueue
+from otp_service.storage.queues.notifications import EVENTS
 from otp_service.storage.tables import notifications, numbers, sends, verifications
+from otp_service.storage.verifications.verifications import DELIVERY_EVENTS
 
 s, n, v = sends.c, notifications.c, verifications.c
 
@@ -63,13 +65,16 @@ def raise_send(tx: Connection, send_id: int, status: str, *, over: Sequence[str]
     return tx.execute(statement.values(receipt=status, **(_OVER if final else {}))).rowcount == 1
 
 
-def raise_notification(tx: Connection, notification_id: str, status: str, *, over: Sequence[str], final: bool) -> bool:
+def raise_notification(
+    tx: Connection, notification_id: str, status: str, *, over: Sequence[str], final: bool, now: float
+) -> None:
     """Record what became of a notification. Its reason is dropped: it was about our call."""
     statement = sa.update(notifications).where(n.id == notification_id, n.status.in_(over))
-    return tx.execute(statement.values(status=status, reason=None, **(_OVER if final else {}))).rowcount == 1
+    if tx.execute(statement.values(status=status, reason=None, **(_OVER if final else {}))).rowcount:
+        EVENTS.record(tx, [notification_id], now=now)
 
 
-def show(tx: Connection, verification_id: str, send_id: int, status: str) -> None:
+def show(tx: Connection, verification_id: str, send_id: int, status: str, *, now: float) -> None:
     """Show on the verification what became of a send, unless a newer send is known to have gone out.
 
     A send in progress hides nothing: until its outcome is known, the message before it is shown.
@@ -78,7 +83,8 @@ def show(tx: Connection, verification_id: str, send_id: int, status: str) -> Non
         s.verification_id == verification_id, s.id > send_id, s.outcome.in_(("accepted", "unknown"))
     )
     statement = sa.update(verifications).where(v.id == verification_id, ~newer)
-    tx.execute(statement.values(delivery_status=status))
+    if tx.execute(statement.values(delivery_status=status)).rowcount and status in ("delivered", "undelivered"):
+        DELIVERY_EVENTS.record(tx, [verification_id], now=now)
 
 
 def is_due(tx: Connection, now: float) -> bool:

@@ -12,6 +12,7 @@ from otp_service.database.statements import AnyRow, counts_by_key, insert_by
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
 from otp_service.storage.verifications import sends as sends_table
 from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
+from otp_service.storage.webhook_events import EventSource
 
 v = verifications.c
 
@@ -48,6 +49,9 @@ COLUMNS = (
     _sealed.label("sealed"),
 )
 """The columns of a verification that its client sees."""
+_kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]
+EVENTS = EventSource("verification", v.id, _kept)
+DELIVERY_EVENTS = EventSource("verification", v.id, _kept, state="changed.delivery_status")
 
 
 def _finding_pending() -> Any:
@@ -140,7 +144,10 @@ _END = (
 
 def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
     """Move a pending verification to a final status; return None if it has ended."""
-    return tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
+    row = tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
+    if row is not None:
+        EVENTS.record(tx, [verification_id], now=now)
+    return row
 
 
 def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
@@ -156,7 +163,8 @@ def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
             phrase_sealed=None,
         )
     )
-    tx.execute(statement)
+    if tx.execute(statement).rowcount:
+        EVENTS.record(tx, [verification_id], now=now)
 
 
 def claim_resend(
@@ -221,7 +229,9 @@ def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, r
             delivery_route=sa.case((only, route), else_=v.delivery_route),
         )
     )
-    tx.execute(statement)
+    row = tx.execute(statement.returning(v.status, v.ended_at)).one()
+    if row.status == "failed" and row.ended_at == now:
+        EVENTS.record(tx, [verification_id], now=now)
 
 
 def abandon_send(tx: Connection, send: AnyRow, now: float) -> None:
@@ -245,7 +255,9 @@ def cancel_all_pending(tx: Connection, now: float, reason: str) -> int:
     """Cancel all pending verifications; return how many."""
     statement = sa.update(verifications).where(v.status == PENDING)
     ended = {"status": "canceled", "reason": reason, "ended_at": now, "phrase_sealed": None}
-    return tx.execute(statement.values(ended)).rowcount
+    canceled = tx.execute(statement.values(ended).returning(v.id)).scalars().all()
+    EVENTS.record(tx, canceled, now=now)
+    return len(canceled)
 
 
 def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
@@ -257,7 +269,8 @@ def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     )
     ended = {"status": "canceled", "reason": "superseded", "ended_at": now, "phrase_sealed": None}
     mine = sa.update(verifications).where(v.number_id == drop)
-    tx.execute(mine.where(v.slot == dropped, v.status == PENDING, has_twin).values(ended))
+    superseded = mine.where(v.slot == dropped, v.status == PENDING, has_twin).values(ended)
+    EVENTS.record(tx, tx.execute(superseded.returning(v.id)).scalars().all(), now=now)
     tx.execute(mine.values(number_id=keep, slot=sa.case((v.slot == dropped, kept), else_=v.slot)))
 
 

@@ -1,17 +1,18 @@
-"""One HTTP exchange with the vendor, bounded in time and size; it knows whether the request was sent at all."""
+"""One HTTP exchange with a vendor or a receiver, bounded in time and size; it knows whether the request was sent."""
 
 import asyncio
 import logging
+import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
 
-# A URL of the vendor holds the number, the text and sometimes our PIN, and both libraries log URLs (httpx at INFO,
-# httpcore at DEBUG). Nobody's log configuration may turn that on again by a level at the root.
+# A URL of the vendor holds the number, the text and sometimes our PIN, one of a webhook may hold a password. Both
+# libraries log URLs (httpx at INFO, httpcore at DEBUG); no level at the root may turn that on again.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
     logging.getLogger(_name).propagate = False
@@ -35,11 +36,16 @@ class _NoCookies(CookieJar):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET, or with a `body` a POST of that JSON. `limit`: bytes of the answer's body that are read."""
+    """A GET, or with a `body` a POST of that JSON. `limit`: bytes of the answer's body that are read.
+
+    `server_name`: the name that the certificate must have, if the URL holds an address instead.
+    """
 
     url: str = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
     limit: int = 64 * 1024
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,11 @@ class NoAnswer:
 
 
 class Transport:
-    """The connections to the vendor."""
+    """Connections over HTTP. `tls`: other roots of trust than the usual ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._client = httpx.AsyncClient(
+            verify=tls or True,
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(None),  # it counts per read; `exchange` bounds the whole exchange
@@ -86,14 +93,15 @@ class Transport:
         return NoAnswer(progress.was_sent, reason if progress.was_sent else "not_connected")
 
     async def _exchange(self, request: Request, progress: "_Progress") -> Answer:
+        name = {} if request.server_name is None else {"sni_hostname": request.server_name}
         async with self._client.stream(
             "GET" if request.body is None else "POST",
             request.url,
             content=request.body,
-            headers={} if request.body is None else _JSON,
-            extensions={"trace": progress.trace},
+            headers={**request.headers, **({} if request.body is None else _JSON)},
+            extensions={"trace": progress.trace, **name},
         ) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx.codes.OK or not request.limit:
                 return Answer(response.status_code, None)
             raw = await _bounded(response.aiter_raw(), request.limit)
             encoding = response.headers.get("Content-Encoding", "")

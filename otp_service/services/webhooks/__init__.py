@@ -1,0 +1,1 @@
+"""Webhooks: where clients want events, and the events on their way."""
