@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("events", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
-        sa.Column("secret_sealed", sa.Text(), nullable=False),
+        sa.Column("secret_sealed", sa.Text(), nullable=True),
         sa.Column("former_secret_sealed", sa.Text(), nullable=True),
         sa.Column("former_until", sa.Double(), nullable=True),
         sa.Column("failing_since", sa.Double(), nullable=True),

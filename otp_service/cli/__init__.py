@@ -15,6 +15,7 @@ COMMANDS = {
     "budgets": "numbers:budgets",
     "numbers": "numbers:numbers",
     "opt-outs": "opt_outs:opt_outs",
+    "webhooks": "webhooks:webhooks",
     "simulator": "simulator:simulator",
     "gateway": "gateway:gateway",
     "doctor": "doctor:doctor",

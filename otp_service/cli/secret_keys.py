@@ -54,6 +54,7 @@ def status() -> None:
                 (f"{use.live_pins} PIN hashes", use.live_pins),
                 (f"{use.answers} saved answers", use.answers),
                 (f"{use.messages} texts and ids of messages", use.messages),
+                (f"{use.webhooks} secrets of webhooks", use.webhooks),
             )
             if count
         )

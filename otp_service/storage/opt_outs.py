@@ -20,6 +20,7 @@ EVENTS = EventSource(
     o.number_id,
     (o.opted_out, o.source, o.since),
     state="CASE WHEN changed.opted_out THEN 'opted_out' ELSE 'opted_in' END",
+    is_shared=True,
 )
 
 

@@ -24,13 +24,21 @@ _TIME = {"postgresql": "{0}", "sqlite": "CASE WHEN {0} IS NOT NULL THEN printf('
 class EventSource:
     """A table whose rows have events, named after a noun: `verification.approved`.
 
-    `columns`: what a delivery keeps of a row; `state`: the SQL of what has become of the row `changed`.
+    `columns`: what a delivery keeps of a row; `state`: the SQL of what has become of the row `changed`; `is_shared`:
+    the events are those of every client, not of the row's.
     """
 
     def __init__(
-        self, noun: str, key: sa.Column[Any], columns: Sequence[sa.Column[Any]], *, state: str = "changed.status"
+        self,
+        noun: str,
+        key: sa.Column[Any],
+        columns: Sequence[sa.Column[Any]],
+        *,
+        state: str = "changed.status",
+        is_shared: bool = False,
     ) -> None:
         self._noun, self._key, self._columns, self._state = noun, key, columns, state
+        self._owned = "TRUE" if is_shared else "webhooks.client_id = changed.client_id"
         self._statements: dict[str, sa.TextClause] = {}
 
     def record(self, tx: Connection, keys: Collection[Any], *, now: float) -> None:
@@ -49,8 +57,6 @@ class EventSource:
     def insert_from(self, dialect: str, rows: str, where: str) -> str:
         """Return the SQL that records the events of `rows`, a table or a CTE, at the time `:now`."""
         event = f"'{self._noun}.' || {self._state}"
-        # What belongs to no client, such as an opt-out, is everybody's.
-        owned = "webhooks.client_id = changed.client_id" if "client_id" in self._key.table.c else "TRUE"
         pairs = ", ".join(f"'{column.name}', {_value(dialect, column)}" for column in self._columns)
         wanted = (f"'% ' || {event} || ' %'", f"'% {self._noun}.* %'", "'% * %'")
         return f"""
@@ -58,7 +64,7 @@ class EventSource:
                 (id, webhook_id, type, data, number_id, status, created_at, due_at, tries)
             SELECT 'whd_' || {_NEW_ID[dialect]}, webhooks.id, {event}, {_OBJECT[dialect].format(pairs)},
                 changed.number_id, 'pending', :now, :now, 0
-            FROM {rows} AS changed JOIN webhooks ON {owned}
+            FROM {rows} AS changed JOIN webhooks ON {self._owned}
             WHERE {where} AND webhooks.status = 'active'
                 AND ({" OR ".join(f"' ' || webhooks.events || ' ' LIKE {each}" for each in wanted)})"""
 

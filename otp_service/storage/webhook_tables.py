@@ -13,7 +13,7 @@ webhooks = sa.Table(
     sa.Column("events", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("created_at", Time, nullable=False),
-    sa.Column("secret_sealed", sa.Text, nullable=False),
+    sa.Column("secret_sealed", sa.Text),
     sa.Column("former_secret_sealed", sa.Text),
     sa.Column("former_until", Time),
     sa.Column("failing_since", Time),

@@ -52,7 +52,7 @@ def read(tx: Connection, webhook_id: str, client_id: str | None = None) -> AnyRo
 
 def delete(tx: Connection, webhook_id: str) -> None:
     """Delete a webhook. Its row stays: an event that is being recorded may still refer to it."""
-    wiped = {"status": DELETED, "url": "", "secret_sealed": "", "former_secret_sealed": None, "former_until": None}
+    wiped = {"status": DELETED, "url": "", "secret_sealed": None, "former_secret_sealed": None, "former_until": None}
     tx.execute(sa.update(webhooks).where(w.id == webhook_id).values(wiped))
 
 
@@ -90,13 +90,13 @@ def disable(tx: Connection, webhook_id: str, *, failing_since: float | None = No
 
 def count_by_key(tx: Connection) -> dict[str, int]:
     """Count by key id the webhooks whose secrets need it."""
-    return {key: found for key, found in counts_by_key(tx, *SECRETS[:2]).items() if key}
+    return counts_by_key(tx, w.secret_sealed, w.former_secret_sealed)
 
 
 def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> Sequence[AnyRow]:
     """Return webhooks with a secret that another key sealed, by id: the id and `SECRETS`."""
     mine = f"{key_id}:"
-    others = [~column.startswith(mine, autoescape=True) for column in SECRETS[:2]]
+    others = [~column.startswith(mine, autoescape=True) for column in (w.secret_sealed, w.former_secret_sealed)]
     statement = sa.select(w.id, *SECRETS).where(w.id > after, _exists, sa.or_(*others))
     return tx.execute(statement.order_by(w.id).limit(limit)).all()
 

@@ -104,6 +104,7 @@ def _settings(folder: Folder, vendor: str) -> ServiceSettings:
         "ogangi_sender": SENDER,
         "ogangi_carrier": "Simulated",
         "ogangi_callback_token": folder.kept("callback-token"),
+        "webhook_networks": "127.0.0.0/8,::1",
         "countries": os.environ.get("OTP_COUNTRIES", "*"),
     }
     if os.environ.get("OTP_CONFIG_FILE"):

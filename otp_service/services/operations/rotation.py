@@ -15,7 +15,8 @@ from otp_service.services.clients.idempotency import ANSWER
 from otp_service.services.notifications.notifications import TEXT
 from otp_service.services.numbers import open_number
 from otp_service.services.operations import renumbering
-from otp_service.storage import inbound_cursor, numbers, requests
+from otp_service.services.webhooks.messages import SEALED_FOR
+from otp_service.storage import inbound_cursor, numbers, requests, webhooks
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import sends, verifications
 from otp_service.vault import Vault
@@ -36,11 +37,12 @@ class KeyUse:
     live_pins: int
     answers: int
     messages: int
+    webhooks: int
 
     @property
     def needed(self) -> bool:
         """Return whether data would be lost without the key."""
-        return self.indexes or bool(self.numbers or self.live_pins or self.answers or self.messages)
+        return self.indexes or bool(self.numbers or self.live_pins or self.answers or self.messages or self.webhooks)
 
 
 async def record_index_key(database: Database, vault: Vault) -> str:
@@ -58,7 +60,14 @@ async def status(database: Database, vault: Vault) -> list[KeyUse]:
 
     def step(tx: Connection) -> list[KeyUse]:
         index_key = numbers.index_key(tx)
-        counts = numbers.count_by_key(tx), sends.count_by_key(tx), requests.count_by_key(tx), _messages_by_key(tx)
+        counters = (
+            numbers.count_by_key,
+            sends.count_by_key,
+            requests.count_by_key,
+            _messages_by_key,
+            webhooks.count_by_key,
+        )
+        counts = [counter(tx) for counter in counters]
         known = dict.fromkeys([*vault.key_ids, *([index_key] if index_key else []), *chain(*counts)])
         return [
             KeyUse(key_id, key_id in vault.key_ids, key_id == index_key, *(count.get(key_id, 0) for count in counts))
@@ -92,7 +101,7 @@ async def rewrap(database: Database, vault: Vault, clock: Clock, progress: Calla
     await database.write(lambda tx: _move_index(tx, vault))
     done = 0
     numbers_batch = partial(_rewrap_numbers, now=clock.now())
-    batches: tuple[_Batch, ...] = (numbers_batch, _rewrap_answers, _rewrap_texts)
+    batches: tuple[_Batch, ...] = (numbers_batch, _rewrap_answers, _rewrap_texts, _rewrap_webhooks)
     for batch in batches:
         after, more = None, True
         while more:
@@ -138,3 +147,14 @@ def _rewrap_texts(tx: Connection, vault: Vault, after: str | None) -> tuple[str 
         if plain is not None:
             moved += notifications.rewrite(tx, notification_id, sealed, vault.seal(TEXT, plain))
     return (rows[-1][0] if rows else None), moved
+
+
+def _rewrap_webhooks(tx: Connection, vault: Vault, after: str | None) -> tuple[str | None, int]:
+    rows = webhooks.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
+    moved = 0
+    for row in rows:
+        plain, former = (vault.open(SEALED_FOR, each) for each in (row.secret_sealed, row.former_secret_sealed))
+        if plain is not None:
+            former_sealed = vault.seal(SEALED_FOR, former) if former is not None else None
+            moved += webhooks.rewrite(tx, row, vault.seal(SEALED_FOR, plain), former_sealed)
+    return (rows[-1].id if rows else None), moved

@@ -41,14 +41,14 @@ class Tested:
     error: str | None
 
 
-async def work(ctx: Context, as_json: AsJson) -> bool:
-    """Post what is due; return False: nothing more is due at once."""
+async def work(ctx: Context, as_json: AsJson) -> None:
+    """Post what is due."""
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
         return webhook_deliveries.claim(tx, now, lease_until=now + LEASE_SECONDS, limit=limit)
 
     is_due, deliver = webhook_deliveries.QUEUE.is_due, partial(_deliver, ctx, as_json)
-    return await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=deliver)
+    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=is_due, claim=claim, handle=deliver)
 
 
 async def test(ctx: Context, client_id: str, webhook_id: str) -> Tested:
