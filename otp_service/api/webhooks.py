@@ -146,10 +146,10 @@ _DATA: dict[type, type[Answer]] = {
 
 
 def as_json(subject: object) -> Any:
-    """Return the `data` of an event: what a GET returns, never a proof."""
-    shown = _DATA[type(subject)].model_validate(subject).model_dump(mode="json")
-    shown.pop("proof", None)
-    return shown
+    """Return the `data` of an event: what a GET returns, never a proof. `decoy` is true for a decoy, else absent."""
+    shown = _DATA[type(subject)].model_validate(subject).model_dump(mode="json", exclude={"proof"})
+    is_decoy = isinstance(subject, Verification) and subject.decoy
+    return shown | ({"decoy": True} if is_decoy else {})
 
 
 async def create(request: Request) -> Response:

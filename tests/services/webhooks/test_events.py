@@ -299,3 +299,12 @@ async def test_no_number_and_no_pin_is_stored_in_plain(service: Service, receive
     stored = await service.ctx.database.read(everything)
     assert made["to"] not in stored
     assert f'"{pin}"' not in stored
+
+
+async def test_the_events_of_a_decoy_say_so(service: Service, receiver: Receiver) -> None:
+    await add(service.api, receiver.url)
+    answer = await service.api.call("POST", "/v1/verifications", {"purpose": "signup", "decoy": True})
+    await service.api.cancel(answer.json()["id"])
+    await post_due(service)
+    (event,) = receiver.events
+    assert (event.type, event.data["decoy"], event.data["to"]) == ("verification.canceled", True, None)
