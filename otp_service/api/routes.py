@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from otp_service.api import callbacks, notifications, opt_outs, public, verifications, webhooks
+from otp_service.api import callbacks, notifications, opt_outs, public, search, verifications, webhooks
 from otp_service.api.kit.operation import Operation
 from otp_service.api.notifications import NotificationAnswer, NotifyBody
 from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
 from otp_service.api.public import AliveAnswer, DocumentAnswer, KeysAnswer, ReadyAnswer
+from otp_service.api.search import SearchAnswer, SearchBody
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 from otp_service.api.webhooks import (
     NewWebhookAnswer,
@@ -43,6 +44,7 @@ _WITH_KEY = (
         ("invalid_number", "country_not_allowed", *_SENDING),
         tells_what_is_left=True,
     ),
+    Operation("POST", f"{_ALL}/search", search.find, SearchBody, {200: SearchAnswer}, ("invalid_number",)),
     Operation("GET", _ONE, verifications.read, None, {200: VerificationAnswer}, ("not_found",)),
     Operation(
         "POST",
@@ -133,12 +135,21 @@ CALLBACKS = (
 """The calls of the gateway."""
 
 
+_WITHOUT_ID = frozenset(each.path for each in OPERATIONS if "{" not in each.path)
+
+
 class _ExactRoute(Route):
     """A route that matches the whole path: `$` also matches before a trailing newline."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Leave the path of another call to that one: `search` is no id."""
+        if self.param_convertors and scope["path"] in _WITHOUT_ID:
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 class _HiddenRoute(_ExactRoute):

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from otp_service.api.kit import bodies, rate_limits
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
-from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Text, To
+from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Subject, Text, To
 from otp_service.hashing import pins
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
@@ -55,7 +55,10 @@ Pin = Annotated[
 
 
 def _to_is_required_unless_decoy(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"required": ["to"]}, {"properties": {"decoy": {"const": True}}, "required": ["decoy"]}]
+    schema["anyOf"] = [
+        {"required": ["to"], "properties": {"to": {"type": "string"}}},
+        {"properties": {"decoy": {"const": True}}, "required": ["decoy"]},
+    ]
 
 
 class StartBody(Body):
@@ -78,7 +81,7 @@ class StartBody(Body):
     user_ip: Address | None = None
     session: Session | None = None
     channel: Annotated[Channel, Field(description="`inbound`: nothing is sent, the user texts us.")] | None = None
-    subject: Annotated[Text, Field(description="The application's id of the user.")] | None = None
+    subject: Subject | None = None
     reference: Reference | None = None
 
     @field_validator("to")

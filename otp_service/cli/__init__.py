@@ -12,6 +12,7 @@ COMMANDS = {
     "restored": "database:restored",
     "clients": "clients:clients",
     "secrets": "secret_keys:secret_keys",
+    "verifications": "verifications:verifications",
     "budgets": "numbers:budgets",
     "numbers": "numbers:numbers",
     "opt-outs": "opt_outs:opt_outs",

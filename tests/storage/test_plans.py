@@ -49,6 +49,11 @@ async def use_everything(service: Service) -> None:
     await api.start(to, session="t")
     await api.start(new_number(), session="t")
     await api.cancel((await api.start())["id"])
+    for wanted in ({"to": to}, {"subject": "old 7"}, {"reference": "old 7"}):
+        page = (await api.call("POST", "/v1/verifications/search", {**wanted, "limit": 2})).json()
+        if page["next_cursor"]:
+            more = {**wanted, "limit": 2, "cursor": page["next_cursor"], "created_after": "2020-01-01T00:00:00Z"}
+            assert (await api.call("POST", "/v1/verifications/search", more)).status_code == 200
     body = {"to": new_number(), "purpose": "signup"}
     for _ in range(2):
         await api.call("POST", "/v1/verifications", body, idempotency_key="k")

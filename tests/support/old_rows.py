@@ -24,10 +24,10 @@ FROM {series} WHERE {recent}
     """
 INSERT INTO verifications (id, client_id, purpose, number_id, number_masked, slot, status, pin_length, attempts,
   attempts_spent, attempts_compared, sends, sends_spent, created_at, expires_at, resend_at, ended_at,
-  delivery_status, delivery_route, delivery_at)
+  delivery_status, delivery_route, delivery_at, subject, reference)
 SELECT {id}, :client, 'signup', CASE WHEN {recent} THEN {number} END, '+57******0000', '', 'approved', 6, 5,
   1, 0, 3, 1, {ended} - 30, {ended} + 570, {ended}, {ended},
-  'sent', 'pin', {ended} - 29
+  'sent', 'pin', {ended} - 29, 'old ' || n % 20, 'old ' || n % 20
 FROM {series}
 """,
     """

@@ -1,6 +1,7 @@
 """The base of request bodies, and the field types that several calls share."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -32,6 +33,24 @@ def _checked_purpose(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text):
         raise ValueError("Must be the name of a purpose: a lower-case letter, then a-z, 0-9 and _.")
     return text
+
+
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+def _checked_moment(text: str) -> str:
+    try:
+        seconds(text)
+    except (ValueError, OverflowError):
+        raise ValueError("Must be a time in RFC 3339, such as 2026-01-31T10:30:51Z.") from None
+    return text
+
+
+def seconds(text: str) -> float:
+    """Return a time in RFC 3339 as seconds since the epoch. Raises ValueError if it is none."""
+    if not _RFC3339.fullmatch(text):
+        raise ValueError
+    return datetime.fromisoformat(text).timestamp()
 
 
 def documented(description: str, pattern: str, *examples: str) -> Any:
@@ -67,4 +86,14 @@ Carrier = Annotated[
     AfterValidator(check_carrier),
     documented("The carrier's name.", r"^[^\p{C}\p{Zl}\p{Zp}/\\?#%]{1,64}$", "Movistar"),
 ]
+Moment = Annotated[
+    str,
+    AfterValidator(_checked_moment),
+    Field(
+        description="A time in RFC 3339.",
+        examples=["2026-01-31T10:30:51Z"],
+        json_schema_extra={"format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
+    ),
+]
+Subject = Annotated[Text, Field(description="The application's id of the user.")]
 Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]

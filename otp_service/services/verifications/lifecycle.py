@@ -61,16 +61,20 @@ async def list_events(ctx: Context, client_id: str, verification_id: str) -> lis
     """Return the events of a verification, oldest first. Refusal: `not_found`."""
 
     def step(tx: Connection) -> list[Event]:
-        row = found(verifications.read(tx, client_id, verification_id))
-        happened = [Event(row.created_at, "created", detail=row.purpose)]
-        happened += [_send(send) for send in sends.of_verification(tx, verification_id)]
-        recorded = events.of_verification(tx, verification_id)
-        happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in recorded]
-        # The sort is stable: the check that approved comes before the approval of the same moment.
-        return sorted(happened + _final(row, ctx.clock.now()), key=lambda event: event.at)
+        return events_of(tx, found(verifications.read(tx, client_id, verification_id)), ctx.clock.now())
 
     with ctx.concurrency.of_client(client_id):
         return await ctx.database.read(step)
+
+
+def events_of(tx: Connection, row: AnyRow, now: float) -> list[Event]:
+    """Return the events of a verification, oldest first. `row`: with `verifications.COLUMNS`."""
+    happened = [Event(row.created_at, "created", detail=row.purpose)]
+    happened += [_send(send) for send in sends.of_verification(tx, row.id)]
+    recorded = events.of_verification(tx, row.id)
+    happened += [Event(e.at, e.type, route=e.route, result=e.result) for e in recorded]
+    # The sort is stable: the check that approved comes before the approval of the same moment.
+    return sorted(happened + _final(row, now), key=lambda event: event.at)
 
 
 def _send(row: AnyRow) -> Event:

@@ -1,0 +1,78 @@
+"""`verifications find`: what became of the verifications of a person."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from otp_service import phone
+from otp_service.cli.dev.folder import load_settings
+from otp_service.cli.running import with_database
+from otp_service.clock import rfc3339
+from otp_service.config.settings import StorageSettings
+from otp_service.services.verifications import search
+from otp_service.services.verifications.search import Story
+from otp_service.vault import Vault
+
+_TIMES = {"at", "created_at", "expires_at", "finished_at"}
+
+
+@click.group()
+def verifications() -> None:
+    """Find verifications of all clients."""
+
+
+@verifications.command()
+@click.argument("number_or_id", metavar="NUMBER|ID", required=False)
+@click.option("--subject", help="The application's id of the user.")
+@click.option("--reference", help="The application's own reference.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def find(number_or_id: str | None, subject: str | None, reference: str | None, *, as_json: bool) -> None:
+    """Show the newest verifications of a NUMBER (E.164), or the one with an ID, with all their events."""
+    if not (number_or_id or subject or reference):
+        raise click.UsageError("Give a number, an id, --subject or --reference.")
+    settings = load_settings(StorageSettings)
+    vault = Vault(settings.keys)
+    is_id = number_or_id is not None and number_or_id.startswith("ver_")
+    found = with_database(
+        settings.database_url,
+        lambda database, clock: search.find_all(
+            database,
+            vault,
+            clock,
+            e164=phone.as_kept(number_or_id) if number_or_id and not is_id else None,
+            verification_id=number_or_id if is_id else None,
+            subject=subject,
+            reference=reference,
+        ),
+    )
+    if as_json:
+        click.echo(json.dumps({"verifications": [_fields(asdict(story)) for story in found]}))
+        return
+    for story in found:
+        _print(story)
+    if not found:
+        click.echo("No verification matches. The number of a verification is deleted some time after its end.")
+    if len(found) == search.MOST_STORIES:
+        click.echo(f"These are the newest {search.MOST_STORIES}; there may be more.")
+
+
+def _fields(value: Any) -> Any:
+    """Return the value with its times in RFC 3339."""
+    if isinstance(value, list):
+        return [_fields(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: rfc3339(each) if name in _TIMES and each is not None else _fields(each) for name, each in value.items()
+    }
+
+
+def _print(story: Story) -> None:
+    kind = "decoy" if story.decoy else story.channel
+    click.echo(f"{story.id}\t{story.status}\t{story.purpose}\t{kind}\t{story.number or '-'}\tclient {story.client}")
+    click.echo(f"  subject {story.subject or '-'}\treference {story.reference or '-'}")
+    for event in story.events:
+        details = "\t".join(each for each in (event.route, event.result, event.detail) if each)
+        click.echo(f"  {rfc3339(event.at)}\t{event.type}\t{details}".rstrip())

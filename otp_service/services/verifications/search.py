@@ -1,0 +1,156 @@
+"""Finds verifications: a client its own ones, an operator all."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlalchemy.engine import Connection
+
+from otp_service import phone
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
+from otp_service.database.statements import AnyRow
+from otp_service.errors import FieldError, invalid_fields
+from otp_service.services import numbers
+from otp_service.services.context import Context
+from otp_service.services.verifications.lifecycle import Event, events_of
+from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage.verifications import search as storage
+from otp_service.storage.verifications.endings import status_at
+from otp_service.storage.verifications.search import Filter
+from otp_service.vault import Vault
+
+MOST_STORIES = 100
+"""Are shown to an operator at once."""
+
+Status = Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """The fields of a search. `created_after`: seconds since the epoch; `cursor`: of an earlier page."""
+
+    client_id: str
+    to: str | None = field(repr=False)
+    subject: str | None
+    reference: str | None
+    status: Status | None
+    created_after: float | None
+    limit: int
+    cursor: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Verifications, newest first. `next_cursor`: None on the last page."""
+
+    verifications: list[Verification]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """A verification with its events. `number`: masked, None if a decoy has none."""
+
+    id: str
+    client: str
+    purpose: str
+    number: str | None
+    status: str
+    reason: str | None
+    channel: str
+    decoy: bool
+    subject: str | None
+    reference: str | None
+    created_at: float
+    expires_at: float
+    events: list[Event]
+
+
+async def search(ctx: Context, request: SearchRequest) -> Page:
+    """Return a page of a client's verifications. Refusals: `invalid`, `invalid_number`."""
+    before = _read_cursor(ctx.vault, request)
+    # Times are shown without what is less than a millisecond.
+    created_from = request.created_after + 0.001 if request.created_after is not None else None
+    to = phone.as_kept(request.to) if request.to is not None else None
+
+    def step(tx: Connection) -> list[AnyRow]:
+        number_id = numbers.find(tx, ctx.vault, to) if to is not None else None
+        if to is not None and number_id is None:
+            return []
+        wanted = Filter(
+            client_id=request.client_id,
+            number_id=number_id,
+            subject=request.subject,
+            reference=request.reference,
+            status=request.status,
+            created_from=created_from,
+            before=before,
+        )
+        return list(storage.find(tx, wanted, now=ctx.clock.now(), limit=request.limit + 1))
+
+    with ctx.concurrency.of_client(request.client_id):
+        rows = await ctx.database.read(step)
+    shown = rows[: request.limit]
+    is_last = len(rows) <= request.limit
+    return Page([represent(ctx, row) for row in shown], None if is_last else _cursor(ctx.vault, request, shown[-1]))
+
+
+def _use(request: SearchRequest) -> str:
+    return f"search cursor {request.client_id}"
+
+
+def _cursor(vault: Vault, request: SearchRequest, last: AnyRow) -> str:
+    return vault.seal(_use(request), json.dumps([last.created_at, last.id]).encode())
+
+
+def _read_cursor(vault: Vault, request: SearchRequest) -> tuple[float, str] | None:
+    if request.cursor is None:
+        return None
+    plain = vault.open(_use(request), request.cursor)
+    if plain is None:
+        raise invalid_fields(FieldError("cursor", "Must be the next_cursor of an earlier response."))
+    created_at, verification_id = json.loads(plain)
+    return float(created_at), str(verification_id)
+
+
+async def find_all(
+    database: Database,
+    vault: Vault,
+    clock: Clock,
+    *,
+    e164: str | None,
+    verification_id: str | None,
+    subject: str | None,
+    reference: str | None,
+) -> list[Story]:
+    """Return the newest verifications of all clients that match what is given, each with its events."""
+
+    def step(tx: Connection) -> list[Story]:
+        number_id = numbers.find(tx, vault, e164) if e164 is not None else None
+        if e164 is not None and number_id is None:
+            return []
+        now = clock.now()
+        wanted = Filter(verification_id=verification_id, number_id=number_id, subject=subject, reference=reference)
+        rows = storage.find(tx, wanted, now=now, limit=MOST_STORIES)
+        return [_story(tx, row, now) for row in rows]
+
+    return await database.read(step)
+
+
+def _story(tx: Connection, row: AnyRow, now: float) -> Story:
+    return Story(
+        id=row.id,
+        client=row.client,
+        purpose=row.purpose,
+        number=row.number_masked or None,
+        status=status_at(row, now),
+        reason=row.reason,
+        channel=row.channel,
+        decoy=bool(row.decoy),
+        subject=row.subject,
+        reference=row.reference,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        events=events_of(tx, row, now),
+    )
