@@ -36,6 +36,9 @@ from otp_service.services.opt_outs import campaign
 from otp_service.services.webhooks import delivery
 from otp_service.vault import Vault
 
+NO_PUBLIC_URL = "urn:otp-service"
+"""The issuer of proofs if OTP_PUBLIC_URL is not set."""
+
 
 def make_gateway(settings: ServiceSettings) -> OgangiGateway:
     """Return the gateway of the settings."""
@@ -72,6 +75,7 @@ def make_context(settings: ServiceSettings, gateway: Gateway | None = None) -> C
         gateway_health=GatewayHealth(),
         webhooks=WebhookClient(settings.webhook_networks),
         sender=settings.ogangi_sender,
+        issuer=settings.public_url or NO_PUBLIC_URL,
         wakes=Wakes(),
     )
 

@@ -1,4 +1,4 @@
-"""Everything derived from OTP_SECRET_KEYS: the number index, sealed values, the PIN's pepper, fingerprints.
+"""Everything derived from OTP_SECRET_KEYS: the number index, sealed values, the pepper, fingerprints, signing keys.
 
 Each secret key gives one sub-key per use (HKDF-SHA256, RFC 5869). The first key writes, all keys read.
 """
@@ -9,11 +9,13 @@ import hmac
 import secrets
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE_BYTES = 12
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class _Keys:
@@ -24,10 +26,17 @@ class _Keys:
         self.pepper = _derive(secret, b"pepper")
         self.fingerprint = _derive(secret, b"fingerprint")
         self.seal = AESGCM(_derive(secret, b"seal"))
+        self.proof = _derive_signing_key(secret, b"proof")
 
 
-def _derive(secret: bytes, use: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"otp-service/1/" + use).derive(secret)
+def _derive_signing_key(secret: bytes, use: bytes) -> ec.EllipticCurvePrivateKey:
+    # 128 bits more than the order has, so that the remainder has no bias (FIPS 186-5, A.2.1).
+    bits = int.from_bytes(_derive(secret, use, length=48))
+    return ec.derive_private_key(bits % (_P256_ORDER - 1) + 1, ec.SECP256R1())
+
+
+def _derive(secret: bytes, use: bytes, length: int = 32) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=b"otp-service/1/" + use).derive(secret)
 
 
 class Vault:
@@ -41,6 +50,10 @@ class Vault:
     def key_ids(self) -> list[str]:
         """Return the ids, the writing one first."""
         return list(self._keys)
+
+    def signing_key(self, key_id: str) -> ec.EllipticCurvePrivateKey | None:
+        """Return the P-256 key that signs proofs, None if its secret key is gone."""
+        return self._keys[key_id].proof if key_id in self._keys else None
 
     def digests(self, number: str) -> dict[str, str]:
         """Return the number's index under every key, as key id -> `id:hex`; equal numbers give equal digests."""

@@ -1,4 +1,4 @@
-"""The calls without an API key: health, metrics, the description of the API, public keys."""
+"""The calls without an API key: health, metrics, the description of the API."""
 
 import hmac
 from typing import Annotated, Any, Literal
@@ -44,12 +44,6 @@ class ReadyAnswer(Answer):
     database: Literal["ok", "unavailable"]
     database_schema: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
     gateway: GatewayState
-
-
-class KeysAnswer(Answer):
-    """A JSON Web Key Set (RFC 7517)."""
-
-    keys: list[dict[str, Any]]
 
 
 class DocumentAnswer(Answer):
@@ -120,8 +114,3 @@ async def show_docs(request: Request) -> Response:
     """Return the OpenAPI document as a page."""
     html = docs.render(openapi.document(request.app.state.operations))
     return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
-
-
-async def jwks(_: Request) -> Response:
-    """Return the public keys of proofs (RFC 7517); empty, as proofs are not yet available."""
-    return JSONResponse({"keys": []})

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from otp_service.api import callbacks, notifications, opt_outs, public, search, verifications, webhooks
+from otp_service.api import callbacks, notifications, opt_outs, proofs, public, search, verifications, webhooks
 from otp_service.api.kit.operation import Operation
 from otp_service.api.notifications import NotificationAnswer, NotifyBody
 from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
-from otp_service.api.public import AliveAnswer, DocumentAnswer, KeysAnswer, ReadyAnswer
+from otp_service.api.proofs import KeysAnswer, RedeemBody, RedeemedAnswer
+from otp_service.api.public import AliveAnswer, DocumentAnswer, ReadyAnswer
 from otp_service.api.search import SearchAnswer, SearchBody
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 from otp_service.api.webhooks import (
@@ -69,6 +70,14 @@ _WITH_KEY = (
     Operation("GET", f"{_ONE}/events", verifications.events, None, {200: EventsAnswer}, ("not_found",)),
     Operation(
         "POST",
+        "/v1/proofs/redeem",
+        proofs.redeem,
+        RedeemBody,
+        {200: RedeemedAnswer},
+        ("invalid_proof", "mismatch", "already_redeemed"),
+    ),
+    Operation(
+        "POST",
         "/v1/notifications",
         notifications.create,
         NotifyBody,
@@ -121,7 +130,7 @@ _WITHOUT_KEY = (
     _open("/metrics", public.show_metrics, {200: "text/plain"}, "unauthorized"),
     _open("/openapi.json", public.show_openapi, {200: DocumentAnswer}),
     _open("/docs", public.show_docs, {200: "text/html"}),
-    _open("/.well-known/jwks.json", public.jwks, {200: KeysAnswer}),
+    _open("/.well-known/jwks.json", proofs.jwks, {200: KeysAnswer}),
 )
 
 OPERATIONS = _WITH_KEY + _WITHOUT_KEY

@@ -1,6 +1,7 @@
 """The calls under /v1/verifications: their bodies, answers and handlers."""
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -10,7 +11,17 @@ from starlette.responses import Response
 from otp_service.api.kit import bodies, rate_limits
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
-from otp_service.api.kit.fields import Body, Carrier, Locale, PurposeName, Reference, Subject, Text, To
+from otp_service.api.kit.fields import (
+    Body,
+    Carrier,
+    Locale,
+    PurposeName,
+    Reference,
+    Session,
+    Subject,
+    To,
+    documented,
+)
 from otp_service.hashing import pins
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
@@ -32,6 +43,12 @@ def _checked_pin(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _checked_challenge(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", text):
+        raise ValueError("Must be a SHA-256 in base64url without padding: 43 characters.")
+    return text
+
+
 Address = Annotated[
     str,
     AfterValidator(_checked_address),
@@ -41,7 +58,15 @@ Address = Annotated[
         json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
     ),
 ]
-Session = Annotated[Text, Field(description="Ties checks to the browser or app that started; stored as a hash.")]
+SessionChallenge = Annotated[
+    str,
+    AfterValidator(_checked_challenge),
+    documented(
+        "Instead of `session`: base64url SHA-256 of a secret, which checks and the redemption then give as `session`.",
+        "^[A-Za-z0-9_-]{43}$",
+        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    ),
+]
 Channel = Literal["sms", "inbound"]
 Pin = Annotated[
     SecretStr,
@@ -80,9 +105,17 @@ class StartBody(Body):
     carrier: Carrier | None = None
     user_ip: Address | None = None
     session: Session | None = None
+    session_challenge: SessionChallenge | None = None
     channel: Annotated[Channel, Field(description="`inbound`: nothing is sent, the user texts us.")] | None = None
     subject: Subject | None = None
     reference: Reference | None = None
+
+    @field_validator("session_challenge")
+    @classmethod
+    def _is_alone(cls, challenge: str | None, info: ValidationInfo) -> str | None:
+        if challenge is not None and info.data.get("session") is not None:
+            raise ValueError("Must not be used together with session.")
+        return challenge
 
     @field_validator("to")
     @classmethod
@@ -137,6 +170,13 @@ class VerificationAnswer(Answer):
         InboundAnswer | None,
         Field(description="Only with `channel` `inbound`, while pending.", exclude_if=lambda value: value is None),
     ] = None
+    proof: Annotated[
+        str | None,
+        Field(
+            description="A proof of the approval, until it expires. Only if an inbound verification is read.",
+            exclude_if=lambda value: value is None,
+        ),
+    ] = None
 
 
 class CheckAnswer(Answer):
@@ -144,7 +184,7 @@ class CheckAnswer(Answer):
 
     result: Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"]
     verification: VerificationAnswer
-    proof: None = Field(default=None, description="A signed statement of the approval; not yet available.")
+    proof: Annotated[str | None, Field(description="A signed statement of the approval (JWT); null unless `approved`.")]
     retry_at: Annotated[
         Timestamp | None, Field(description="Only with `locked`.", exclude_if=lambda at: at is None)
     ] = None

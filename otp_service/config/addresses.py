@@ -52,14 +52,26 @@ def _check_postgres(text: str) -> None:
 
 def checked_base_url(text: str) -> str:
     """Accept an https:// address (http:// only on loopback); return it without the trailing slash."""
+    url = _plain(text)
+    if url.scheme == "http" and not is_loopback(str(url.hostname)):
+        raise ValueError("must begin with https://; http:// is allowed only on loopback")
+    return text.rstrip("/")
+
+
+def checked_public_url(text: str) -> str:
+    """Accept an https:// address and return it as it is: applications compare it with the issuer of proofs."""
+    if _plain(text).scheme != "https":
+        raise ValueError("must begin with https://")
+    return text
+
+
+def _plain(text: str) -> SplitResult:
     url = _split(text)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError("must be an https:// address")
     if any(char in text for char in "?#@\\"):
         raise ValueError("must not contain a user, query or fragment")
-    if url.scheme == "http" and not is_loopback(url.hostname):
-        raise ValueError("must begin with https://; http:// is allowed only on loopback")
-    return text.rstrip("/")
+    return url
 
 
 def is_loopback(host: str) -> bool:

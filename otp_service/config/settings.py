@@ -19,7 +19,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from otp_service import texts
 from otp_service.config import environment
-from otp_service.config.addresses import Network, checked_base_url, checked_database_url, parse_networks
+from otp_service.config.addresses import (
+    Network,
+    checked_base_url,
+    checked_database_url,
+    checked_public_url,
+    parse_networks,
+)
 from otp_service.config.countries import EVERYWHERE, checked_countries
 from otp_service.config.policy import Policy, load_policy
 from otp_service.config.secret_keys import parse_secret_keys
@@ -155,6 +161,9 @@ class ServiceSettings(StorageSettings):
     )
     countries: Annotated[str, AfterValidator(checked_countries)] = Field(
         description="countries that are served: CO,US,VE, or * for all"
+    )
+    public_url: Annotated[str, AfterValidator(checked_public_url)] | None = Field(
+        default=None, description="the address of this service for applications; the issuer of proofs"
     )
     trusted_proxies: Annotated[tuple[Network, ...], _parsed(parse_networks)] = Field(
         default=(), description="addresses or networks whose forwarding headers are trusted"

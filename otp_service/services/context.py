@@ -1,6 +1,5 @@
 """What every service works with; made once, in `app.py`."""
 
-import hashlib
 from dataclasses import dataclass, field
 
 from otp_service.clock import Clock
@@ -21,7 +20,7 @@ class Context:
     """What every service needs. `countries`: ISO 3166 regions served, None for all.
 
     `default_carrier`: the operator if no other is known; `gateway_timeout`: total seconds of one call; `sender`: the
-    code that people text to.
+    code that people text to; `issuer`: of proofs.
     """
 
     policy: Policy
@@ -36,13 +35,7 @@ class Context:
     gateway_health: GatewayHealth
     webhooks: WebhookClient
     sender: str
+    issuer: str
     wakes: Wakes
     concurrency: Concurrency = field(default_factory=Concurrency)
     recent_sends: RecentSends = field(default_factory=RecentSends)
-
-
-def session_digest(client_id: str, session: str | None) -> str | None:
-    """Return what is stored of a session: sessions are secrets of the application."""
-    if session is None:
-        return None
-    return hashlib.sha256(f"{client_id}\0{session}".encode()).hexdigest()

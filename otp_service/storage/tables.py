@@ -84,6 +84,11 @@ verifications = sa.Table(
     sa.Column("phrase_digest", sa.Text),
     sa.Column("spent_at", Time),
     sa.Column("decoy", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("session_hash", sa.Text),
+    sa.Column("proof_id", sa.Text),
+    sa.Column("proof_key", sa.Text),
+    sa.Column("proof_expires_at", Time),
+    sa.Column("redeemed_at", Time),
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING

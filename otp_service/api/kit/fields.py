@@ -96,4 +96,5 @@ Moment = Annotated[
     ),
 ]
 Subject = Annotated[Text, Field(description="The application's id of the user.")]
+Session = Annotated[Text, Field(description="Ties checks to the browser or app that started; stored as a hash.")]
 Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]

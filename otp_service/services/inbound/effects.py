@@ -16,12 +16,14 @@ from otp_service.services.context import Context
 from otp_service.services.inbound import keywords, phrases
 from otp_service.services.notifications import notifications
 from otp_service.services.opt_outs import opt_outs as service
+from otp_service.services.proofs import proofs
 from otp_service.services.verifications.representation import PHRASE
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.queues import campaign_messages
 from otp_service.storage.verifications import events, verifications
+from otp_service.storage.verifications import phrases as stored_phrases
 
 log = structlog.get_logger("otp_service.inbound")
 
@@ -231,16 +233,16 @@ def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float
         return text.kind
     digests = {digest for e164 in text.numbers for digest in numbers.digests(ctx.vault, e164).values()}
     phrase_digests = ctx.vault.fingerprints(phrases.digest_input(text.text))
-    for row in verifications.awaiting_text(tx, digests, phrase_digests):
+    for row in stored_phrases.awaiting_text(tx, digests, phrase_digests):
         phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
         if phrase is not None and phrases.same(phrase.decode(), text.text):
-            return _approve(tx, row, now)
+            return _approve(tx, ctx, row, now)
     return text.kind
 
 
-def _approve(tx: Connection, row: AnyRow, now: float) -> str:
-    ended = verifications.end(tx, row.id, status="approved", reason=None, now=now)
-    if ended is None:
+def _approve(tx: Connection, ctx: Context, row: AnyRow, now: float) -> str:
+    proof = proofs.new(ctx, row.purpose, now)
+    if verifications.approve_inbound(tx, row.id, proof=proof, now=now) is None:
         return "late"
     failures.clear(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
     events.add(tx, row.id, now=now, kind="inbound", result="approved")

@@ -18,7 +18,7 @@ from otp_service.services.operations.clock import synchronize
 from otp_service.storage import clock as stored_clock
 from otp_service.storage import sweeps
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
-from otp_service.storage.verifications import sends, verifications
+from otp_service.storage.verifications import proofs, sends, verifications
 
 log = structlog.get_logger("otp_service.retention")
 
@@ -110,7 +110,7 @@ async def round_of(ctx: Context) -> bool:
 
 
 async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
-    """Cancel every pending verification, as after a restore from a backup; return how many.
+    """Cancel every pending verification and void every proof, as after a restore from a backup; return how many.
 
     SQLite's time starts anew.
     """
@@ -120,6 +120,7 @@ async def cancel_pending(database: Database, clock: Clock, reason: str) -> int:
     def step(tx: Connection) -> int:
         now = clock.now()
         stored_clock.repair(tx, now)
+        proofs.void_all(tx, now)
         return verifications.cancel_all_pending(tx, now, reason)
 
     return await database.write(step)

@@ -18,7 +18,7 @@ from otp_service.services.operations import renumbering
 from otp_service.services.webhooks.messages import SEALED_FOR
 from otp_service.storage import inbound_cursor, numbers, requests, webhooks
 from otp_service.storage.queues import notifications
-from otp_service.storage.verifications import sends, verifications
+from otp_service.storage.verifications import phrases, sends
 from otp_service.vault import Vault
 
 BATCH = 200
@@ -85,7 +85,7 @@ def _messages_by_key(tx: Connection) -> dict[str, int]:
     counters = (
         notifications.count_by_key,
         sends.count_messages_by_key,
-        verifications.count_phrases_by_key,
+        phrases.count_by_key,
         inbound_cursor.count_by_key,
     )
     return dict(sum((Counter(counter(tx)) for counter in counters), Counter()))

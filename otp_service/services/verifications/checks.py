@@ -14,8 +14,9 @@ from otp_service.observability.metrics import CHECKS, DECOY_CHECKS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
-from otp_service.services.context import Context, session_digest
+from otp_service.services.context import Context
 from otp_service.services.limits import limits
+from otp_service.services.proofs import proofs
 from otp_service.services.verifications import test_numbers
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.representation import Verification, represent
@@ -23,6 +24,8 @@ from otp_service.storage.limits import failures
 from otp_service.storage.verifications import attempts, events, verifications
 from otp_service.storage.verifications.attempts import Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
+from otp_service.storage.verifications.proofs import KeptProof
+from otp_service.storage.verifications.sessions import Session
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Checked:
-    """The answer to a check. `result`: docs/api.md, "Results"; `retry_at`: only with `locked`."""
+    """The answer to a check. `result`: docs/api.md, "Results"; `retry_at`: only with `locked`, `proof`: `approved`."""
 
     result: str
     verification: Verification
     retry_at: float | None = None
+    proof: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest
         client_id=request.client_id,
         verification_id=request.verification_id,
         pin_length=len(pin),
-        session_digest=session_digest(request.client_id, request.session),
+        session=Session.of(request.client_id, request.session),
         purpose=request.purpose,
         digests=numbers.digests(ctx.vault, _e164(ctx, request.to)) if request.to is not None else None,
     )
@@ -98,10 +102,13 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
     right = await ctx.hasher.matches(valid.start.verification_id, valid.pin, spent.live, valid.ticket)
-    row = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
+    row, kept = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, valid)
-    return Checked("approved" if right else "incorrect", represent(ctx, row))
+    if kept is None:
+        return Checked("incorrect", represent(ctx, row))
+    proof = proofs.token(ctx, row, kept, client_id=valid.start.client_id, session_hash=valid.start.session.hash)
+    return Checked("approved", represent(ctx, row), proof=proof)
 
 
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
@@ -111,19 +118,16 @@ def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
     return attempts.spend(tx, valid.start, now=ctx.clock.now(), wait_steps=wait_steps)
 
 
-def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool) -> AnyRow | None:
-    """Record the comparison; return None if the PIN is right but the verification has ended."""
+def _conclude(
+    tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool
+) -> tuple[AnyRow | None, KeptProof | None]:
+    """Record the comparison; return the verification, None if the PIN is right but it is over, and its proof."""
     now, verification_id = ctx.clock.now(), valid.start.verification_id
     if not right:
-        return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now)
-    return attempts.approve(
-        tx,
-        verification_id,
-        client_id=valid.start.client_id,
-        number_id=spent.number_id,
-        purpose=spent.purpose,
-        now=now,
-    )
+        return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
+    proof = proofs.new(ctx, spent.purpose, now)
+    row = attempts.approve(tx, verification_id, spent, client_id=valid.start.client_id, proof=proof, now=now)
+    return row, proof
 
 
 async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
@@ -168,8 +172,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
     if row.pin_length != len(valid.pin):
         raise malformed_pin()
     start = valid.start
-    same = row.session_digest == start.session_digest
-    same = same and start.purpose in (None, row.purpose)
+    same = start.session.is_of(row) and start.purpose in (None, row.purpose)
     same = same and (start.digests is None or row.digest in start.digests.values())
     if not same:
         detail = "session, to or purpose differs from the start, or session is missing. No attempt was used."

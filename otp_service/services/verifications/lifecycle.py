@@ -1,6 +1,6 @@
 """Cancels and reads verifications and their events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
@@ -9,6 +9,7 @@ from otp_service.errors import Refusal, not_found
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.proofs import proofs
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import events, sends, verifications
 from otp_service.storage.verifications.endings import ending
@@ -30,10 +31,10 @@ class Event:
 
 
 async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
-    """Return a client's verification. Refusal: `not_found`."""
+    """Return a client's verification; an inbound one that was approved has its proof. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
-        row = await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id))
-    return represent(ctx, found(row))
+        row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
+    return replace(represent(ctx, row), proof=proofs.token_of_inbound(ctx, row))
 
 
 async def cancel(
@@ -45,7 +46,7 @@ async def cancel(
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         row = found(verifications.read(tx, client_id, verification_id))
-        ended = verifications.end(tx, verification_id, status="canceled", reason="requested", now=now)
+        ended = verifications.cancel(tx, verification_id, reason="requested", now=now)
         # The row was read before the update: only a second read shows how a race ended.
         row = ended or found(verifications.read(tx, client_id, verification_id))
         if row.status != "canceled":

@@ -37,6 +37,7 @@ class Verification:
 
     `quota`: what is left of the client's own limit, after a call that sent a message; for the headers of its answer.
     `decoy`: for metrics; the answer does not show it.
+    `proof`: only if an inbound verification is read.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Verification:
     inbound: InboundPhrase | None
     quota: Quota | None = None
     decoy: bool = False
+    proof: str | None = field(default=None, repr=False)
 
 
 def represent(ctx: Context, row: AnyRow, quota: Quota | None = None, *, at: float | None = None) -> Verification:

@@ -17,7 +17,7 @@ from otp_service.observability.metrics import DECOY_STARTS, STARTS
 from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
-from otp_service.services.context import Context, session_digest
+from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pauses, pin_messages, test_numbers
@@ -26,6 +26,7 @@ from otp_service.services.verifications.representation import Verification, repr
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import status_at
+from otp_service.storage.verifications.sessions import Session
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class StartRequest:
     carrier: str | None = None
     user_ip: str | None = None
     session: str | None = field(default=None, repr=False)
+    session_challenge: str | None = field(default=None, repr=False)
     subject: str | None = None
     reference: str | None = None
 
@@ -185,14 +187,16 @@ def new_row(
         number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=seen_until)
     else:
         number_id = numbers.upsert_unnumbered(tx, ctx.vault, _name_of(request), seen_until=seen_until)
-    session = session_digest(request.client_id, request.session)
+    challenge = request.session_challenge
+    session = Session.of_challenge(challenge) if challenge else Session.of(request.client_id, request.session)
     return {
         "client_id": request.client_id,
         "purpose": purpose.name,
         "number_id": number_id,
         "number_masked": phone.mask(e164) if e164 is not None else "",
-        "slot": f"session:{session}" if session else f"number:{number_id}",
-        "session_digest": session,
+        "slot": f"session:{session.hash}" if session.hash else f"number:{number_id}",
+        "session_digest": session.digest,
+        "session_hash": session.hash,
         "status": "pending",
         "pin_length": purpose.pin_length,
         "attempts": purpose.attempts,

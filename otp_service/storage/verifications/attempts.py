@@ -19,6 +19,8 @@ from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
+from otp_service.storage.verifications.proofs import KeptProof
+from otp_service.storage.verifications.sessions import SAME_SESSION, Session
 from otp_service.storage.verifications.verifications import EVENTS
 
 WaitSteps = tuple[tuple[int, float], ...]
@@ -32,7 +34,7 @@ class Matching:
     client_id: str
     verification_id: str
     pin_length: int
-    session_digest: str | None
+    session: Session
     purpose: str | None
     digests: Mapping[str, str] | None
 
@@ -62,7 +64,7 @@ def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSte
         "now": now,
         "client": matching.client_id,
         "length": matching.pin_length,
-        "session": matching.session_digest,
+        **matching.session.parameters,
         "for_purpose": matching.purpose,
         **{f"digest_{place}": digest for place, digest in enumerate(digests)},
     }
@@ -124,8 +126,8 @@ class _Spending:
 
 _spending = cache(_Spending)
 
-_OPEN = """id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
-    AND attempts_spent < attempts AND pin_length = :length AND session_digest IS NOT DISTINCT FROM :session
+_OPEN = f"""id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
+    AND attempts_spent < attempts AND pin_length = :length AND {SAME_SESSION}
     AND purpose = COALESCE(:for_purpose, purpose)
     AND EXISTS (SELECT 1 FROM sends WHERE verification_id = :this AND pin_hash IS NOT NULL)"""
 
@@ -191,8 +193,9 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
 
 
 _APPROVE = f"""
-    UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL
-    WHERE id = :this AND status = 'pending' AND NOT decoy
+    UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL,
+        proof_id = :proof_id, proof_key = :proof_key, proof_expires_at = :proof_expires_at
+    WHERE id = :this AND status = 'pending' AND NOT decoy AND expires_at > :now
         AND (attempts_spent < attempts OR spent_at IS NULL OR spent_at + {COMPARING_SECONDS} > :now)
     RETURNING {_SHOWN}"""
 _CLEAR = "DELETE FROM failures WHERE number_id = :number AND client_id = :client AND purpose = :for_purpose"
@@ -208,10 +211,11 @@ _APPROVE_IN_ONE = _statement(f"""
 
 
 def approve(
-    tx: Connection, verification_id: str, *, client_id: str, number_id: int, purpose: str, now: float
+    tx: Connection, verification_id: str, spent: Spent, *, client_id: str, proof: KeptProof, now: float
 ) -> AnyRow | None:
-    """Approve the verification and clear the number's failures; None if it has ended."""
-    values = {"this": verification_id, "now": now, "client": client_id, "number": number_id, "for_purpose": purpose}
+    """Approve the verification and clear the number's failures; None if it has ended, as `endings` says."""
+    values = {"this": verification_id, "now": now, "client": client_id, **proof.parameters}
+    values |= {"number": spent.number_id, "for_purpose": spent.purpose}
     if tx.dialect.name != "sqlite":
         return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))
     row = cast("AnyRow | None", _APPROVED.first(tx, values))

@@ -1,6 +1,6 @@
 """The table `verifications`: one atomic statement per decision."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -8,15 +8,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
-from otp_service.database.statements import AnyRow, counts_by_key, insert_by
+from otp_service.database.statements import AnyRow, insert_by
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
+from otp_service.storage.verifications import proofs
 from otp_service.storage.verifications import sends as sends_table
 from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
+from otp_service.storage.verifications.proofs import KeptProof
 from otp_service.storage.webhook_events import EventSource
 
 v = verifications.c
-
-_MOST_WAITING = 20
 
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
@@ -117,7 +117,7 @@ def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
 def _reading() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
     beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
-    statement = sa.select(*COLUMNS, *beside, digest.label("digest"))
+    statement = sa.select(*COLUMNS, *beside, *proofs.COLUMNS, digest.label("digest"))
     return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
 
@@ -125,7 +125,7 @@ _READ = Compiled(lambda _: _reading())
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
-    """Return a client's verification: `COLUMNS`, and those that checks and resends need."""
+    """Return a client's verification: `COLUMNS`, and those that checks, resends and proofs need."""
     return cast("AnyRow | None", _READ.first(tx, {"this": verification_id, "client": client_id}))
 
 
@@ -137,14 +137,23 @@ def number_id(tx: Connection, verification_id: str) -> int:
 _END = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == "pending", ENDS_AT > _NOW)
-    .values(status=sa.bindparam("final"), reason=sa.bindparam("because"), ended_at=_NOW, phrase_sealed=None)
+    .values(ended_at=_NOW, phrase_sealed=None)
     .returning(*COLUMNS)
 )
 
 
-def end(tx: Connection, verification_id: str, *, status: str, reason: str | None, now: float) -> AnyRow | None:
-    """Move a pending verification to a final status; return None if it has ended."""
-    row = tx.execute(_END, {"this": verification_id, "final": status, "because": reason, "now": now}).first()
+def cancel(tx: Connection, verification_id: str, *, reason: str, now: float) -> AnyRow | None:
+    """Cancel a pending verification; return None if it has ended."""
+    return _end(tx, verification_id, {"status": "canceled", "reason": reason}, now)
+
+
+def approve_inbound(tx: Connection, verification_id: str, *, proof: KeptProof, now: float) -> AnyRow | None:
+    """Approve a pending verification that a text proved; return None if it has ended."""
+    return _end(tx, verification_id, {"status": "approved", **proof.parameters}, now)
+
+
+def _end(tx: Connection, verification_id: str, values: Mapping[str, Any], now: float) -> AnyRow | None:
+    row = tx.execute(_END.values(values), {"this": verification_id, "now": now}).first()
     if row is not None:
         EVENTS.record(tx, [verification_id], now=now)
     return row
@@ -272,23 +281,3 @@ def move_number(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     superseded = mine.where(v.slot == dropped, v.status == PENDING, has_twin).values(ended)
     EVENTS.record(tx, tx.execute(superseded.returning(v.id)).scalars().all(), now=now)
     tx.execute(mine.values(number_id=keep, slot=sa.case((v.slot == dropped, kept), else_=v.slot)))
-
-
-def awaiting_text(tx: Connection, number_digests: Collection[str], phrase_digests: Collection[str]) -> Sequence[AnyRow]:
-    """Return the pending verifications that a text with one of these digests from the number can approve.
-
-    Those of a former release, which have no digest, are among them, a few at the most.
-    """
-    statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
-    statement = statement.join(numbers, numbers.c.id == v.number_id)
-    statement = statement.where(numbers.c.digest.in_(list(number_digests)))
-    statement = statement.where(v.status == "pending", v.channel == "inbound", ~v.decoy)
-    fits = v.phrase_digest.in_(list(phrase_digests))
-    return tx.execute(
-        statement.where(fits | v.phrase_digest.is_(None)).order_by(v.phrase_digest.is_(None)).limit(_MOST_WAITING)
-    ).all()
-
-
-def count_phrases_by_key(tx: Connection) -> dict[str, int]:
-    """Return the number of phrases that are sealed under each key id."""
-    return counts_by_key(tx, v.phrase_sealed)

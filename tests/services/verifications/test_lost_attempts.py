@@ -7,12 +7,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services.context import session_digest
 from otp_service.services.operations import retention
+from otp_service.services.proofs import proofs
 from otp_service.storage.tables import sends, verifications
 from otp_service.storage.verifications import attempts
 from otp_service.storage.verifications.attempts import Matching, Spent
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
+from otp_service.storage.verifications.sessions import Session
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -32,7 +33,7 @@ async def die_with_the_last_attempt(service: Service, started: dict[str, Any]) -
 
     def spend(tx: Connection) -> Spent:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])))
-        matching = Matching(client_id, started["id"], 6, session_digest(client_id, None), None, None)
+        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
         spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=())
         assert isinstance(spent, Spent)
         return spent
@@ -45,14 +46,9 @@ async def approve(service: Service, verification_id: str, spent: Spent) -> bool:
 
     def step(tx: Connection) -> bool:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == verification_id)))
-        row = attempts.approve(
-            tx,
-            verification_id,
-            client_id=client_id,
-            number_id=spent.number_id,
-            purpose=spent.purpose,
-            now=service.ctx.clock.now(),
-        )
+        now = service.ctx.clock.now()
+        proof = proofs.new(service.ctx, spent.purpose, now)
+        row = attempts.approve(tx, verification_id, spent, client_id=client_id, proof=proof, now=now)
         return row is not None
 
     return await service.ctx.database.write(step)
@@ -113,3 +109,21 @@ async def test_the_end_of_its_lifetime_ends_it_as_exhausted_too(service: Service
         assert (await service.api.read(started["id"]))["status"] == "exhausted"
         assert (await service.api.read(other["id"]))["status"] == "expired"
         await retention.sweep(service.ctx)
+
+
+async def test_what_was_shown_as_expired_is_never_approved(service: Service) -> None:
+    started = await service.api.start()
+    service.shift(595)
+
+    def spend(tx: Connection) -> Spent:
+        client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])))
+        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
+        spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=())
+        assert isinstance(spent, Spent)
+        return spent
+
+    spent = await service.ctx.database.write(spend)
+    service.shift(6)
+    assert (await service.api.read(started["id"]))["status"] == "expired"
+    assert not await approve(service, started["id"], spent)
+    assert (await service.api.read(started["id"]))["status"] == "expired"

@@ -4,11 +4,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services.context import session_digest
 from otp_service.services.limits import limits
 from otp_service.storage.tables import verifications
 from otp_service.storage.verifications import attempts
 from otp_service.storage.verifications.attempts import Matching, Spent
+from otp_service.storage.verifications.sessions import Session
 from tests.support.service import NO_LIMITS, serving
 from tests.support.vendor import Vendor
 
@@ -26,7 +26,7 @@ async def test_whichever_is_compared_last_exhausts_it(
         started = await service.api.start()
         of_this = sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])
         client_id = str(await service.ctx.database.read(lambda tx: tx.scalar(of_this)))
-        matching = Matching(client_id, started["id"], 6, session_digest(client_id, None), None, None)
+        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
         wait_steps = limits.wait_steps(service.ctx.policy.limits.failures_per_number)
 
         def spend(tx: Connection) -> Spent:

@@ -1,0 +1,1 @@
+"""Proofs: signed statements that a verification was approved."""

@@ -1,0 +1,79 @@
+"""What a verification keeps of its proof, from which the proof is made again: nothing that proves anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import AnyRow
+from otp_service.storage.tables import numbers, verifications
+from otp_service.storage.verifications.sessions import SAME_SESSION, Session
+
+v = verifications.c
+
+LONGEST_SECONDS = 900.0
+"""The policy allows no longer `proof_lifetime`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptProof:
+    """The columns of a proof. `key_id`: of the secret key that signs it."""
+
+    id: str
+    key_id: str
+    expires_at: float
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the values of `proof_id`, `proof_key` and `proof_expires_at`."""
+        return {"proof_id": self.id, "proof_key": self.key_id, "proof_expires_at": self.expires_at}
+
+
+def of_row(row: AnyRow) -> KeptProof | None:
+    """Return what a verification keeps of its proof, None if it has none."""
+    return KeptProof(row.proof_id, row.proof_key, row.proof_expires_at) if row.proof_id is not None else None
+
+
+COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session_hash)
+
+_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
+_NOW = sa.bindparam("now", type_=sa.Double)
+
+_REDEEM = Compiled(
+    lambda _: (
+        sa.update(verifications)
+        .where(v.id == sa.bindparam("this"), v.client_id == sa.bindparam("client"), v.status == "approved")
+        .where(v.proof_id == sa.bindparam("given_id"), v.proof_expires_at > _NOW)
+        .where(v.redeemed_at.is_(None), v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
+        .values(redeemed_at=_NOW)
+        .returning(v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, _sealed.label("sealed"))
+    )
+)
+
+
+def redeem(
+    tx: Connection, verification_id: str, proof_id: str, *, client_id: str, purpose: str, session: Session, now: float
+) -> AnyRow | None:
+    """Redeem the proof of an approved verification; return None if another call did, or something does not match."""
+    given = {"this": verification_id, "given_id": proof_id, "client": client_id, "for_purpose": purpose, "now": now}
+    return cast("AnyRow | None", _REDEEM.first(tx, given | session.parameters))
+
+
+def void_all(tx: Connection, now: float) -> None:
+    """Void every proof that can still be redeemed: after a restore from a backup it may have been redeemed before."""
+    tx.execute(sa.update(verifications).where(*_live(now)).values(proof_id=None))
+
+
+def count_by_key(tx: Connection, now: float) -> dict[str, int]:
+    """Return the number of proofs that can still be redeemed, by the key that signed them."""
+    counts = sa.select(v.proof_key, sa.func.count()).where(*_live(now)).group_by(v.proof_key)
+    return dict(tx.execute(counts).tuples().all())
+
+
+def _live(now: float) -> list[sa.ColumnElement[bool]]:
+    # The first condition is for the index.
+    recent = v.ended_at > now - LONGEST_SECONDS
+    return [recent, v.proof_id.is_not(None), v.proof_expires_at > now, v.redeemed_at.is_(None)]
