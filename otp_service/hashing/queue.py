@@ -16,9 +16,10 @@ from otp_service.errors import Refusal
 from otp_service.observability.metrics import HASH_QUEUE
 
 T = TypeVar("T")
-Job = tuple[Callable[[], Any], Future[Any]]
+Job = tuple[Callable[[], Any], Future[Any], float]  # the last: when it is due, by the queue's clock
 Kind = Enum("Kind", ["CHECK", "START"])
 MOST_SECONDS = {Kind.CHECK: 2.0, Kind.START: 3.0}  # a request that would wait longer for its hash is refused
+OVERDUE_SECONDS = {Kind.CHECK: 3.0, Kind.START: 4.5}  # a job that has waited so long is next, whoever's turn it is
 MOST_STARTS = 1000  # in flight: each may hold a connection to the gateway
 START_EVERY = 4  # checks go first, but every fourth hash is a start's if one waits
 SHARED_FROM = 0.5  # of the places: once so many are taken, no client gets more than its share
@@ -37,8 +38,8 @@ class Ticket:
 class HashQueue:
     """Admits the requests of one event loop; each of `threads` threads calls `work` to run their hashes."""
 
-    def __init__(self, threads: int, seconds_per_hash: float) -> None:
-        self._threads, self._seconds = threads, seconds_per_hash
+    def __init__(self, threads: int, seconds_per_hash: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._threads, self._seconds, self._clock = threads, seconds_per_hash, clock
         self._queued: dict[Kind, Counter[str]] = {kind: Counter() for kind in Kind}
         self._starts_in_flight: Counter[str] = Counter()
         self._waiting: dict[Kind, OrderedDict[str, deque[Job]]] = {kind: OrderedDict() for kind in Kind}
@@ -75,7 +76,8 @@ class HashQueue:
         """Return the result of `work`, which a thread runs when it is the ticket's turn."""
         future: Future[T] = Future()
         with self._lock:
-            self._waiting[ticket.kind].setdefault(ticket.client, deque()).append((work, future))
+            due = self._clock() + OVERDUE_SECONDS[ticket.kind]
+            self._waiting[ticket.kind].setdefault(ticket.client, deque()).append((work, future, due))
         self._jobs.release()
         try:
             return await asyncio.wrap_future(future)
@@ -83,17 +85,16 @@ class HashQueue:
             self._count(ticket, -1)
             ticket.hash_to_come = False
 
-    def work(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def work(self) -> None:
         """Run what waits, until the queue is closed and empty."""
         while self._jobs.acquire() and (job := self.pop()) is not None:
-            work, future = job
-            begun = clock()
+            (work, future, _), begun = job, self._clock()
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(work())
                 except BaseException as error:  # noqa: BLE001 - the caller of `run` gets it
                     future.set_exception(error)
-                self._seconds += (clock() - begun - self._seconds) * WEIGHT
+                self._seconds += (self._clock() - begun - self._seconds) * WEIGHT
             del job, work, future  # they hold a PIN
 
     def close(self) -> None:
@@ -101,7 +102,7 @@ class HashQueue:
         self._jobs.release(self._threads)
 
     def pop(self) -> Job | None:
-        """Return the next job, None if none waits: checks before starts, and clients in turn."""
+        """Return the next job, None if none waits: checks before starts, overdue jobs first, then clients in turn."""
         with self._lock:
             checks, starts = self._waiting[Kind.CHECK], self._waiting[Kind.START]
             start_is_next = bool(starts) and (not checks or self._checks_in_row >= START_EVERY - 1)
@@ -109,9 +110,10 @@ class HashQueue:
                 self._checks_per_start += (self._checks_in_row - self._checks_per_start) * WEIGHT
             self._checks_in_row = self._checks_in_row + 1 if starts and not start_is_next else 0
             clients = starts if start_is_next else checks
-            if not clients:
+            if (oldest := min(clients, key=lambda client: clients[client][0][2], default=None)) is None:
                 return None
-            client, jobs = clients.popitem(last=False)
+            client = oldest if clients[oldest][0][2] <= self._clock() else next(iter(clients))
+            jobs = clients.pop(client)
             job = jobs.popleft()
             if jobs:
                 clients[client] = jobs  # behind the others
@@ -143,7 +145,5 @@ class HashQueue:
 
 def _has_share(taken: Counter[str], client: str, places: float) -> bool:
     """Return whether the client may take one more place."""
-    if taken.total() < SHARED_FROM * places:
-        return True
     clients = {client, *(+taken)}  # without those that have none any more
-    return taken[client] < max(1.0, places / len(clients))
+    return taken.total() < SHARED_FROM * places or taken[client] < max(1.0, places / len(clients))

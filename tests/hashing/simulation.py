@@ -61,7 +61,7 @@ class Simulation:
     """A queue whose threads hash in simulated time."""
 
     def __init__(self) -> None:
-        self.queue = HashQueue(THREADS, HASH_SECONDS)
+        self.queue = HashQueue(THREADS, HASH_SECONDS, asyncio.get_running_loop().time)
         self.results: dict[Stream, Result] = defaultdict(Result)
         self._jobs = asyncio.Semaphore(0)
         self._chance = random.Random(1)

@@ -178,8 +178,8 @@ async def test_clients_take_turns(kind: Kind) -> None:
 @pytest.fixture
 def running() -> Iterator[HashQueue]:
     """A queue with threads, in which a hash takes a simulated second."""
-    made = HashQueue(1, 0.02)
-    thread = Thread(target=made.work, args=(itertools.count().__next__,))
+    made = HashQueue(1, 0.02, itertools.count().__next__)
+    thread = Thread(target=made.work)
     thread.start()
     yield made
     made.close()
@@ -245,6 +245,14 @@ def test_a_quiet_client_is_served_beside_loud_ones(kind: Kind) -> None:
     *_, quiet = simulate(*loud, Stream(kind, "quiet", rate=2, begins=3))
     assert quiet.refused == 0
     assert max(quiet.seconds) < 1.0
+
+
+@pytest.mark.parametrize(("kind", "bound"), [(CHECK, 4.0), (START, 6.0)])
+def test_later_clients_do_not_overtake_for_ever_what_is_admitted(kind: Kind, bound: float) -> None:
+    crowd = [Stream(kind, f"late {number}", rate=1.5, begins=0.2, gateway=0.02) for number in range(200)]
+    first, *_ = simulate(Stream(kind, "first", rate=400, ends=1, gateway=0.02), *crowd)
+    assert len(first.seconds) > 50
+    assert max(first.seconds) < bound
 
 
 def test_slow_commits_are_no_overload() -> None:
