@@ -73,7 +73,7 @@ def rehash(url: str, argon2: str, ids: Sequence[str]) -> None:
 def add_old(url: str, client_id: str, first: int, last: int) -> None:
     """Adds verifications for these numbers that ended over the last year, with their other rows."""
     engine = make_engine(url)
-    old_rows.add(engine, client_id, Clock().now(), first, last, every=OLD_OF_THE_LAST_DAY)
+    old_rows.add(engine.url, client_id, Clock().now(), first, last, every=OLD_OF_THE_LAST_DAY)
     if engine.dialect.name == "postgresql":  # what it does by itself within minutes, it need not do under the load
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE"))

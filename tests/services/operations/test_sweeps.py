@@ -32,7 +32,7 @@ async def service(database_url: str, vendor: Vendor) -> AsyncIterator[Service]:
     async with serving(database_url, vendor, {"limits": NO_LIMITS, "retention": KEPT}) as running:
         database, now = running.ctx.database, running.ctx.clock.now()
         client_id = await database.read(lambda tx: str(tx.scalar(sa.select(tables.clients.c.id))))
-        await asyncio.to_thread(old_rows.add, database.engine, client_id, now, 1, OLD, every=2)
+        await asyncio.to_thread(old_rows.add, database.engine.url, client_id, now, 1, OLD, every=2)
         yield running
 
 
