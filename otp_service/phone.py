@@ -133,19 +133,18 @@ def parse_served(text: str, countries: frozenset[str] | None) -> PhoneNumber:
 def spellings(text: str, countries: frozenset[str] | None = frozenset()) -> list[str]:
     """Return every E.164 form of the number that a gateway writes as `text`; first the forms that `parse` returns.
 
-    It accepts separators, `+`, `00`, a trunk 0, the forms of `_SAME_PHONE` and those of a former numbering plan. A
-    number without a calling code is read as a number of each of `countries` (None: all): see `same_country`.
+    It accepts separators, `+`, `00`, a trunk 0, the forms of `_SAME_PHONE` and those of a former numbering plan.
+    Without `+` and `00` it can also be a number of each of `countries` that has no calling code: see `same_country`.
+    If all are served (None), that is tried only if it is no international number: almost every one fits some country.
     """
     written = _WRITTEN.fullmatch(_SEPARATORS.sub("", text))
     if written is None:
         return []
     plus, digits = written.groups()
-    for prefix in _INTERNATIONAL_PREFIXES:
-        forms = _forms(digits.removeprefix(prefix)) if digits.startswith(prefix) else set()
-        if any(_is_valid(form) for form in forms):
-            return sorted(forms, key=_rank)
-    national = set() if plus else {form for number in _national(digits, countries) for form in _forms(number[1:])}
-    return sorted(national, key=_rank) or ([f"+{digits}"] if _E164.fullmatch(f"+{digits}") else [])
+    forms = _international(digits)
+    if not plus and not (forms and (digits.startswith("00") or countries is None)):
+        forms |= {form for number in _national(digits, countries) for form in _forms(number[1:])}
+    return sorted(forms, key=_rank) or ([f"+{digits}"] if _E164.fullmatch(f"+{digits}") else [])
 
 
 def is_same(text: str, e164: str) -> bool:
@@ -181,6 +180,14 @@ def _forms(digits: str) -> set[str]:
     forms |= {pattern.sub(other, form) for form in forms for pattern, other in _SAME_PHONE if pattern.fullmatch(form)}
     forms |= {moved for form in forms for moved in (present_form(form), former_form(form)) if moved is not None}
     return {form for form in forms if _E164.fullmatch(form)}
+
+
+def _international(digits: str) -> set[str]:
+    for prefix in _INTERNATIONAL_PREFIXES:
+        forms = _forms(digits.removeprefix(prefix)) if digits.startswith(prefix) else set()
+        if any(_is_valid(form) for form in forms):
+            return forms
+    return set()
 
 
 def _national(digits: str, countries: frozenset[str] | None) -> Iterator[str]:

@@ -226,6 +226,12 @@ def test_a_national_number_is_read_as_one_of_the_countries_served() -> None:
     assert phone.spellings("3001234567", frozenset({"CO", "US"})) == [COLOMBIA]
     assert phone.spellings("07911 123456", frozenset({"CO", "GB"})) == [MOBILE]
     assert phone.spellings("+3001234567", frozenset({"CO"})) == ["+3001234567"]
+    # A number of the United States, and one of China without its calling code.
+    assert set(phone.spellings("13056708084", frozenset({"CN", "US"}))) == {"+13056708084", "+8613056708084"}
+    assert phone.spellings("13056708084", frozenset({"US"})) == ["+13056708084"]
+    for international in ("+13056708084", "0013056708084"):
+        assert phone.spellings(international, frozenset({"CN", "US"})) == ["+13056708084"]
+    assert phone.spellings("13056708084", None) == ["+13056708084"]
     in_two = phone.spellings("3001234567", None)
     assert in_two == [COLOMBIA, "+923001234567"]
     assert not phone.same_country(in_two)

@@ -155,14 +155,19 @@ async def _apply(ctx: Context, cursor: Cursor, listed: Sequence[_Listed]) -> boo
     for start in range(0, len(new) or int(recent != cursor.recent), BATCH):
         batch = new[start : start + BATCH]
         recent = (recent + [entry.fingerprint for entry, _ in batch])[-RECENT:]
-        texts = [
-            replace(effects.understand(ctx, entry.inbound), is_out_of_order=is_out_of_order)
-            for entry, is_out_of_order in batch
-        ]
+        texts = await asyncio.to_thread(_understand, ctx, batch)
         if not await _apply_batch(ctx, Cursor(version, recent, cursor.list_read_at), texts):
             return False
         version += 1
     return True
+
+
+def _understand(ctx: Context, batch: Sequence[tuple[_Listed, bool]]) -> list[UnderstoodText]:
+    """Return what the texts say. It takes long if all countries are served."""
+    return [
+        replace(effects.understand(ctx, entry.inbound), is_out_of_order=is_out_of_order)
+        for entry, is_out_of_order in batch
+    ]
 
 
 def _unknown_entries(listed: Sequence[_Listed]) -> list[tuple[_Listed, bool]]:
@@ -196,7 +201,7 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[UnderstoodT
 
 async def on_text(ctx: Context, inbound: InboundMessage) -> None:
     """Apply a text that a callback brought: STOP acts at once, the rest when the list shows it, which is read soon."""
-    text = effects.understand(ctx, inbound)
+    text = await asyncio.to_thread(effects.understand, ctx, inbound)
     every = float(ctx.policy.inbound.poll_every)
 
     def step(tx: Connection) -> str:
