@@ -64,16 +64,5 @@ def redeem(
 
 def void_all(tx: Connection, now: float) -> None:
     """Void every proof that can still be redeemed: after a restore from a backup it may have been redeemed before."""
-    tx.execute(sa.update(verifications).where(*_live(now)).values(proof_id=None))
-
-
-def count_by_key(tx: Connection, now: float) -> dict[str, int]:
-    """Return the number of proofs that can still be redeemed, by the key that signed them."""
-    counts = sa.select(v.proof_key, sa.func.count()).where(*_live(now)).group_by(v.proof_key)
-    return dict(tx.execute(counts).tuples().all())
-
-
-def _live(now: float) -> list[sa.ColumnElement[bool]]:
-    # The first condition is for the index.
-    recent = v.ended_at > now - LONGEST_SECONDS
-    return [recent, v.proof_id.is_not(None), v.proof_expires_at > now, v.redeemed_at.is_(None)]
+    recent = v.ended_at > now - LONGEST_SECONDS  # for the index
+    tx.execute(sa.update(verifications).where(recent, v.proof_expires_at > now).values(proof_id=None))
