@@ -1,14 +1,15 @@
 """The table of routes, from which Starlette's routes and the OpenAPI document are built."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from otp_service.api import callbacks, notifications, opt_outs, proofs, public, search, verifications, webhooks
 from otp_service.api.kit.operation import Operation
@@ -148,10 +149,14 @@ _WITHOUT_ID = frozenset(each.path for each in OPERATIONS if "{" not in each.path
 
 
 class _ExactRoute(Route):
-    """A route that matches the whole path: `$` also matches before a trailing newline."""
+    """A route that matches the whole path: `$` also matches before a trailing newline.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    `allowed`: the methods of all routes of the path, for the refusal of another one.
+    """
+
+    def __init__(self, *args: Any, allowed: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._allowed = [*allowed]
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -159,6 +164,12 @@ class _ExactRoute(Route):
         if self.param_convertors and scope["path"] in _WITHOUT_ID:
             return Match.NONE, {}
         return super().matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. Raises HTTPException if no route of the path has its method."""
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(self._allowed)})
+        await self.app(scope, receive, send)
 
 
 class _HiddenRoute(_ExactRoute):
@@ -171,6 +182,11 @@ class _HiddenRoute(_ExactRoute):
 
 def routes() -> list[Route]:
     """Return Starlette's routes, one per call."""
-    shown: list[Route] = [_ExactRoute(each.path, each.handler, methods=[each.method]) for each in OPERATIONS]
-    home = _ExactRoute("/", public.home, methods=["GET"])
+    allowed: dict[str, list[str]] = {"/": ["GET", "HEAD"]}
+    for each in OPERATIONS:
+        allowed.setdefault(each.path, []).extend(["GET", "HEAD"] if each.method == "GET" else [each.method])
+    shown: list[Route] = [
+        _ExactRoute(each.path, each.handler, methods=[each.method], allowed=allowed[each.path]) for each in OPERATIONS
+    ]
+    home = _ExactRoute("/", public.home, methods=["GET"], allowed=allowed["/"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

@@ -16,6 +16,7 @@ from tests.support.notifications import get, post
 from tests.support.people import begin, opt_out, texts
 from tests.support.reading import GROWING, Read, add_scans, reading
 from tests.support.receipts import tell
+from tests.support.receivers import LOOPBACK, add, deliveries, post_due
 from tests.support.service import Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -35,6 +36,7 @@ async def use_everything(service: Service) -> None:
     """Every call that a client or the gateway makes, and every loop."""
     api, to = service.api, new_number()
     await begin(service)
+    hook = await add(api, "http://127.0.0.1:9009/")
     started = await api.start(to, user_ip="198.51.100.1", session="s")
     await api.start(to, user_ip="198.51.100.1", session="s")
     pin = service.pin(to)
@@ -63,7 +65,13 @@ async def use_everything(service: Service) -> None:
     await _what_comes_back(service)
     for seconds in (0, 100, 700):
         service.shift(seconds)
+        await post_due(service)
         await retention.round_of(service.ctx)
+    (event, *_) = await deliveries(api, hook["id"])
+    await api.call("POST", f"/v1/webhooks/{hook['id']}/deliveries/{event['id']}/replay")
+    await api.call("POST", f"/v1/webhooks/{hook['id']}/secret")
+    await api.call("DELETE", f"/v1/webhooks/{hook['id']}")
+    await retention.sweep(service.ctx)
     await service.http.get("/readyz")
 
 
@@ -95,7 +103,7 @@ def analyze(url: sa.URL) -> None:
 
 async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: bool) -> list[Read]:
     """What each statement read, among old rows."""
-    async with serving(database_url, vendor, CONFIG) as service:
+    async with serving(database_url, vendor, CONFIG, webhook_networks=LOOPBACK) as service:
         database, now = service.ctx.database, service.ctx.clock.now()
         client_id = await database.read(lambda tx: str(tx.scalar(sa.select(clients.c.id))))
         await asyncio.to_thread(old_rows.add, database.engine.url, client_id, now, 1, OLD, every=2)

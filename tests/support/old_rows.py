@@ -62,6 +62,16 @@ SELECT {number}, true, 'user', :now - 100 FROM {series} WHERE {told}
 INSERT INTO fires (number_id, keyword, created_at, tries, fired_at, outcome, reason)
 SELECT {number}, 'STOP', :now - 100, 1, :now - 100, 'accepted', 'ok' FROM {series} WHERE {told}
 """,
+    """
+INSERT INTO webhooks (id, client_id, url, events, status, created_at)
+SELECT 'whk_old_' || n, :client, '', '*', 'deleted', :now FROM {series} WHERE n = CAST(:first AS bigint)
+""",
+    """
+INSERT INTO webhook_deliveries (id, webhook_id, type, data, number_id, status, created_at, tries, ended_at)
+SELECT {id}, 'whk_old_' || CAST(:first AS bigint), 'number.opted_out', 'null', CASE WHEN {told} THEN {number} END,
+  'delivered', :now - 100, 1, CASE WHEN {told} THEN :now - 50 ELSE {long_ago} END
+FROM {series} WHERE {recent}
+""",
 )
 MOST_VACUUMS = 20
 _ALL_VISIBLE = "SELECT bool_and(relallvisible >= relpages) FROM pg_class WHERE relname IN ('sends', 'notifications')"

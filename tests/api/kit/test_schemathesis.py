@@ -33,6 +33,7 @@ schema = schemathesis.openapi.from_dict(openapi.document(OPERATIONS))
 schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 
 REAL: dict[str, dict[str, str]] = {"verifications": {"purpose": "signup"}, "notifications": {"text": "Hello"}}
+WEBHOOK = {"url": "http://127.0.0.1:9009/", "events": ["*"]}
 CONFIG = {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}
 _turn = itertools.count()
 _seen: dict[str, set[int]] = defaultdict(set)
@@ -52,8 +53,14 @@ class Served:
     def new(self, path: str) -> str:
         """The id of a new verification or notification, as the path needs one."""
         things = path.split("/")[2]
+        if things == "webhooks":
+            return self._webhook()
         answer = self.http.post(f"/v1/{things}", json=REAL[things] | {"to": new_number()})
         return str(answer.raise_for_status().json()["id"])
+
+    def _webhook(self) -> str:
+        found = self.http.get("/v1/webhooks").raise_for_status().json()["webhooks"]
+        return str((found or [self.http.post("/v1/webhooks", json=WEBHOOK).raise_for_status().json()])[0]["id"])
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +71,7 @@ def served(migrated_sqlite: Path, shared_vendor: Vendor, tmp_path_factory: pytes
     key = asyncio.run(clients.create(database, Clock(), "schemathesis")).api_key
     database.close()
     headers = {"Authorization": f"Bearer {key}"}
-    app = create_app(make_settings(f"sqlite:///{path}", shared_vendor.base_url, CONFIG))
+    app = create_app(make_settings(f"sqlite:///{path}", shared_vendor.base_url, CONFIG, webhook_networks="127.0.0.0/8"))
     with running(app) as url, httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as http:
         yield Served(http, headers)
 
@@ -89,6 +96,8 @@ def make_real(case: Case[Any], served: Served) -> None:
 def real_body(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if "pin" in body:
         return {"pin": body["pin"][:6] if body["pin"][:6].isdecimal() else "123456"}
+    if path == "/v1/webhooks":
+        return {**body, "url": WEBHOOK["url"]}
     body = {name: value for name, value in body.items() if name not in ("template", "values")}
     return {**body, **REAL.get(path.split("/")[2], {}), "to": new_number()}
 
