@@ -155,6 +155,18 @@ class IdempotencyMismatch(Error):
     code = "idempotency_mismatch"
 
 
+class TooManyWebhooks(Error):
+    """The client has as many webhooks as it can have."""
+
+    code = "too_many_webhooks"
+
+
+class WebhookDisabled(Error):
+    """The webhook was disabled, because its address did not accept events."""
+
+    code = "webhook_disabled"
+
+
 class TooLarge(Error):
     """The body is too large."""
 

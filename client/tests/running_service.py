@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ class Dev:
     """A running `otp-service dev`."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
     simulator: str
 
     def messages(self, to: str) -> list[dict[str, Any]]:
