@@ -24,7 +24,12 @@ from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
 
 ROOT = Path(__file__).parent.parent
-FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "client" / "README.md"]
+FILES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+    ROOT / "client" / "README.md",
+]
 TEXT = "\n".join(path.read_text() for path in FILES)
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 

@@ -1,0 +1,309 @@
+"""examples/webapp in a real browser, on the running service with the simulated gateway."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from otp_service_client import AsyncClient, errors
+from playwright.sync_api import Browser, Page, Request, expect
+
+from examples.webapp import messages
+from examples.webapp.app import create_app as create_webapp
+from otp_service.api.kit.problems import STATUS
+from otp_service.api.verifications import CheckAnswer
+from otp_service.app import create_app
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
+from otp_service.services.clients import clients
+from tests.support.browser import chromium
+from tests.support.processes import together
+from tests.support.servers import running
+from tests.support.service import make_settings, new_number, wrong
+from tests.support.vendor import Vendor
+
+PASSWORD = "correct horse"
+POLICY = {
+    "purposes": {
+        "signup": {"resend_after": [1, 60]},
+        "login": {"resend_after": [60]},
+        "password_reset": {"resend_after": [60]},
+    },
+    "limits": {"pause_per_number": 0, "sends_per_user_ip": "", "sends_per_number": ""},
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running application."""
+
+    url: str
+    vendor: Vendor
+    accounts: Any
+    sessions: Any
+
+    def pin(self, to: str) -> str:
+        """Returns the PIN of the newest message to a number."""
+        return str(self.vendor.messages(to)[0]["pin"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def site(migrated: str, vendor: Vendor) -> Iterator[Site]:
+    with running(create_app(make_settings(migrated, vendor.base_url, POLICY))) as service:
+        (key,) = together(lambda: asyncio.run(new_client(migrated)))  # playwright has the loop of this thread
+        otp = AsyncClient(service, key)
+        app = create_webapp(otp, f"{vendor.url}/")
+        with running(app) as url:
+            yield Site(url, vendor, app.state.accounts, app.state.sessions)
+
+
+async def new_client(database_url: str) -> str:
+    database = Database(database_url)
+    try:
+        return (await clients.create(database, Clock(), "webapp")).api_key
+    finally:
+        database.close()
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
+    """Opens the first page in a browser of its own. It fails for any request to another host, and for any error."""
+    contexts = []
+    problems: list[str] = []
+
+    def note_foreign(request: Request) -> None:
+        if not request.url.startswith(site.url):
+            problems.append(request.url)
+
+    def make(**options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", note_foreign)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto("/")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def fill(page: Page, button: str, **fields: str) -> None:
+    labels = {"phone": "Mobile number", "password": "assword", "pin": "PIN"}
+    for name, value in fields.items():
+        page.get_by_label(labels[name]).fill(value)
+    page.get_by_role("button", name=button).click()
+
+
+def sign_up(page: Page, site: Site, phone: str) -> None:
+    page.goto("/signup")
+    fill(page, "Create the account", phone=phone, password=PASSWORD)
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(page.get_by_role("heading")).to_have_text("You are logged in")
+
+
+def alert(page: Page) -> str:
+    return page.get_by_role("alert").inner_text()
+
+
+WITHOUT_SCRIPTS = pytest.mark.parametrize("scripts", [True, False])
+
+
+@WITHOUT_SCRIPTS
+def test_a_number_is_verified_at_sign_up(open_page: OpenPage, site: Site, scripts: bool) -> None:
+    page, phone = open_page(java_script_enabled=scripts), new_number()
+    page.get_by_role("link", name="Create an account").click()
+    fill(page, "Create the account", phone=f"{phone[:3]} {phone[3:6]}-{phone[6:]}", password=PASSWORD)
+    field = page.get_by_label("PIN")
+    assert [field.get_attribute(name) for name in ("autocomplete", "inputmode")] == ["one-time-code", "numeric"]
+    pin = site.pin(phone)
+    fill(page, "Continue", pin=wrong(pin))
+    assert alert(page) == "This PIN is not correct. You have 4 tries left."
+    fill(page, "Continue", pin="12")
+    assert alert(page) == "A PIN has six digits."
+    assert site.accounts.of_phone(phone) is None
+    fill(page, "Continue", pin=f"{pin[:3]} {pin[3:]}")
+    expect(page.get_by_role("heading")).to_have_text("You are logged in")
+    assert site.accounts.of_phone(phone)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading")).to_have_text("Welcome")
+
+
+@WITHOUT_SCRIPTS
+def test_a_login_needs_the_password_and_the_pin(open_page: OpenPage, site: Site, scripts: bool) -> None:
+    phone = new_number()
+    sign_up(open_page(), site, phone)
+    page = open_page(java_script_enabled=scripts)
+    page.get_by_role("link", name="Log in").click()
+    sent = len(site.vendor.messages(phone))
+    for number, password in [(phone, "wrong horse"), (new_number(), PASSWORD)]:
+        fill(page, "Log in", phone=number, password=password)
+        assert alert(page) == "The number or the password is wrong."
+    assert len(site.vendor.messages(phone)) == sent
+    fill(page, "Log in", phone=phone, password=PASSWORD)
+    assert f"ends in {phone[-2:]}" in page.content()
+    assert phone not in page.content()
+    before = page.context.cookies()
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(page.get_by_role("heading")).to_have_text("You are logged in")
+    assert page.context.cookies()[0]["value"] != before[0]["value"]
+
+
+@WITHOUT_SCRIPTS
+def test_a_password_is_reset_and_every_session_ends(open_page: OpenPage, site: Site, scripts: bool) -> None:
+    phone = new_number()
+    elsewhere = open_page()
+    sign_up(elsewhere, site, phone)
+    page = open_page(java_script_enabled=scripts)
+    page.goto("/reset")
+    fill(page, "Send a PIN", phone=phone)
+    fill(page, "Continue", pin=site.pin(phone))
+    fill(page, "Set the password", password="battery staple")
+    expect(page.get_by_role("status").first).to_contain_text("Your new password is set.")
+    elsewhere.reload()
+    expect(elsewhere.get_by_role("heading")).to_have_text("Welcome")
+    page.goto("/login")
+    fill(page, "Log in", phone=phone, password=PASSWORD)
+    assert alert(page) == "The number or the password is wrong."
+    fill(page, "Log in", phone=phone, password="battery staple")
+    expect(page.get_by_role("heading")).to_have_text("Enter the PIN")
+
+
+def test_a_reset_looks_the_same_without_an_account(open_page: OpenPage, site: Site) -> None:
+    known, unknown = new_number(), new_number()
+    sign_up(open_page(), site, known)
+    seen = []
+    for phone in (known, unknown):
+        page = open_page()
+        page.goto("/reset")
+        fill(page, "Send a PIN", phone=phone)
+        pages = [shown(page, phone)]
+        right = site.pin(known)
+        for _ in range(5):
+            fill(page, "Continue", pin=wrong(right))
+            pages.append(alert(page))
+        fill(page, "Continue", pin=right)
+        seen.append([*pages, alert(page)])
+    assert seen[0] == seen[1]
+    assert seen[0][-1] == "Too many wrong PINs. Please start again."
+    assert site.vendor.messages(unknown) == []
+
+
+def shown(page: Page, phone: str) -> str:
+    """Returns the text of the page without the number and the countdown."""
+    hint = page.locator(".resend .hint").inner_text()
+    return page.locator("main").inner_text().replace(phone, "").replace(hint, "")
+
+
+def test_the_button_for_another_message_waits_for_its_time(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    page.goto("/signup")
+    fill(page, "Create the account", phone=phone, password=PASSWORD)
+    again = page.get_by_role("button", name="another message")
+    expect(again).to_be_enabled()
+    again.click()
+    expect(again).to_be_disabled()
+    expect(page.locator(".resend .hint")).to_contain_text("You can ask for another message in ")
+    assert len(site.vendor.messages(phone)) == 2
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(page.get_by_role("heading")).to_have_text("You are logged in")
+
+
+def test_without_scripts_the_server_says_how_long_to_wait(open_page: OpenPage) -> None:
+    page, phone = open_page(java_script_enabled=False), new_number()
+    page.goto("/reset")
+    fill(page, "Send a PIN", phone=phone)
+    page.get_by_role("button", name="another message").click()
+    assert alert(page).startswith("Please wait ")
+
+
+def test_a_pin_is_worth_nothing_in_another_browser(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    page.goto("/signup")
+    fill(page, "Create the account", phone=phone, password=PASSWORD)
+    other = open_page()
+    other.goto("/signup")
+    fill(other, "Create the account", phone=phone, password="another one")
+    newest = site.pin(phone)
+    fill(page, "Continue", pin=newest)
+    assert "not correct" in alert(page)
+    fill(other, "Continue", pin=newest)
+    expect(other.get_by_role("heading")).to_have_text("You are logged in")
+
+
+def test_sign_up_changes_nothing_of_an_account_that_exists(open_page: OpenPage, site: Site) -> None:
+    phone = new_number()
+    sign_up(open_page(), site, phone)
+    before = site.accounts.of_phone(phone).password_hash
+    page = open_page()
+    page.goto("/signup")
+    fill(page, "Create the account", phone=phone, password="another one")
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(page.get_by_role("status").first).to_contain_text("This number already has an account.")
+    assert site.accounts.of_phone(phone).password_hash == before
+
+
+def test_a_form_without_the_token_of_its_session_is_refused(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    for form in ({}, {"csrf": ""}, {"csrf": "é"}, {"csrf": "x" * 9000}):
+        answer = page.request.post("/signup", form={"phone": phone, "password": PASSWORD, **form})
+        assert answer.status == 403
+    assert site.vendor.messages(phone) == []
+
+
+def test_what_a_user_types_stays_text(open_page: OpenPage) -> None:
+    page = open_page()
+    page.goto("/reset")
+    fill(page, "Send a PIN", phone='"><b>x</b>')
+    assert alert(page) == messages.REFUSALS["invalid_number"]
+    assert page.get_by_label("Mobile number").input_value() == '"><b>x</b>'
+
+
+def test_every_result_and_every_refusal_has_words() -> None:
+    results = CheckAnswer.model_json_schema()["properties"]["result"]["enum"]
+    assert {*results} - {"approved"} == messages.RESULTS.keys()
+    assert messages.REFUSALS.keys() <= STATUS.keys()
+    assert messages.of_error(errors.Unreachable()) == messages.OTHER
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (1.2, "2 seconds"), (120, "120 seconds"), (121, "3 minutes"), (7201, "3 hours")],
+)
+def test_a_duration_is_rounded_up(seconds: float, words: str) -> None:
+    assert messages.duration(seconds) == words
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, scheme: str, width: int) -> None:
+    page, phone = open_page(color_scheme=scheme, viewport={"width": width, "height": 844}), new_number()
+    looks_right(page)
+    for path in ("/signup", "/login", "/reset"):
+        page.goto(path)
+        looks_right(page)
+    fill(page, "Send a PIN", phone=phone)
+    looks_right(page)
+    fill(page, "Continue", pin="123456")
+    looks_right(page)
+    sign_up(page, site, phone)
+    looks_right(page)
+
+
+def looks_right(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
