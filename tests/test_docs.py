@@ -24,12 +24,8 @@ from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
 
 ROOT = Path(__file__).parent.parent
-FILES = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "examples").rglob("*.md")),
-    ROOT / "client" / "README.md",
-]
+MARKDOWN = ("*.md", "docs/**/*.md", "client/*.md", "examples/**/*.md")
+FILES = [path for pattern in MARKDOWN for path in sorted(ROOT.glob(pattern))]
 TEXT = "\n".join(path.read_text() for path in FILES)
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 

@@ -21,7 +21,7 @@ from otp_service_client.responses import PAUSES
 from pydantic import BaseModel
 from running_service import Connect, Dev
 
-from otp_service.api import notifications, opt_outs, search, verifications
+from otp_service.api import notifications, opt_outs, proofs, search, verifications
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 
 
@@ -58,6 +58,20 @@ def test_a_decoy_sends_nothing(otp: Any, dev: Dev, to: str) -> None:
     decoy = otp.verifications.start(to=to, purpose="password_reset", decoy=True)
     assert (decoy.status, decoy.to, dev.messages(to)) == ("pending", to, [])
     assert otp.verifications.start(purpose="password_reset", decoy=True).to is None
+
+
+def test_a_proof_is_redeemed_once(otp: Any, dev: Dev, to: str) -> None:
+    started = otp.verifications.start(to=to, purpose="signup", session="s-1", subject="u-1")
+    proof = otp.verifications.check(started.id, dev.pin(to), session="s-1").proof
+    with pytest.raises(errors.Mismatch):
+        otp.proofs.redeem(proof, purpose="login", session="s-1")
+    with pytest.raises(errors.InvalidProof):
+        otp.proofs.redeem(proof[:-4] + "AAAA", purpose="signup", session="s-1")
+    redeemed = otp.proofs.redeem(proof, purpose="signup", session="s-1")
+    assert (redeemed.verification_id, redeemed.to, redeemed.subject) == (started.id, to, "u-1")
+    assert redeemed.redeemed_at >= redeemed.approved_at
+    with pytest.raises(errors.AlreadyRedeemed):
+        otp.proofs.redeem(proof, purpose="signup", session="s-1")
 
 
 def test_a_message_is_sent_again_and_a_verification_is_canceled(otp: Any, dev: Dev, to: str) -> None:
@@ -143,6 +157,7 @@ def test_every_code_of_the_service_has_a_class_with_its_name() -> None:
         (calls.start, verifications.StartBody),
         (calls.check, verifications.CheckBody),
         (calls.search, search.SearchBody),
+        (calls.redeem, proofs.RedeemBody),
         (calls.send_notification, notifications.NotifyBody),
         (calls.add_opt_out, opt_outs.NumberBody),
     ],
@@ -161,6 +176,7 @@ def test_a_method_takes_every_field_of_its_call(build: Callable[..., Any], body:
         (otp_service_client.Notification, notifications.NotificationAnswer),
         (otp_service_client.OptOut, opt_outs.OptOutLookupAnswer),
         (otp_service_client.SearchPage, search.SearchAnswer),
+        (otp_service_client.Redemption, proofs.RedeemedAnswer),
     ],
 )
 def test_an_answer_has_every_field_of_the_service(ours: type, answer: type[BaseModel]) -> None:
