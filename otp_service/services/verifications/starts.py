@@ -215,4 +215,5 @@ def new_row(
 
 def _name_of(request: StartRequest) -> str:
     """Return what limits and repeated starts know a decoy without a number by."""
-    return f"{request.client_id} {request.subject or request.session or secrets.token_hex(16)}"
+    name = request.subject or request.session or request.session_challenge or secrets.token_hex(16)
+    return f"{request.client_id} {name}"

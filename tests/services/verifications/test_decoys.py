@@ -141,6 +141,15 @@ async def test_without_a_number_the_subject_is_what_is_paused_limited_and_locked
         assert results == ["incorrect", "incorrect", "locked"]
 
 
+@pytest.mark.parametrize("field", ["session", "session_challenge"])
+async def test_a_decoy_without_number_and_subject_is_known_by_its_session(service: Service, field: str) -> None:
+    given = {field: "s" * 43}
+    started = await decoy(service, **given)
+    body = {"purpose": "signup", "decoy": True, **given}
+    repeated = await service.api.call("POST", "/v1/verifications", body)
+    assert (repeated.status_code, repeated.json()["id"]) == (200, started["id"])
+
+
 @pytest.mark.both_databases
 async def test_a_real_start_ends_a_pending_decoy_of_its_number_and_sends(service: Service) -> None:
     to = new_number()
