@@ -129,6 +129,18 @@ def test_every_file_named_in_backticks_exists(page: Path) -> None:
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
+@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_test_named_in_backticks_exists(page: Path) -> None:
+    named = re.findall(r"`((?:client/)?tests/[a-z0-9_/]+\.py)::(\w+)`", page.read_text())
+    assert [f"{path}::{name}" for path, name in named if name not in functions_of(ROOT / path)] == []
+
+
+def functions_of(file: Path) -> set[str]:
+    """The functions of a file of Python; none if there is no such file."""
+    tree = ast.parse(file.read_text() if file.is_file() else "")
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
 def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of the page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
