@@ -126,7 +126,8 @@ def _conclude(
     if not right:
         return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
     proof = proofs.new(ctx, spent.purpose, now)
-    row = attempts.approve(tx, verification_id, spent, client_id=valid.start.client_id, proof=proof, now=now)
+    client_id = valid.start.client_id
+    row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
     return row, proof
 
 

@@ -44,7 +44,6 @@ class Spent:
     """A spent attempt. `live`: the hash of every PIN that counts; `none_left`: it was the last attempt."""
 
     purpose: str
-    number_id: int
     live: list[PinHash] = field(repr=False)
     none_left: bool
 
@@ -76,7 +75,7 @@ def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSte
         return Unspent.NOT_OPEN
     if not spent.counted:
         return Unspent.LOCKED
-    return Spent(spent.purpose, spent.number_id, _hashes(spent.live), bool(spent.none_left))
+    return Spent(spent.purpose, _hashes(spent.live), bool(spent.none_left))
 
 
 def _hashes(lines: str) -> list[PinHash]:
@@ -113,7 +112,7 @@ class _Spending:
                 UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now
                 FROM open, counted WHERE verifications.id = open.id RETURNING verifications.id
             )
-            SELECT purpose, number_id, none_left, EXISTS (SELECT 1 FROM counted) AS counted,
+            SELECT purpose, none_left, EXISTS (SELECT 1 FROM counted) AS counted,
                 {_LIVE.format(join="string_agg")}
             FROM open""")
 
@@ -133,7 +132,7 @@ _OPEN = f"""id = :this AND client_id = :client AND status = 'pending' AND expire
 
 _SPEND = _statement(f"""
     UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now WHERE id = :this
-    RETURNING TRUE AS counted, purpose, number_id, attempts_spent >= attempts AS none_left,
+    RETURNING TRUE AS counted, purpose, attempts_spent >= attempts AS none_left,
         {_LIVE.format(join="group_concat")}""")
 
 
@@ -198,7 +197,10 @@ _APPROVE = f"""
     WHERE id = :this AND status = 'pending' AND NOT decoy AND expires_at > :now
         AND (attempts_spent < attempts OR spent_at IS NULL OR spent_at + {COMPARING_SECONDS} > :now)
     RETURNING {_SHOWN}"""
-_CLEAR = "DELETE FROM failures WHERE number_id = :number AND client_id = :client AND purpose = :for_purpose"
+# The number of the row as it is now: its rows may have been merged since the attempt was spent.
+_CLEAR = """
+    DELETE FROM failures WHERE number_id = (SELECT number_id FROM verifications WHERE id = :this)
+        AND client_id = :client AND purpose = :for_purpose"""
 _RECORD_APPROVED = _RECORD.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
@@ -211,11 +213,11 @@ _APPROVE_IN_ONE = _statement(f"""
 
 
 def approve(
-    tx: Connection, verification_id: str, spent: Spent, *, client_id: str, proof: KeptProof, now: float
+    tx: Connection, verification_id: str, *, client_id: str, purpose: str, proof: KeptProof, now: float
 ) -> AnyRow | None:
     """Approve the verification and clear the number's failures; None if it has ended, as `endings` says."""
-    values = {"this": verification_id, "now": now, "client": client_id, **proof.parameters}
-    values |= {"number": spent.number_id, "for_purpose": spent.purpose}
+    values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose}
+    values |= proof.parameters
     if tx.dialect.name != "sqlite":
         return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))
     row = cast("AnyRow | None", _APPROVED.first(tx, values))

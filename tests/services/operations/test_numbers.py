@@ -18,6 +18,7 @@ from otp_service.storage import tables
 from otp_service.vault import Vault, generate_key_entry
 from tests.support.held import hold_next
 from tests.support.notifications import opt_out
+from tests.support.people import rows
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -123,6 +124,41 @@ async def test_what_is_kept_of_a_number_outlives_a_change_of_its_numbering_plan(
         assert (await service.api.try_start(PRESENT)).json()["code"] == "opted_out"
 
 
+async def merge(service: Service, *, keep: str, drop: str) -> None:
+    """Merges the rows of two numbers, as if they were two forms of one."""
+
+    def step(tx: Connection) -> None:
+        kept, dropped = (numbers.find(tx, service.ctx.vault, each) for each in (keep, drop))
+        assert kept is not None
+        assert dropped is not None
+        renumbering._merge(tx, keep=kept, drop=dropped, now=service.ctx.clock.now())
+
+    await service.ctx.database.write(step)
+
+
+async def test_an_approval_clears_the_failures_of_a_number_whose_row_was_merged_while_its_pin_was_compared(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        to, twin = new_number(), new_number()
+        started = await service.api.start(to)
+        await service.api.cancel((await service.api.start(twin))["id"])
+        matches, compared, merged = service.ctx.hasher.matches, asyncio.Event(), asyncio.Event()
+
+        async def held(*arguments: Any) -> bool:
+            compared.set()
+            await merged.wait()
+            return await matches(*arguments)
+
+        monkeypatch.setattr(service.ctx.hasher, "matches", held)
+        check = asyncio.create_task(service.api.check(started["id"], service.pin(to)))
+        await compared.wait()
+        await merge(service, keep=twin, drop=to)
+        merged.set()
+        assert await check == "approved"
+        assert await rows(service, tables.failures) == []
+
+
 async def test_a_stop_counts_after_the_row_of_a_number_was_merged_while_its_message_was_in_flight(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,12 +170,6 @@ async def test_a_stop_counts_after_the_row_of_a_number_was_merged_while_its_mess
         await held.done.wait()
         await opt_out(service, twin)
 
-        def merge(tx: Connection) -> None:
-            keep, drop = (numbers.find(tx, service.ctx.vault, each) for each in (twin, to))
-            assert keep is not None
-            assert drop is not None
-            renumbering._merge(tx, keep=keep, drop=drop, now=service.ctx.clock.now())
-
-        await service.ctx.database.write(merge)
+        await merge(service, keep=twin, drop=to)
         held.go_on.set()
         assert (await start).json()["code"] == "opted_out"
