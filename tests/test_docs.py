@@ -22,6 +22,8 @@ from otp_service.config.policy import Policy, load_policy
 from otp_service.config.settings import ServiceSettings, variables_of
 from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
+from otp_service.storage import tables, webhook_tables  # noqa: F401 - define the tables
+from otp_service.storage.metadata import metadata
 
 ROOT = Path(__file__).parent.parent
 MARKDOWN = ("*.md", "docs/**/*.md", "client/*.md", "examples/**/*.md")
@@ -45,6 +47,12 @@ def counted() -> Iterator[str]:
         if isinstance(each, MetricWrapperBase):
             (described,) = each.describe()
             yield f"{described.name}_total" if described.type == "counter" else described.name
+
+
+def logged() -> set[str]:
+    """The events of the service's log lines."""
+    code = "\n".join(path.read_text() for path in (ROOT / "otp_service").rglob("*.py"))
+    return set(re.findall(r'\blog\.(?:info|warning|error)\(\s*"(\w+)"', code))
 
 
 def names(thing: str) -> bool:
@@ -106,6 +114,17 @@ def test_every_error_code_is_documented(code: str) -> None:
 @pytest.mark.parametrize("metric", [*counted()])
 def test_every_metric_is_documented(metric: str) -> None:
     assert names(metric)
+
+
+@pytest.mark.parametrize("event", sorted(logged()))
+def test_every_log_event_is_documented(event: str) -> None:
+    assert names(f"`{event}`")
+
+
+def test_every_table_is_in_the_list_of_tables() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    listed = re.findall(r"^\| (`.*?) \|", page[page.index("## Tables") : page.index("## Time")], re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(listed))) - {"campaign_messages"} == metadata.tables.keys()
 
 
 @pytest.mark.parametrize("call", [f"{each.method} {each.path}" for each in OPERATIONS + CALLBACKS])
