@@ -8,7 +8,7 @@ _TYPED = re.compile(r"[0-9 -]{1,64}")
 
 
 def generate(length: int) -> str:
-    """Return a PIN of `length` ASCII digits from the system's random source (NIST SP 800-63B, 3.1.3: approved RBG)."""
+    """Return a PIN of `length` ASCII digits from the random source of the operating system."""
     return f"{secrets.randbelow(10**length):0{length}d}"
 
 
