@@ -8,8 +8,8 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from otp_service.api.exceptions import HANDLERS, internal
 from otp_service.api.kit.middleware import Observed
-from otp_service.api.kit.problems import HANDLERS
 from otp_service.api.routes import OPERATIONS, routes
 from otp_service.api.webhooks import as_json
 from otp_service.clock import Clock
@@ -86,7 +86,7 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, bac
     app = Starlette(
         routes=routes(),
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Observed)],
+        middleware=[Middleware(Observed, internal=internal)],
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False
@@ -94,6 +94,7 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, bac
     app.state.clients = ApiKeyCache(ctx.database, ctx.clock)
     app.state.loops = _loops(ctx) if background_work else []
     app.state.operations = OPERATIONS
+    app.state.public_url = settings.public_url
     app.state.metrics_token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
     app.state.callback_token = (
         settings.ogangi_callback_token.get_secret_value() if settings.ogangi_callback_token else None

@@ -49,7 +49,7 @@ class Refusal(OtpError):
     """A rejected request. `code`: from the table in docs/api.md; `detail`: what is wrong and what to do.
 
     `retry_after`: seconds; `quota`: the limit that was reached; `verification_id`: of the verification that a failed
-    start created.
+    start created; `is_landline`: of an `invalid_number`.
     """
 
     code: str
@@ -58,6 +58,7 @@ class Refusal(OtpError):
     quota: Quota | None = None
     errors: list[FieldError] = field(default_factory=list)
     verification_id: str | None = None
+    is_landline: bool = False
 
     def __post_init__(self) -> None:
         super().__init__(self.code)

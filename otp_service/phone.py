@@ -87,7 +87,8 @@ def parse(text: str) -> PhoneNumber:
         raise _invalid("This is a satellite or other non-geographic number; use a mobile number.")
     kind = phonenumbers.number_type(number)
     if kind not in _TAKES_SMS:
-        raise _invalid(f"This is {_KINDS.get(kind, 'a number of unknown kind')}; use a mobile number.")
+        detail = f"This is {_KINDS.get(kind, 'a number of unknown kind')}; use a mobile number."
+        raise _invalid(detail, is_landline=kind == PhoneNumberType.FIXED_LINE)
     return PhoneNumber(phonenumbers.format_number(number, PhoneNumberFormat.E164), region)
 
 
@@ -235,5 +236,5 @@ def _is_calling_code(digits: str) -> bool:
     return digits.isascii() and digits.isdigit() and int(digits) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
 
 
-def _invalid(detail: str) -> Refusal:
-    return Refusal("invalid_number", detail, errors=[FieldError("to", detail)])
+def _invalid(detail: str, *, is_landline: bool = False) -> Refusal:
+    return Refusal("invalid_number", detail, errors=[FieldError("to", detail)], is_landline=is_landline)

@@ -18,6 +18,7 @@ from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswe
 from otp_service.api.proofs import KeysAnswer, RedeemBody, RedeemedAnswer
 from otp_service.api.public import AliveAnswer, DocumentAnswer, ReadyAnswer
 from otp_service.api.search import SearchAnswer, SearchBody
+from otp_service.api.twilio import verify
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 from otp_service.api.webhooks import (
     NewWebhookAnswer,
@@ -145,6 +146,19 @@ CALLBACKS = (
 """The calls of the gateway."""
 
 
+def _of_twilio(method: str, path: str, handler: Callable[[Request], Awaitable[Response]]) -> Operation:
+    return Operation(method, f"/v2/Services/{{service_sid}}{path}", handler, None, {})
+
+
+TWILIO = (
+    _of_twilio("POST", "/Verifications", verify.create),
+    _of_twilio("GET", "/Verifications/{sid}", verify.fetch),
+    _of_twilio("POST", "/Verifications/{sid}", verify.update),
+    _of_twilio("POST", "/VerificationCheck", verify.check),
+    _of_twilio("GET", "", verify.fetch_service),
+)
+"""The calls of Twilio's libraries. Twilio describes them, so the OpenAPI document does not."""
+
 _WITHOUT_ID = frozenset(each.path for each in OPERATIONS if "{" not in each.path)
 
 
@@ -183,10 +197,11 @@ class _HiddenRoute(_ExactRoute):
 def routes() -> list[Route]:
     """Return Starlette's routes, one per call."""
     allowed: dict[str, list[str]] = {"/": ["GET", "HEAD"]}
-    for each in OPERATIONS:
+    for each in OPERATIONS + TWILIO:
         allowed.setdefault(each.path, []).extend(["GET", "HEAD"] if each.method == "GET" else [each.method])
     shown: list[Route] = [
-        _ExactRoute(each.path, each.handler, methods=[each.method], allowed=allowed[each.path]) for each in OPERATIONS
+        _ExactRoute(each.path, each.handler, methods=[each.method], allowed=allowed[each.path])
+        for each in OPERATIONS + TWILIO
     ]
     home = _ExactRoute("/", public.home, methods=["GET"], allowed=allowed["/"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

@@ -33,6 +33,8 @@ Route = Literal["pin", "sms", "mt"]
 _PURPOSE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _LONGEST_TEXT = 320
+LONGEST_LIFETIME = 600
+"""Seconds of a verification."""
 _NOT_INBOUND = frozenset({"login", "password_reset"})
 """By default: an attacker could talk the user into texting a phrase."""
 
@@ -72,7 +74,7 @@ class Purpose(Table):
     brand: Annotated[str, AfterValidator(_checked_brand)] = "Example"
     default_locale: Locale = "en"
     pin_length: StrictInt = Field(default=6, ge=6, le=10)
-    lifetime: StrictInt = Field(default=600, ge=1, le=600)
+    lifetime: StrictInt = Field(default=600, ge=1, le=LONGEST_LIFETIME)
     attempts: StrictInt = Field(default=5, ge=1, le=100)
     sends: StrictInt = Field(default=3, ge=1, le=20)
     resend_after: tuple[Annotated[StrictInt, Field(ge=0, le=600)], ...] = Field(default=(30, 60), max_length=19)

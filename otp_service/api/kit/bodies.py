@@ -26,7 +26,7 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 async def read(request: Request, model: type[BodyT]) -> BodyT:
     """Return the body. Refusals: `unsupported_media_type`, `too_large`, `malformed`, `invalid`."""
     _check_media_type(request)
-    return _validated(model, parse(await raw(request)))
+    return validated(model, parse(await raw(request)))
 
 
 async def read_empty(request: Request) -> None:
@@ -84,7 +84,8 @@ def _refuse_constant(_: str) -> NoReturn:
     raise ValueError
 
 
-def _validated(model: type[BodyT], value: Any) -> BodyT:
+def validated(model: type[BodyT], value: Any) -> BodyT:
+    """Return the body of parsed JSON or a parsed form. Refusal: `invalid`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

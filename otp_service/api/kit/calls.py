@@ -47,13 +47,18 @@ def id_pattern(noun: str) -> str:
 
 
 def bearer_token(request: Request) -> str:
-    """Return the token of the `Authorization: Bearer` header (RFC 6750), or "".
+    """Return the token of the `Authorization: Bearer` header (RFC 6750), or ""."""
+    return credentials(request, "bearer")
+
+
+def credentials(request: Request, scheme: str) -> str:
+    """Return what the `Authorization` header has after its scheme, "" if it is another scheme.
 
     Two such headers count as none: a proxy in front may have checked the other one.
     """
     headers = request.headers.getlist("authorization")
-    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
-    return token.strip(" ") if scheme.lower() == "bearer" else ""
+    found, _, credentials = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    return credentials.strip(" ") if found.lower() == scheme else ""
 
 
 async def authenticated(request: Request) -> Call:

@@ -4,11 +4,12 @@ import ipaddress
 import itertools
 import secrets
 import time
+from collections.abc import Callable
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from otp_service.api.kit.problems import internal
 from otp_service.observability.metrics import REQUEST_SECONDS, REQUESTS
 
 log = structlog.get_logger("otp_service.api")
@@ -20,8 +21,9 @@ _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 class Observed:
     """Pure ASGI middleware. Logs and counts the template of the matching route, never the path itself."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, internal: Callable[[Scope], Response]) -> None:
         self._app = app
+        self._internal = internal  # makes the response after an unexpected exception
         # Unique but not secret: random bytes for every request would be a system call that releases the GIL.
         self._process = f"{secrets.token_hex(8)}-"
         self._requests = itertools.count(1)
@@ -41,7 +43,7 @@ class Observed:
         except Exception:
             log.error("request_broke", exc_info=True)
             if not answer.status:
-                await internal()(scope, receive, answer.send)
+                await self._internal(scope)(scope, receive, answer.send)
         self._record(scope, answer.status, time.perf_counter() - begun)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:

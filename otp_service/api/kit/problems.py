@@ -1,10 +1,10 @@
-"""Errors as `application/problem+json` (RFC 9457): the table of codes, and the exception handlers."""
+"""Errors as `application/problem+json` (RFC 9457): the table of codes, and the refusals of exceptions."""
 
 from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from otp_service.api.kit import rate_limits
@@ -43,11 +43,24 @@ MEDIA_TYPE = "application/problem+json"
 _OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
 
 
-def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    """Return the response of a refusal, and add its code to the log line of the request."""
+def record(refusal: Refusal) -> None:
+    """Add the code of a refusal to the log line of the request."""
     structlog.contextvars.bind_contextvars(code=refusal.code)
     if refusal.quota is not None:
         structlog.contextvars.bind_contextvars(limit=refusal.quota.limit)
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """Return the headers that say when to retry."""
+    headers = rate_limits.headers(refusal.quota)
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(rate_limits.whole_seconds(refusal.retry_after))
+    return headers
+
+
+def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
+    """Return the response of a refusal, and add its code to the log line of the request."""
+    record(refusal)
     status = STATUS[refusal.code]
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{refusal.code}",
@@ -56,55 +69,44 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response
         "code": refusal.code,
         "detail": refusal.detail,
     }
-    headers = {**(headers or {}), **rate_limits.headers(refusal.quota)}
+    headers = {**(headers or {}), **headers_of(refusal)}
     if refusal.errors:
         body["errors"] = [{"field": wrong.field, "detail": wrong.detail} for wrong in refusal.errors]
     if refusal.quota is not None:
         body["limit"] = refusal.quota.limit
     if refusal.verification_id is not None:
         body["verification_id"] = refusal.verification_id
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(rate_limits.whole_seconds(refusal.retry_after))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def internal() -> Response:
-    """Return the response after an unexpected exception."""
-    return problem(Refusal("internal", "Internal error. The log has details under this request id."))
+def internal() -> Refusal:
+    """Return the refusal after an unexpected exception."""
+    return Refusal("internal", "Internal error. The log has details under this request id.")
 
 
-async def on_refusal(_: Request, error: Exception) -> Response:
-    """Handle a refusal."""
-    return problem(error) if isinstance(error, Refusal) else internal()
+def refusal_of(error: Exception) -> tuple[Refusal, dict[str, str]]:
+    """Return the refusal that an exception is, and the headers of its response."""
+    if isinstance(error, Refusal):
+        return error, {}
+    if isinstance(error, Unavailable):
+        detail = "The database is unavailable; retry after Retry-After."
+        return Refusal("unavailable", detail, retry_after=1), {}
+    if isinstance(error, ClientDisconnect):  # only the log and the metrics see this
+        return Refusal("malformed", "The body is incomplete."), {}
+    if isinstance(error, HTTPException) and error.status_code in _OF_STARLETTE:
+        return _of_starlette(error)
+    return internal(), {}
 
 
-async def on_unavailable(_: Request, __: Exception) -> Response:
-    """Handle an unreachable database."""
-    return problem(Refusal("unavailable", "The database is unavailable; retry after Retry-After.", retry_after=1))
-
-
-async def on_http_exception(_: Request, error: Exception) -> Response:
-    """Handle an unknown path and a wrong method."""
-    if not isinstance(error, HTTPException) or error.status_code not in _OF_STARLETTE:
-        return internal()
+def _of_starlette(error: HTTPException) -> tuple[Refusal, dict[str, str]]:
     headers = dict(error.headers or {})
     detail = "No such path. See /docs."
     if error.status_code == 405:
         detail = f"Method not allowed. Use {headers.get('Allow', 'another method')}."
-    return problem(Refusal(_OF_STARLETTE[error.status_code], detail), headers)
+    return Refusal(_OF_STARLETTE[error.status_code], detail), headers
 
 
-async def on_disconnect(_: Request, __: Exception) -> Response:
-    """Handle a caller that disconnected before the end of the body; only the log and the metrics see this."""
-    return problem(Refusal("malformed", "The body is incomplete."))
-
-
-HANDLERS = {
-    Refusal: on_refusal,
-    Unavailable: on_unavailable,
-    HTTPException: on_http_exception,
-    ClientDisconnect: on_disconnect,
-}
-"""The handler of each exception, for Starlette."""
+EXCEPTIONS = (Refusal, Unavailable, HTTPException, ClientDisconnect)
+"""The exceptions that `refusal_of` expects."""

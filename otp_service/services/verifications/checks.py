@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing import pins
@@ -83,13 +82,9 @@ def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest
         pin_length=len(pin),
         session=Session.of(request.client_id, request.session),
         purpose=request.purpose,
-        digests=numbers.digests(ctx.vault, _e164(ctx, request.to)) if request.to is not None else None,
+        digests=numbers.digests(ctx.vault, test_numbers.e164(ctx, request.to)) if request.to is not None else None,
     )
     return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), idempotent)
-
-
-def _e164(ctx: Context, to: str) -> str:
-    return to if test_numbers.find(ctx, to) is not None else phone.parse(to).e164
 
 
 def malformed_pin() -> Refusal:

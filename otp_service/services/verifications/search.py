@@ -8,11 +8,13 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.clock import Clock
+from otp_service.config.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, invalid_fields
 from otp_service.services import numbers
 from otp_service.services.context import Context
+from otp_service.services.verifications import test_numbers
 from otp_service.services.verifications.lifecycle import Event, events_of
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import search as storage
@@ -94,6 +96,32 @@ async def search(ctx: Context, request: SearchRequest) -> Page:
     shown = rows[: request.limit]
     is_last = len(rows) <= request.limit
     return Page([represent(ctx, row) for row in shown], None if is_last else _cursor(ctx.vault, request, shown[-1]))
+
+
+async def newest_of_number(ctx: Context, client_id: str, purpose: str, to: str) -> str | None:
+    """Return the id of a client's newest verification of a number without a session, None if it can only be over.
+
+    Refusal: `invalid_number`.
+    """
+    e164 = test_numbers.e164(ctx, to)
+    created_from = ctx.clock.now() - LONGEST_LIFETIME
+
+    def step(tx: Connection) -> str | None:
+        number_id = numbers.find(tx, ctx.vault, e164)
+        if number_id is None:
+            return None
+        wanted = Filter(
+            client_id=client_id,
+            number_id=number_id,
+            purpose=purpose,
+            without_session=True,
+            created_from=created_from,
+        )
+        rows = storage.find(tx, wanted, now=ctx.clock.now(), limit=1)
+        return str(rows[0].id) if rows else None
+
+    with ctx.concurrency.of_client(client_id):
+        return await ctx.database.read(step)
 
 
 def _use(request: SearchRequest) -> str:

@@ -29,6 +29,8 @@ class Filter:
     status: str | None = None
     created_from: float | None = None
     before: tuple[float, str] | None = None
+    purpose: str | None = None
+    without_session: bool = False
 
 
 def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[AnyRow]:
@@ -39,6 +41,7 @@ def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[
         v.client_id: wanted.client_id,
         v.id: wanted.verification_id,
         v.number_id: wanted.number_id,
+        v.purpose: wanted.purpose,
         v.subject: wanted.subject,
         v.reference: wanted.reference,
         sa.case((sa.and_(v.status == PENDING, now >= ENDS_AT), ENDS_AS), else_=v.status): wanted.status,
@@ -46,6 +49,8 @@ def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[
     statement = statement.where(*(column == value for column, value in exact.items() if value is not None))
     if wanted.created_from is not None:
         statement = statement.where(v.created_at >= wanted.created_from)
+    if wanted.without_session:
+        statement = statement.where(v.session_digest.is_(None))
     if wanted.before is not None:
         statement = statement.where(sa.tuple_(v.created_at, v.id) < sa.tuple_(*map(sa.literal, wanted.before)))
     return tx.execute(statement.order_by(v.created_at.desc(), v.id.desc()).limit(limit)).all()
