@@ -72,7 +72,19 @@ async def use_everything(service: Service) -> None:
     await api.call("POST", f"/v1/webhooks/{hook['id']}/secret")
     await api.call("DELETE", f"/v1/webhooks/{hook['id']}")
     await retention.sweep(service.ctx)
+    await _as_twilio(service, new_number())
     await service.http.get("/readyz")
+
+
+async def _as_twilio(service: Service, to: str) -> None:
+    client = await service.app.state.clients.client_of(service.api.api_key)
+    assert client is not None
+    auth = (client.id, service.api.api_key)
+    path = "/v2/Services/signup/Verifications"
+    started = await service.http.post(path, data={"To": to, "Channel": "sms"}, auth=auth)
+    path = "/v2/Services/signup/VerificationCheck"
+    checked = await service.http.post(path, data={"To": to, "Code": service.pin(to)}, auth=auth)
+    assert (started.status_code, checked.json()["status"]) == (201, "approved")
 
 
 async def _what_comes_back(service: Service) -> None:

@@ -8,7 +8,7 @@ from otp_service.api.kit.problems import STATUS, headers_of, record
 from otp_service.errors import Refusal
 
 INVALID_PARAMETER = 60200
-_NUMBERS = {
+NUMBERS = {
     "unauthorized": (401, 20003),
     "method_not_allowed": (405, 20004),
     "malformed": (400, INVALID_PARAMETER),
@@ -25,14 +25,15 @@ _NUMBERS = {
     "gateway_failed": (503, 20503),
 }
 """HTTP status and error number by our code. Any other code has its own status, and that plus 20000 as its number."""
-_LANDLINE = (400, 60205)
+LANDLINE = (400, 60205)
+MAX_CHECKS = (429, 60202)
 _PARAMETERS = {"to": "To", "pin": "Code", "purpose": "ServiceSid", "body": "(body)"}
 
 
 def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response of a refusal, and add its code to the log line of the request."""
     record(refusal)
-    status, number = _LANDLINE if refusal.is_landline else _status_and_number(refusal.code)
+    status, number = LANDLINE if refusal.is_landline else _status_and_number(refusal.code)
     headers = {**(headers or {}), **headers_of(refusal)}
     if status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="otp_service"'
@@ -46,7 +47,7 @@ def error(status: int, number: int, message: str, headers: Mapping[str, str] | N
 
 
 def _status_and_number(code: str) -> tuple[int, int]:
-    return _NUMBERS.get(code) or (STATUS[code], 20000 + STATUS[code])
+    return NUMBERS.get(code) or (STATUS[code], 20000 + STATUS[code])
 
 
 def _message(refusal: Refusal) -> str:

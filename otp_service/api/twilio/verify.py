@@ -14,8 +14,6 @@ from otp_service.services.verifications import checks, lifecycle, resends, searc
 from otp_service.services.verifications.representation import Verification
 from otp_service.services.verifications.starts import StartRequest
 
-_MAX_CHECKS = (429, 60202, "Max check attempts reached. Start a new verification.")
-
 
 async def create(request: Request) -> Response:
     """Start a verification, or resend the PIN of the one that is pending for this number."""
@@ -55,7 +53,7 @@ async def check(request: Request) -> Response:
         ),
     )
     if checked.result == "exhausted":
-        return errors.error(*_MAX_CHECKS)
+        return errors.error(*errors.MAX_CHECKS, "Max check attempts reached. Start a new verification.")
     if checked.retry_at is not None:
         raise limits.limited(limits.FAILURES, checked.retry_at - call.ctx.clock.now())
     if checked.result not in {"approved", "incorrect"}:
