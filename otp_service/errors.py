@@ -7,6 +7,41 @@ OtpError
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from typing_extensions import TypeAliasType
+
+ErrorCode = TypeAliasType(
+    "ErrorCode",
+    Literal[
+        "malformed",
+        "unauthorized",
+        "country_not_allowed",
+        "opted_out",
+        "not_found",
+        "method_not_allowed",
+        "mismatch",
+        "not_pending",
+        "no_sends_left",
+        "user_opted_out",
+        "too_many_webhooks",
+        "webhook_disabled",
+        "already_redeemed",
+        "idempotency_in_progress",
+        "too_large",
+        "unsupported_media_type",
+        "invalid",
+        "invalid_number",
+        "invalid_proof",
+        "idempotency_mismatch",
+        "rate_limited",
+        "internal",
+        "gateway_failed",
+        "overloaded",
+        "unavailable",
+    ],
+)
+"""The codes of refusals. They are stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +87,7 @@ class Refusal(OtpError):
     start created; `is_landline`: of an `invalid_number`.
     """
 
-    code: str
+    code: ErrorCode
     detail: str
     retry_after: float | None = None
     quota: Quota | None = None

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
@@ -32,11 +33,18 @@ MessageText = Annotated[
         json_schema_extra={"pattern": f"^({PRINTABLE}|\\r?\\n)+$", "minLength": 1, "maxLength": 1530},
     ),
 ]
+NotificationStatus = TypeAliasType(
+    "NotificationStatus", Literal["queued", "sent", "delivered", "undelivered", "unknown", "failed"]
+)
 TemplateName = Annotated[str, documented("A template of the policy.", "^[a-z][a-z0-9_]{0,31}$", "order_sent")]
 
 
 class NotifyBody(Body):
     """A message without a PIN: either its text, or a template with its values."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"to": "+573001234567", "text": "Your order is on its way."}]}
+    )
 
     to: To
     text: MessageText | None = None
@@ -50,16 +58,21 @@ class NotifyBody(Body):
 class NotificationAnswer(Answer):
     """A message without a PIN, and its status."""
 
-    id: str
-    status: Literal["queued", "sent", "delivered", "undelivered", "unknown", "failed"]
-    reason: str | None
-    to: str | None
-    segments: int
-    template: str | None
-    reference: str | None
-    created_at: Timestamp
-    sent_at: Timestamp | None
-    route: str | None
+    id: Annotated[str, Field(description="The id of the notification.", examples=["ntf_2b0mOTmxxSbmIkpYjp8dAw"])]
+    status: Annotated[NotificationStatus, Field(description="`queued`: waiting, or being sent now.")]
+    reason: Annotated[
+        str | None, Field(description="Why it waits, is `unknown` or is `failed`, as in docs/api.md; else null.")
+    ]
+    to: Annotated[
+        str | None,
+        Field(description="The number in E.164; null once retention has deleted it.", examples=["+573001234567"]),
+    ]
+    segments: Annotated[int, Field(description="How many SMS the message takes.", examples=[1])]
+    template: Annotated[str | None, Field(description="`template` of the request.")]
+    reference: Annotated[str | None, Field(description="`reference` of the request.")]
+    created_at: Annotated[Timestamp, Field(description="When it was queued.")]
+    sent_at: Annotated[Timestamp | None, Field(description="When it was sent; null before.")]
+    route: Annotated[str | None, Field(description="`sms` or `mt`; null before it is sent.")]
 
 
 async def create(request: Request) -> Response:

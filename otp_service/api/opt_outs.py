@@ -1,9 +1,11 @@
 """The calls under /v1/opt-outs: their body, answers and handlers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
@@ -11,6 +13,8 @@ from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.kit.fields import Body, To
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.opt_outs import opt_outs
+
+OptOutSource = TypeAliasType("OptOutSource", Literal["user", "client"])
 
 
 class NumberBody(Body):
@@ -22,16 +26,25 @@ class NumberBody(Body):
 class OptOutAnswer(Answer):
     """Whether a number has opted out; if not, `source` and `since` are null."""
 
-    to: str
-    opted_out: bool
-    source: Literal["user", "client"] | None
-    since: Timestamp | None
+    to: Annotated[str, Field(description="The number in E.164.", examples=["+573001234567"])]
+    opted_out: Annotated[bool, Field(description="Whether no message is sent to the number.", examples=[True])]
+    source: Annotated[
+        OptOutSource | None,
+        Field(description="`user`: by SMS; `client`: by an application; null if not opted out.", examples=["client"]),
+    ]
+    since: Annotated[
+        Timestamp | None,
+        Field(description="When it opted out; null if not opted out.", examples=["2026-11-23T15:43:24.398Z"]),
+    ]
 
 
 class OptOutLookupAnswer(OptOutAnswer):
     """Whether a number has opted out, and whether the gateway blocks it; null if the gateway did not answer."""
 
-    gateway_blacklisted: bool | None
+    gateway_blacklisted: Annotated[
+        bool | None,
+        Field(description="Whether the gateway blocks the number; null if it did not answer.", examples=[False]),
+    ]
 
 
 async def add(request: Request) -> Response:

@@ -1,8 +1,8 @@
 """The calls about proofs: redemption and the public keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,9 +15,31 @@ from otp_service.services.proofs import proofs, tokens
 
 JWKS_HEADERS = {"Cache-Control": "max-age=300"}
 
+_EXAMPLE_OF_A_BODY: dict[str, Any] = {"proof": "eyJhbGciOiJFUzI1NiIs...", "purpose": "signup", "session": "s-1"}
+_EXAMPLE: dict[str, Any] = {
+    "verification_id": "ver_yv7Hwn2_KRajpZPRUXK21g",
+    "purpose": "signup",
+    "to": "+573001234567",
+    "subject": "user-17",
+    "reference": None,
+    "approved_at": "2026-11-23T15:43:41.182Z",
+    "redeemed_at": "2026-11-23T15:43:42.011Z",
+}
+_EXAMPLE_OF_A_KEY: dict[str, Any] = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    "kid": "ka52",
+    "use": "sig",
+    "alg": "ES256",
+}
+
 
 class RedeemBody(Body):
     """A proof, and what the application expects it to be for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_A_BODY]})
 
     proof: Annotated[str, Field(description="`proof` of an approved check or inbound verification.")]
     purpose: PurposeName
@@ -28,6 +50,8 @@ class RedeemBody(Body):
 
 class RedeemedAnswer(Answer):
     """What a proof says; no other call gets it again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     verification_id: Annotated[str, Field(description="The id of the approved verification.")]
     purpose: Annotated[str, Field(description="What the verification was for.")]
@@ -40,6 +64,8 @@ class RedeemedAnswer(Answer):
 
 class KeyAnswer(Answer):
     """A public key (RFC 7517, RFC 7518)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_A_KEY]})
 
     kty: Annotated[Literal["EC"], Field(description="The type of the key.")]
     crv: Annotated[Literal["P-256"], Field(description="The curve of the key.")]

@@ -1,11 +1,13 @@
 """The calls without an API key: health, metrics, the description of the API."""
 
 import hmac
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import openapi
 from otp_service.api.kit.answers import Answer
@@ -21,37 +23,55 @@ _FORWARDING = frozenset(
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip"]
 )
 
+Readiness = TypeAliasType("Readiness", Literal["ok", "unavailable"])
+SchemaState = TypeAliasType("SchemaState", Literal["ok", "outdated", "unknown"])
+GatewayStatus = TypeAliasType("GatewayStatus", Literal["ok", "trouble"])
+BreakerState = TypeAliasType("BreakerState", Literal["closed", "open", "half_open"])
+
+_HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+
 
 class AliveAnswer(Answer):
     """The process answers."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], Field(description="Always `ok`.")]
 
 
 class GatewayState(Answer):
-    """How this process finds the gateway. `routes`: the circuit breaker of each; `alarm`: what an operator must fix."""
+    """The state of the gateway as this process sees it."""
 
-    status: Literal["ok", "trouble"]
-    last: str
-    routes: dict[str, Literal["closed", "open", "half_open"]]
-    alarm: Literal["bad_signature"] | None
+    status: Annotated[GatewayStatus, Field(description="`trouble`: an operator should look; checks still work.")]
+    last: Annotated[str, Field(description="The outcome of the newest send.", examples=["ok"])]
+    routes: Annotated[
+        dict[str, BreakerState],
+        Field(
+            description="The circuit breaker of each route; `open`: nothing is sent over it for now.",
+            examples=[{"pin": "closed", "sms": "closed", "mt": "closed"}],
+        ),
+    ]
+    alarm: Annotated[
+        Literal["bad_signature"] | None,
+        Field(description="`bad_signature`: the gateway rejects our key, which an operator must fix; else null."),
+    ]
 
 
 class ReadyAnswer(Answer):
     """Whether this process can serve."""
 
-    status: Literal["ok", "unavailable"]
-    database: Literal["ok", "unavailable"]
-    database_schema: Annotated[Literal["ok", "outdated", "unknown"], Field(alias="schema")]
-    gateway: GatewayState
+    status: Annotated[Readiness, Field(description="`ok` if the database and its schema are.")]
+    database: Annotated[Readiness, Field(description="Whether the database answers.")]
+    database_schema: Annotated[
+        SchemaState, Field(alias="schema", description="`outdated`: `otp-service migrate` must run.")
+    ]
+    gateway: Annotated[GatewayState, Field(description="Does not change the HTTP status: checks work without it.")]
 
 
 class DocumentAnswer(Answer):
     """An OpenAPI document."""
 
-    openapi: str
-    info: dict[str, Any]
-    paths: dict[str, Any]
+    openapi: Annotated[str, Field(description="The version of OpenAPI.", examples=["3.1.0"])]
+    info: Annotated[dict[str, Any], Field(description="The title and version of the API.", examples=[{}])]
+    paths: Annotated[dict[str, Any], Field(description="The calls.", examples=[{}])]
 
 
 async def home(_: Request) -> Response:
@@ -107,10 +127,18 @@ def _has_token(request: Request) -> bool:
 
 async def show_openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return JSONResponse(openapi.document(request.app.state.operations))
+    return JSONResponse(openapi.document(request.app.state.operations, _address(request)))
 
 
 async def show_docs(request: Request) -> Response:
     """Return the OpenAPI document as a page."""
-    html = docs.render(openapi.document(request.app.state.operations))
+    html = docs.render(openapi.document(request.app.state.operations, _address(request)))
     return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
+
+
+def _address(request: Request) -> str:
+    """Return OTP_PUBLIC_URL, or else the address that the request was sent to."""
+    if request.app.state.public_url is not None:
+        return str(request.app.state.public_url).rstrip("/")
+    host = request.headers.get("host", "")
+    return f"{request.scope['scheme']}://{host if _HOST.fullmatch(host) else '127.0.0.1:8000'}"

@@ -30,8 +30,9 @@ from otp_service.api.webhooks import (
     WebhookSecretAnswer,
     WebhookTestAnswer,
 )
+from otp_service.errors import ErrorCode
 
-_SENDING = ("opted_out", "rate_limited", "gateway_failed")
+_SENDING: tuple[ErrorCode, ...] = ("opted_out", "rate_limited", "gateway_failed")
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
 _HOOKS = "/v1/webhooks"
@@ -121,7 +122,7 @@ def _open(
     path: str,
     handler: Callable[[Request], Awaitable[Response]],
     answers: dict[int, type[BaseModel] | str],
-    *refusals: str,
+    *refusals: ErrorCode,
 ) -> Operation:
     return Operation("GET", path, handler, None, answers, refusals, needs_api_key=False)
 

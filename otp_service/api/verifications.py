@@ -1,89 +1,76 @@
 """The calls under /v1/verifications: their bodies, answers and handlers."""
 
-import ipaddress
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import bodies, rate_limits
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
 from otp_service.api.kit.fields import (
+    Address,
     Body,
     Carrier,
     Locale,
+    Pin,
     PurposeName,
     Reference,
     Session,
+    SessionChallenge,
     Subject,
     To,
-    documented,
 )
-from otp_service.hashing import pins
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
+from otp_service.services.verifications.search import Status
 
+Channel = TypeAliasType("Channel", Literal["sms", "inbound"])
+VerificationStatus = TypeAliasType("VerificationStatus", Status)
+DeliveryStatus = TypeAliasType("DeliveryStatus", Literal["sent", "delivered", "undelivered", "unknown", "failed"])
+CheckResult = TypeAliasType(
+    "CheckResult",
+    Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"],
+)
 
-def _checked_address(text: str) -> str:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        raise ValueError("Must be an IPv4 or IPv6 address.") from None
-    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-        raise ValueError("Must be an address without a zone.")
-    return text
-
-
-def _checked_pin(secret: SecretStr) -> SecretStr:
-    if pins.clean(secret.get_secret_value()) is None:
-        raise ValueError("Must be the ASCII digits of the PIN; spaces and hyphens are removed.")
-    return secret
-
-
-def _checked_challenge(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", text):
-        raise ValueError("Must be a SHA-256 in base64url without padding: 43 characters.")
-    return text
-
-
-Address = Annotated[
-    str,
-    AfterValidator(_checked_address),
-    Field(
-        description="The user's IP address.",
-        examples=["192.0.2.7"],
-        json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
-    ),
-]
-SessionChallenge = Annotated[
-    str,
-    AfterValidator(_checked_challenge),
-    documented(
-        "Instead of `session`: base64url SHA-256 of a secret, which checks and the redemption then give as `session`.",
-        "^[A-Za-z0-9_-]{43}$",
-        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-    ),
-]
-Channel = Literal["sms", "inbound"]
-Pin = Annotated[
-    SecretStr,
-    AfterValidator(_checked_pin),
-    Field(
-        description="ASCII digits; spaces and hyphens are removed.",
-        examples=["123456"],
-        json_schema_extra={"pattern": "^[ -]*([0-9][ -]*){6,10}$", "maxLength": 64},
-    ),
-]
+_EXAMPLE: dict[str, Any] = {
+    "id": "ver_yv7Hwn2_KRajpZPRUXK21g",
+    "status": "pending",
+    "reason": None,
+    "purpose": "signup",
+    "to": "+573001234567",
+    "pin_length": 6,
+    "attempts_left": 5,
+    "sends_left": 2,
+    "created_at": "2026-11-23T15:43:24.398Z",
+    "expires_at": "2026-11-23T15:53:24.398Z",
+    "resend_at": "2026-11-23T15:43:54.398Z",
+    "delivery": {"status": "sent", "route": "pin", "sent_at": "2026-11-23T15:43:24.642Z"},
+    "subject": "user-17",
+    "reference": None,
+}
+_EXAMPLE_OF_A_CHECK: dict[str, Any] = {
+    "result": "approved",
+    "verification": _EXAMPLE | {"status": "approved", "attempts_left": 4, "resend_at": None},
+    "proof": "eyJhbGciOiJFUzI1NiIs...",
+}
+_EXAMPLE_OF_AN_EVENT: dict[str, Any] = {
+    "at": "2026-11-23T15:43:24.398Z",
+    "type": "send",
+    "route": "pin",
+    "result": "accepted",
+    "detail": "ok",
+    "finished_at": "2026-11-23T15:43:24.642Z",
+}
 
 
 def _to_is_required_unless_decoy(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [
-        {"required": ["to"], "properties": {"to": {"type": "string"}}},
-        {"properties": {"decoy": {"const": True}}, "required": ["decoy"]},
-    ]
+    # Not anyOf, of which generators make two models.
+    schema["if"] = {"required": ["decoy"], "properties": {"decoy": {"const": True}}}
+    schema["else"] = {"required": ["to"], "properties": {"to": {"type": "string"}}}
+    schema["examples"] = [{"to": "+573001234567", "purpose": "signup", "session": "s-1", "subject": "user-17"}]
 
 
 class StartBody(Body):
@@ -128,6 +115,8 @@ class StartBody(Body):
 class CheckBody(Body):
     """A PIN as the user typed it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"pin": "123456", "session": "s-1"}]})
+
     pin: Pin
     session: Session | None = None
     to: To | None = None
@@ -137,35 +126,45 @@ class CheckBody(Body):
 class DeliveryAnswer(Answer):
     """The delivery of the newest message; all fields are null if none is sent."""
 
-    status: Literal["sent", "delivered", "undelivered", "unknown", "failed"] | None
-    route: str | None
-    sent_at: Timestamp | None
+    status: Annotated[
+        DeliveryStatus | None,
+        Field(description="`unknown`: being sent, or the outcome is unknown. No other field depends on it."),
+    ]
+    route: Annotated[str | None, Field(description="`pin`, `sms` or `mt`; `test` for a test number.")]
+    sent_at: Annotated[Timestamp | None, Field(description="When the outcome of the send was known; null before.")]
 
 
 class InboundAnswer(Answer):
     """What the user should text us."""
 
-    send_to: str
-    text: str
+    send_to: Annotated[str, Field(description="The short or long code to text.")]
+    text: Annotated[str, Field(description="The phrase to text.")]
 
 
 class VerificationAnswer(Answer):
     """One attempt to prove that the user holds a phone number."""
 
-    id: str
-    status: Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
-    reason: str | None
-    purpose: str
-    to: str | None
-    pin_length: int
-    attempts_left: int
-    sends_left: int
-    created_at: Timestamp
-    expires_at: Timestamp
-    resend_at: Timestamp | None
-    delivery: DeliveryAnswer
-    subject: str | None
-    reference: str | None
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: Annotated[str, Field(description="The id of the verification.")]
+    status: Annotated[VerificationStatus, Field(description="`pending`, then one final status.")]
+    reason: Annotated[str | None, Field(description="Why it was `canceled` or `failed`, else null.")]
+    purpose: Annotated[str, Field(description="`purpose` of the start.")]
+    to: Annotated[
+        str | None,
+        Field(description="The number in E.164; null for a decoy without one, and once retention has deleted it."),
+    ]
+    pin_length: Annotated[int, Field(description="The number of digits of the PIN.")]
+    attempts_left: Annotated[int, Field(description="How many PINs can still be checked; resends add none.")]
+    sends_left: Annotated[int, Field(description="How many messages can still be sent.")]
+    created_at: Annotated[Timestamp, Field(description="When it was started.")]
+    expires_at: Annotated[Timestamp, Field(description="When it expires if it is still pending.")]
+    resend_at: Annotated[
+        Timestamp | None, Field(description="The earliest time of the next resend; null if there is none.")
+    ]
+    delivery: Annotated[DeliveryAnswer, Field(description="The delivery of the newest message.")]
+    subject: Annotated[str | None, Field(description="`subject` of the start.")]
+    reference: Annotated[str | None, Field(description="`reference` of the start.")]
     inbound: Annotated[
         InboundAnswer | None,
         Field(description="Only with `channel` `inbound`, while pending.", exclude_if=lambda value: value is None),
@@ -182,29 +181,41 @@ class VerificationAnswer(Answer):
 class CheckAnswer(Answer):
     """The result of a check."""
 
-    result: Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved", "no_pin"]
-    verification: VerificationAnswer
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_A_CHECK]})
+
+    result: Annotated[CheckResult, Field(description="Only `approved` means success; at most one check returns it.")]
+    verification: Annotated[VerificationAnswer, Field(description="The verification after the check.")]
     proof: Annotated[str | None, Field(description="A signed statement of the approval (JWT); null unless `approved`.")]
     retry_at: Annotated[
-        Timestamp | None, Field(description="Only with `locked`.", exclude_if=lambda at: at is None)
+        Timestamp | None,
+        Field(
+            description="When the number can be checked again. Only with `locked`.", exclude_if=lambda at: at is None
+        ),
     ] = None
 
 
 class EventAnswer(Answer):
     """Something that happened to a verification."""
 
-    at: Timestamp
-    type: str
-    route: str | None
-    result: str | None
-    detail: str | None
-    finished_at: Timestamp | None
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_AN_EVENT]})
+
+    at: Annotated[Timestamp, Field(description="When it happened.")]
+    type: Annotated[str, Field(description="`created`, `send`, `receipt`, `check`, `inbound`, or the final status.")]
+    route: Annotated[str | None, Field(description="The route of a `send` or `receipt`, else null.")]
+    result: Annotated[
+        str | None, Field(description="The result of a `send`, `receipt`, `check` or `inbound`, else null.")
+    ]
+    detail: Annotated[
+        str | None,
+        Field(description="The purpose of `created`, the reason of a `send` or of a final status, else null."),
+    ]
+    finished_at: Annotated[Timestamp | None, Field(description="When the outcome of a `send` was known, else null.")]
 
 
 class EventsAnswer(Answer):
     """The history of a verification, oldest first."""
 
-    events: list[EventAnswer]
+    events: Annotated[list[EventAnswer], Field(description="The events.")]
 
 
 async def create(request: Request) -> Response:

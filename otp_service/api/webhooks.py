@@ -2,15 +2,17 @@
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.kit.fields import Body, documented
 from otp_service.api.notifications import NotificationAnswer
+from otp_service.api.opt_outs import OptOutSource
 from otp_service.api.verifications import VerificationAnswer
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.notifications.notifications import Notification
@@ -18,7 +20,7 @@ from otp_service.services.verifications.representation import Verification
 from otp_service.services.webhooks import delivery, webhooks
 from otp_service.services.webhooks.messages import NumberState
 
-EventName = Literal[
+_EventName = Literal[
     "verification.approved",
     "verification.expired",
     "verification.exhausted",
@@ -37,7 +39,30 @@ EventName = Literal[
     "number.*",
     "*",
 ]
-EVENT_TYPES = tuple(name for name in get_args(EventName) if not name.endswith("*"))
+EventName = TypeAliasType("EventName", _EventName)
+EVENT_TYPES = tuple(name for name in get_args(_EventName) if not name.endswith("*"))
+
+WebhookStatus = TypeAliasType("WebhookStatus", Literal["active", "disabled"])
+WebhookDeliveryStatus = TypeAliasType("WebhookDeliveryStatus", Literal["pending", "delivered", "failed"])
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "whk_Dqk2vX1mR8aJc0tYw7LzPg",
+    "url": "https://example.com/otp",
+    "events": ["verification.approved", "number.*"],
+    "status": "active",
+    "created_at": "2026-11-23T15:43:24.398Z",
+}
+_EXAMPLE_OF_A_DELIVERY: dict[str, Any] = {
+    "id": "whd_4f1c9a0be2d84c6f9b3a7d5e8c1f2a60",
+    "type": "verification.approved",
+    "status": "pending",
+    "attempts": 1,
+    "last_status_code": 500,
+    "last_error": "http_500",
+    "next_at": "2026-11-23T15:43:29.398Z",
+    "created_at": "2026-11-23T15:43:24.398Z",
+}
+_EXAMPLE_OF_A_SECRET: dict[str, Any] = {"secret": "whsec_BwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSY="}
 
 
 def _once_each(events: list[EventName]) -> list[EventName]:
@@ -60,7 +85,7 @@ class WebhookBody(Body):
         AfterValidator(_once_each),
         Field(
             min_length=1,
-            max_length=len(get_args(EventName)),
+            max_length=len(get_args(_EventName)),
             description="The events; `verification.*` is every event of verifications, `*` every event.",
             examples=[["verification.approved", "number.*"]],
             json_schema_extra={"uniqueItems": True},
@@ -71,11 +96,13 @@ class WebhookBody(Body):
 class WebhookAnswer(Answer):
     """An address where the application wants events."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
     id: Annotated[str, Field(description="The id of the webhook.")]
     url: Annotated[str, Field(description="Where events are posted.")]
     events: Annotated[list[EventName], Field(description="The events that are posted.")]
     status: Annotated[
-        Literal["active", "disabled"],
+        WebhookStatus,
         Field(description="`disabled`: after a 410, or 3 days without success; a successful test enables it again."),
     ]
     created_at: Annotated[Timestamp, Field(description="When it was added.")]
@@ -83,6 +110,8 @@ class WebhookAnswer(Answer):
 
 class NewWebhookAnswer(WebhookAnswer):
     """A new webhook with its secret."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE | _EXAMPLE_OF_A_SECRET]})
 
     secret: Annotated[str, Field(description="`whsec_` and Base64: verifies signatures. Shown only here.")]
 
@@ -96,6 +125,8 @@ class WebhooksAnswer(Answer):
 class WebhookTestAnswer(Answer):
     """The result of a test event."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"delivered": True, "status_code": 200, "error": None}]})
+
     delivered: Annotated[bool, Field(description="Whether the receiver answered with 2xx.")]
     status_code: Annotated[int | None, Field(description="The HTTP status of the answer; null without an answer.")]
     error: Annotated[str | None, Field(description="`http_500`, `timeout` and so on; null after a 2xx.")]
@@ -104,16 +135,20 @@ class WebhookTestAnswer(Answer):
 class WebhookSecretAnswer(Answer):
     """A new secret of a webhook."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_A_SECRET]})
+
     secret: Annotated[str, Field(description="The new secret. For 24 hours the former one signs too.")]
 
 
 class WebhookDeliveryAnswer(Answer):
     """An event for a webhook, and what came of it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_OF_A_DELIVERY]})
+
     id: Annotated[str, Field(description="The id of the event for this webhook: the header `webhook-id`.")]
     type: Annotated[str, Field(description="The event, such as `verification.approved`.")]
     status: Annotated[
-        Literal["pending", "delivered", "failed"],
+        WebhookDeliveryStatus,
         Field(description="`pending`: tried again at `next_at`; `failed`: given up."),
     ]
     attempts: Annotated[int, Field(description="How often it was posted.")]
@@ -132,10 +167,10 @@ class WebhookDeliveriesAnswer(Answer):
 class NumberEventAnswer(Answer):
     """The `data` of the events of numbers."""
 
-    to: str | None
-    opted_out: bool
-    source: Literal["user", "client"] | None
-    since: Timestamp | None
+    to: Annotated[str | None, Field(description="The number in E.164; null once retention has deleted it.")]
+    opted_out: Annotated[bool, Field(description="Whether no message is sent to the number.")]
+    source: Annotated[OptOutSource | None, Field(description="`user`: by SMS; `client`: by an application.")]
+    since: Annotated[Timestamp | None, Field(description="When it opted out; null if not opted out.")]
 
 
 _DATA: dict[type, type[Answer]] = {

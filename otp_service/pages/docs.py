@@ -59,7 +59,7 @@ def render(document: dict[str, Any]) -> str:
     info = {name: _prose(text) for name, text in document["info"].items()}
     schemas = document["components"]["schemas"]
     calls = [
-        _operation(method, path, operation, schemas)
+        _operation(method, path, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
@@ -67,11 +67,11 @@ def render(document: dict[str, Any]) -> str:
     return _PAGE.format(style=_STYLE, calls="\n".join(calls), shapes="\n".join(shapes), **info)
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     parts = [f"<h2>{_code(f'{method.upper()} {path}')}</h2>", f"<p>{_prose(operation['summary'])}</p>"]
     if _is_open(operation):
         parts.append("<p>Needs no API key.</p>")
-    parts.append(f"<pre>{escape(_curl(method, path, operation, schemas))}</pre>")
+    parts.append(f"<pre>{escape(_curl(method, path, operation))}</pre>")
     if "requestBody" in operation:
         parts.append(f"<p>Body: {_content(operation['requestBody'])}</p>")
     if operation["parameters"]:
@@ -86,25 +86,18 @@ def _is_open(operation: dict[str, Any]) -> bool:
     return operation.get("security") == []
 
 
-def _curl(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
     """Return the smallest call: the required fields of the body with their examples, and ID in the path."""
     filled = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
     lines = [f'curl -s "$OTP_SERVICE_URL{filled}"']
     if not _is_open(operation):
         lines.append('-H "Authorization: Bearer $OTP_SERVICE_KEY"')
     if "requestBody" in operation:
-        body = json.dumps(_example(schemas[_reference(operation["requestBody"])]), ensure_ascii=False)
+        body = json.dumps(operation["requestBody"]["content"]["application/json"]["example"], ensure_ascii=False)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     elif method != "get":
         lines[0] = lines[0].replace("-s", f"-s -X {method.upper()}", 1)
     return " \\\n  ".join(lines)
-
-
-def _example(schema: dict[str, Any]) -> dict[str, Any]:
-    fields = schema["properties"]
-    # Of several ways to fill in a body, the first one.
-    needed = [*schema.get("anyOf", [{}])[0].get("required", []), *schema.get("required", [])]
-    return {name: fields[name].get("examples", [name.upper()])[0] for name in needed}
 
 
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -132,6 +125,8 @@ def _reference(described: dict[str, Any]) -> str:
 
 
 def _shape(name: str, schema: dict[str, Any]) -> str:
+    if "properties" not in schema:
+        return f'<h3 id="{escape(name)}">{_code(name)}</h3>\n<p>{_type(schema)}</p>'
     required = schema.get("required", [])
     rows = [
         (_code(field), _type(each), "yes" if field in required else "no", _meaning(each))

@@ -1,11 +1,13 @@
 """The base of request bodies, and the field types that several calls share."""
 
+import ipaddress
 import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
+from otp_service.hashing import pins
 from otp_service.phone import check_carrier
 from otp_service.texts import LONGEST_LOCALE, is_printable, locale_is_wellformed
 
@@ -32,6 +34,28 @@ def _checked_purpose(text: str) -> str:
     # The services know which purposes exist; anything else must not reach the database.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text):
         raise ValueError("Must be the name of a purpose: a lower-case letter, then a-z, 0-9 and _.")
+    return text
+
+
+def _checked_address(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("Must be an IPv4 or IPv6 address.") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError("Must be an address without a zone.")
+    return text
+
+
+def _checked_pin(secret: SecretStr) -> SecretStr:
+    if pins.clean(secret.get_secret_value()) is None:
+        raise ValueError("Must be the ASCII digits of the PIN; spaces and hyphens are removed.")
+    return secret
+
+
+def _checked_challenge(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", text):
+        raise ValueError("Must be a SHA-256 in base64url without padding: 43 characters.")
     return text
 
 
@@ -98,3 +122,28 @@ Moment = Annotated[
 Subject = Annotated[Text, Field(description="The application's id of the user.")]
 Session = Annotated[Text, Field(description="Ties checks to the browser or app that started; stored as a hash.")]
 Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]
+Address = Annotated[
+    str,
+    AfterValidator(_checked_address),
+    Field(
+        description="The user's IP address.",
+        examples=["192.0.2.7"],
+        json_schema_extra={"anyOf": [{"type": "string", "format": each} for each in ("ipv4", "ipv6")]},
+    ),
+]
+SessionChallenge = Annotated[
+    str,
+    AfterValidator(_checked_challenge),
+    documented(
+        "Instead of `session`: base64url SHA-256 of a secret, which checks and the redemption then give as `session`.",
+        "^[A-Za-z0-9_-]{43}$",
+        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    ),
+]
+Pin = Annotated[
+    SecretStr,
+    AfterValidator(_checked_pin),
+    # Without the format `password` of a SecretStr: generated clients would send asterisks.
+    WithJsonSchema({"type": "string", "pattern": "^[ -]*([0-9][ -]*){6,10}$", "maxLength": 64}),
+    Field(description="ASCII digits; spaces and hyphens are removed.", examples=["123456"]),
+]

@@ -5,19 +5,32 @@ from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from otp_service import __version__
+from otp_service.api.kit import examples
 from otp_service.api.kit.answers import Problem
 from otp_service.api.kit.calls import IDEMPOTENCY_KEY, id_pattern
 from otp_service.api.kit.operation import Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
+from otp_service.errors import ErrorCode
+
+TAGS = {
+    "verifications": "Send a PIN to a phone number, check what the user types back.",
+    "proofs": "Pass the approval of a verification from one program to another.",
+    "notifications": "Messages without a PIN.",
+    "opt-outs": "Numbers that want no messages.",
+    "webhooks": "Events, posted to your application.",
+    "service": "Health, metrics, and the description of the API. Without an API key.",
+}
+"""The groups of calls, in the order of /docs."""
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTIONS = {200: "OK.", 201: "Created.", 202: "Queued.", 204: "Done.", 503: "Not ready."}
-_OF_A_CALL_WITH_KEY = ("unauthorized", "overloaded", "unavailable")
-_OF_A_BODY = ("malformed", "too_large", "unsupported_media_type", "invalid")
-_OF_AN_IDEMPOTENCY_KEY = ("idempotency_mismatch", "idempotency_in_progress")
+_OF_A_CALL_WITH_KEY: tuple[ErrorCode, ...] = ("unauthorized", "overloaded", "unavailable")
+_OF_A_BODY: tuple[ErrorCode, ...] = ("malformed", "too_large", "unsupported_media_type", "invalid")
+_OF_AN_IDEMPOTENCY_KEY: tuple[ErrorCode, ...] = ("idempotency_mismatch", "idempotency_in_progress")
 
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -47,19 +60,39 @@ _LIMITED = _RETRY_AFTER | {name: {**header, "required": True} for name, header i
 _PROBLEM_HEADERS = {401: _WWW_AUTHENTICATE, 429: _LIMITED, 503: _RETRY_AFTER}
 
 
+class _Schemas(GenerateJsonSchema):
+    """Keeps the order of examples, and describes an optional field beside `anyOf`, as generators expect."""
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002
+        """Return the schema as it is."""
+        return value
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Return the schema of a type or null."""
+        found = super().nullable_schema(schema)
+        description = found.get("anyOf", [{}])[0].pop("description", None)
+        return found | ({"description": description} if description else {})
+
+
+def document(operations: tuple[Operation, ...], server: str = "/") -> dict[str, Any]:
+    """Return the document. `server`: the address of the service, by default that of the document."""
+    return _document(operations) | {"servers": [{"url": server}]}
+
+
 @cache
-def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
-    """Return the document; built once, as anybody may request it at any rate."""
+def _document(operations: tuple[Operation, ...]) -> dict[str, Any]:
+    """Return the document without servers; built once, as anybody may request it at any rate."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
     answers = {(answer, "serialization") for answer in shapes if isinstance(answer, type)}
     _, schemas = models_json_schema(
         sorted(bodies | answers | {(Problem, "serialization")}, key=lambda each: each[0].__name__),  # type: ignore[arg-type]
         ref_template=_REF,
+        schema_generator=_Schemas,
     )
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas["$defs"])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,7 +100,9 @@ def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
             "version": __version__,
             "description": "Verifies phone numbers: sends a PIN and checks what the user types back.",
         },
+        "servers": [],
         "security": [{"apiKey": []}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
@@ -76,15 +111,16 @@ def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": f"{operation.handler.__module__.rpartition('.')[2]}.{operation.handler.__name__}",
+        "operationId": operation.id,
+        "tags": [operation.noun],
         "summary": inspect.getdoc(operation.handler),
         "parameters": _parameters(operation),
-        "responses": _responses(operation),
+        "responses": _responses(operation, schemas),
     }
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+        described["requestBody"] = {"required": True, "content": _body(operation.body, schemas)}
     if not operation.needs_api_key:
         described["security"] = []
     return described
@@ -107,10 +143,10 @@ def _id(path: str) -> dict[str, Any]:
     }
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): {"description": _DESCRIPTIONS[status], **({"content": _answer(answer)} if answer else {})}
-        for status, answer in operation.answers.items()
+        str(status): {"description": _DESCRIPTIONS[status]} | _answer(operation, status, schemas)
+        for status in operation.answers
     }
     if operation.tells_what_is_left:
         for answer in responses.values():
@@ -118,28 +154,43 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status, codes in sorted(_codes_by_status(operation).items()):
         responses[str(status)] = {
             "description": ", ".join(f"`{code}`" for code in codes),
-            "content": _content(MEDIA_TYPE, Problem),
+            "content": {MEDIA_TYPE: _schema(Problem) | {"examples": _errors(operation, codes)}},
         }
         if status in _PROBLEM_HEADERS:
             responses[str(status)]["headers"] = _PROBLEM_HEADERS[status]
     return responses
 
 
-def _codes_by_status(operation: Operation) -> dict[int, list[str]]:
+def _codes_by_status(operation: Operation) -> dict[int, list[ErrorCode]]:
     codes = [*(_OF_A_CALL_WITH_KEY if operation.needs_api_key else ()), *operation.refusals]
     if operation.changes_something:
         codes += [*_OF_A_BODY, *_OF_AN_IDEMPOTENCY_KEY]
-    found: dict[int, list[str]] = {}
+    found: dict[int, list[ErrorCode]] = {}
     for code in codes:
         found.setdefault(STATUS[code], []).append(code)
     return found
 
 
-def _answer(answer: type[BaseModel] | str) -> dict[str, Any]:
+def _errors(operation: Operation, codes: list[ErrorCode]) -> dict[str, Any]:
+    noun = operation.noun.removesuffix("s")
+    return {code: {"value": examples.of_error(code, operation.id, noun)} for code in codes}
+
+
+def _answer(operation: Operation, status: int, schemas: dict[str, Any]) -> dict[str, Any]:
+    answer = operation.answers[status]
+    if answer is None:
+        return {}
     if isinstance(answer, str):
-        return {answer: {"schema": {"type": "string"}}}
-    return _content("application/json", answer)
+        return {"content": {answer: {"schema": {"type": "string"}}}}
+    described = _schema(answer)
+    example = examples.of_answer(operation.id, status, described["schema"], schemas)
+    return {"content": {"application/json": described | {"example": example}}}
 
 
-def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}}
+def _body(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
+    described = _schema(model)
+    return {"application/json": described | {"example": examples.of_schema(described["schema"], schemas)}}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return {"schema": {"$ref": _REF.format(model=model.__name__)}}

@@ -7,6 +7,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from otp_service.errors import ErrorCode
+
 
 @dataclass(frozen=True, eq=False)
 class Operation:
@@ -20,9 +22,19 @@ class Operation:
     handler: Callable[[Request], Awaitable[Response]]
     body: type[BaseModel] | None
     answers: Mapping[int, type[BaseModel] | str | None]
-    refusals: tuple[str, ...] = ()
+    refusals: tuple[ErrorCode, ...] = ()
     needs_api_key: bool = True
     tells_what_is_left: bool = False
+
+    @property
+    def id(self) -> str:
+        """Return the `operationId`: module and function of the handler."""
+        return f"{self.handler.__module__.rpartition('.')[2]}.{self.handler.__name__}"
+
+    @property
+    def noun(self) -> str:
+        """Return what the call is about, such as `verifications`; `service` for the calls outside of /v1."""
+        return self.path.split("/")[2] if self.path.startswith("/v1/") else "service"
 
     @property
     def changes_something(self) -> bool:

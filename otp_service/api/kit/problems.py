@@ -8,9 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from otp_service.api.kit import rate_limits
-from otp_service.errors import Refusal, Unavailable
+from otp_service.errors import ErrorCode, Refusal, Unavailable
 
-STATUS = {
+STATUS: dict[str, int] = {
     "malformed": 400,
     "unauthorized": 401,
     "country_not_allowed": 403,
@@ -40,7 +40,7 @@ STATUS = {
 """The HTTP status of every code."""
 
 MEDIA_TYPE = "application/problem+json"
-_OF_STARLETTE = {404: "not_found", 405: "method_not_allowed"}
+_OF_STARLETTE: dict[int, ErrorCode] = {404: "not_found", 405: "method_not_allowed"}
 
 
 def record(refusal: Refusal) -> None:
@@ -62,23 +62,28 @@ def problem(refusal: Refusal, headers: dict[str, str] | None = None) -> Response
     """Return the response of a refusal, and add its code to the log line of the request."""
     record(refusal)
     status = STATUS[refusal.code]
+    headers = {**(headers or {}), **headers_of(refusal)}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(problem_body(refusal), status, headers, MEDIA_TYPE)
+
+
+def problem_body(refusal: Refusal) -> dict[str, Any]:
+    """Return the body of the response of a refusal."""
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
-        "status": status,
+        "status": STATUS[refusal.code],
         "code": refusal.code,
         "detail": refusal.detail,
     }
-    headers = {**(headers or {}), **headers_of(refusal)}
     if refusal.errors:
         body["errors"] = [{"field": wrong.field, "detail": wrong.detail} for wrong in refusal.errors]
     if refusal.quota is not None:
         body["limit"] = refusal.quota.limit
     if refusal.verification_id is not None:
         body["verification_id"] = refusal.verification_id
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+    return body
 
 
 def internal() -> Refusal:

@@ -9,8 +9,7 @@ from pydantic.alias_generators import to_pascal
 from starlette.requests import Request
 
 from otp_service.api.kit import bodies
-from otp_service.api.kit.fields import Body, Locale
-from otp_service.api.verifications import Address, Pin
+from otp_service.api.kit.fields import Address, Body, Locale, Pin
 from otp_service.errors import Refusal
 
 MOST_PARAMETERS = 50

@@ -136,7 +136,7 @@ for _operation in OPERATIONS:
         ("POST /v1/verifications/{id}/checks", {200, 404, 422}),
         ("POST /v1/verifications/{id}/resends", {200, 404, 422}),
         ("POST /v1/verifications/{id}/cancel", {200, 404, 422}),
-        ("POST /v1/notifications", {202, 400, 422}),
+        ("POST /v1/notifications", {202, 422}),
         ("GET /v1/notifications/{id}", {200, 404}),
     ],
 )
