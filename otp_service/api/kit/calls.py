@@ -115,5 +115,7 @@ def _key(request: Request) -> str | None:
 def _canonical(request: Request, body: BaseModel | None) -> bytes:
     """Return the request in one form, without the PIN: a fingerprint of so few digits could be guessed."""
     fields: dict[str, Any] = body.model_dump(exclude={"pin"}, exclude_none=True) if body is not None else {}
+    # A flag that is not set: the previous release may not know it, and the fingerprint must be the same.
+    fields = {name: value for name, value in fields.items() if value is not False}
     # Not request.url: it contains the Host header and the query, and either can be malformed.
     return json.dumps([request.method, request.scope["path"], fields], sort_keys=True).encode()

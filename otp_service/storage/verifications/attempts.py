@@ -194,8 +194,10 @@ def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: flo
 _APPROVE = f"""
     UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL,
         proof_id = :proof_id, proof_key = :proof_key, proof_expires_at = :proof_expires_at
-    WHERE id = :this AND status = 'pending' AND NOT decoy AND expires_at > :now
-        AND (attempts_spent < attempts OR spent_at IS NULL OR spent_at + {COMPARING_SECONDS} > :now)
+    WHERE id = :this AND status = 'pending' AND NOT decoy AND (
+        spent_at + {COMPARING_SECONDS} > :now
+        OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
+    )
     RETURNING {_SHOWN}"""
 # The number of the row as it is now: its rows may have been merged since the attempt was spent.
 _CLEAR = """

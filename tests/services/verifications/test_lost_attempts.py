@@ -111,7 +111,7 @@ async def test_the_end_of_its_lifetime_ends_it_as_exhausted_too(service: Service
         await retention.sweep(service.ctx)
 
 
-async def test_what_was_shown_as_expired_is_never_approved(service: Service) -> None:
+async def test_a_comparison_that_ends_long_after_the_expiry_approves_nothing(service: Service) -> None:
     started = await service.api.start()
     service.shift(595)
 
@@ -123,7 +123,7 @@ async def test_what_was_shown_as_expired_is_never_approved(service: Service) -> 
         return spent
 
     spent = await service.ctx.database.write(spend)
-    service.shift(6)
+    service.shift(13)
     assert (await service.api.read(started["id"]))["status"] == "expired"
     assert not await approve(service, started["id"], spent)
     assert (await service.api.read(started["id"]))["status"] == "expired"
