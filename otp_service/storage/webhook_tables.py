@@ -35,7 +35,8 @@ webhook_deliveries = sa.Table(
     sa.Column("last_status_code", sa.Integer),
     sa.Column("last_error", sa.Text),
 )
-sa.Index("ix_webhook_deliveries_webhook_id", webhook_deliveries.c.webhook_id, webhook_deliveries.c.created_at)
+_c = webhook_deliveries.c
+sa.Index("ix_webhook_deliveries_webhook_id", _c.webhook_id, _c.created_at, _c.id)
 _undelivered = webhook_deliveries.c.status == PENDING
 partial_index("ix_webhook_deliveries_due", _undelivered, webhook_deliveries.c.due_at)
 partial_index(

@@ -76,7 +76,7 @@ def abandon(tx: Connection, now: float, limit: int) -> int:
 def newest(tx: Connection, webhook_id: str) -> Sequence[AnyRow]:
     """Return the last events of a webhook, newest first."""
     statement = sa.select(*SHOWN).where(d.webhook_id == webhook_id)
-    return tx.execute(statement.order_by(d.created_at.desc(), d.id).limit(MOST_SHOWN)).all()
+    return tx.execute(statement.order_by(d.created_at.desc(), d.id.desc()).limit(MOST_SHOWN)).all()
 
 
 def read(tx: Connection, webhook_id: str, delivery_id: str) -> AnyRow | None:

@@ -89,7 +89,7 @@ async def test_a_batch_waits_for_nobody(service: Service) -> None:
     with held(service, lambda tx: [tx.execute(rows).all() for rows in every_row]):
         touched = await retention.sweep(service.ctx)
     due = {"notifications_without_number": 250, "failures": 500, "campaign": 250, "requests": 500}
-    assert touched == {**due, "notifications": 500}
+    assert touched == {**due, "notifications": 500, "webhooks": 500, "webhooks_without_number": 250}
 
 
 async def test_two_at_once_share_the_work(service: Service) -> None:
