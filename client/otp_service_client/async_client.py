@@ -1,8 +1,8 @@
 """The client for asyncio."""
 
-import asyncio
 import functools
 import itertools
+from asyncio import sleep
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
@@ -44,7 +44,7 @@ class AsyncClient:
                 pause = pause_before_retry(call, tries, error)
                 if pause is None:
                     raise
-            await asyncio.sleep(pause)
+            await sleep(pause)
         raise AssertionError("unreachable")
 
     async def close(self) -> None:

@@ -2,8 +2,8 @@
 
 import functools
 import itertools
-import time
 from collections.abc import Callable
+from time import sleep
 from typing import ParamSpec, Protocol, Self, TypeVar
 
 import httpx
@@ -44,7 +44,7 @@ class Client:
                 pause = pause_before_retry(call, tries, error)
                 if pause is None:
                     raise
-            time.sleep(pause)
+            sleep(pause)
         raise AssertionError("unreachable")
 
     def close(self) -> None:

@@ -255,8 +255,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr("otp_service_client.client.time.sleep", waited.append)
-    monkeypatch.setattr("otp_service_client.async_client.asyncio.sleep", sleep)
+    monkeypatch.setattr("otp_service_client.client.sleep", waited.append)
+    monkeypatch.setattr("otp_service_client.async_client.sleep", sleep)
     return waited
 
 
