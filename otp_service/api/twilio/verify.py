@@ -83,8 +83,11 @@ async def _send(call: TwilioCall, asked: StartRequest) -> Verification:
     except Refusal as refusal:
         if refusal.code != "not_pending":
             raise
-    # It has ended meanwhile.
-    return (await starts.start(call.ctx, asked))[0]
+        # It has ended since the start, unless the policy has changed.
+        started, is_new = await starts.start(call.ctx, asked)
+        if not is_new:
+            raise
+        return started
 
 
 async def _read(call: TwilioCall) -> Verification:
