@@ -1,5 +1,6 @@
 """The calls under /v1/webhooks: their bodies, answers and handlers, and the content of events."""
 
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -9,11 +10,12 @@ from typing_extensions import TypeAliasType
 
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
-from otp_service.api.kit.calls import authenticated, once
+from otp_service.api.kit.calls import DELIVERY_ID, authenticated, once
 from otp_service.api.kit.fields import Body, documented
 from otp_service.api.notifications import NotificationAnswer
 from otp_service.api.opt_outs import OptOutSource
 from otp_service.api.verifications import VerificationAnswer
+from otp_service.errors import not_found
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.notifications.notifications import Notification
 from otp_service.services.verifications.representation import Verification
@@ -252,9 +254,11 @@ async def replay(request: Request) -> Response:
     """Post an event again, with the same id and content."""
     call = await authenticated(request)
     await bodies.read_empty(request)
+    delivery_id = str(request.path_params["delivery_id"])
+    if not re.fullmatch(DELIVERY_ID, delivery_id):
+        raise not_found("delivery")
 
     async def run(idempotent: IdempotentRequest | None) -> Response:
-        delivery_id = call.request.path_params["delivery_id"]
         again = await webhooks.replay(call.ctx, call.client.id, call.id, delivery_id, idempotent)
         return answered(WebhookDeliveryAnswer, again, 202)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.support import problem, wrong_fields
 from tests.support.receivers import LOOPBACK, add, receiving
-from tests.support.service import Service, serving
+from tests.support.service import serving
 from tests.support.vendor import Vendor
 
 URL = "http://127.0.0.1:9009/hook"
@@ -76,5 +76,10 @@ async def test_a_test_event_is_posted_now(migrated: str, vendor: Vendor) -> None
             assert answer.json() == {"delivered": False, "status_code": 500, "error": "http_500"}
 
 
-async def test_an_unknown_delivery_cannot_be_replayed(service: Service) -> None:
-    problem(await service.api.call("POST", f"/v1/webhooks/whk_{'a' * 22}/deliveries/x/replay"), 404, "not_found")
+@pytest.mark.both_databases
+@pytest.mark.parametrize("delivery_id", ["x", "%00", f"whd_{'a' * 32}", f"whd_{'a' * 32}%0A", f"whd_{'A' * 32}"])
+async def test_an_unknown_delivery_cannot_be_replayed(database_url: str, vendor: Vendor, delivery_id: str) -> None:
+    async with serving(database_url, vendor, webhook_networks=LOOPBACK) as service:
+        added = await add(service.api, URL)
+        path = f"/v1/webhooks/{added['id']}/deliveries/{delivery_id}/replay"
+        problem(await service.api.call("POST", path), 404, "not_found")

@@ -22,6 +22,7 @@ log = structlog.get_logger("otp_service.api")
 _ID_PREFIXES = {"verifications": "ver", "notifications": "ntf", "webhooks": "whk"}
 IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
 """Quoted (RFC 9651) or bare."""
+DELIVERY_ID = "whd_[0-9a-f]{32}"
 
 
 @dataclass(frozen=True)

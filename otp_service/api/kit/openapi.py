@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 from otp_service import __version__
 from otp_service.api.kit import examples
 from otp_service.api.kit.answers import Problem
-from otp_service.api.kit.calls import IDEMPOTENCY_KEY, id_pattern
+from otp_service.api.kit.calls import DELIVERY_ID, IDEMPOTENCY_KEY, id_pattern
 from otp_service.api.kit.operation import Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 from otp_service.errors import ErrorCode
@@ -44,7 +44,7 @@ _DELIVERY_ID = {
     "in": "path",
     "required": True,
     "description": "The id of the delivery.",
-    "schema": {"type": "string", "pattern": "^whd_[0-9a-f]{32}$"},
+    "schema": {"type": "string", "pattern": f"^{DELIVERY_ID}$"},
 }
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
