@@ -23,6 +23,7 @@ TOTAL_SECONDS = 10.0
 LONGEST_URL = 2000
 _URL = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 _PORTS = {"https": 443, "http": 80}
 _FIRST_FREE_PORT = 1024
 _MOST_ADDRESSES = 4
@@ -147,7 +148,7 @@ def _parse(url: str) -> _Target:
         raise BadUrlError("Must begin with https://.")
     if "@" in parts.netloc or "#" in url:
         raise BadUrlError("Must have no user, password or fragment.")
-    if not _is_host(host, bracketed="[" in parts.netloc):
+    if not _is_host(host, parts.netloc):
         raise BadUrlError("Must have a valid host and port.")
     usual = _PORTS[parts.scheme]
     port = usual if port is None else port
@@ -157,11 +158,14 @@ def _parse(url: str) -> _Target:
     return _Target(parts.scheme, host, port, parts.netloc, path)
 
 
-def _is_host(host: str, *, bracketed: bool) -> bool:
-    if not bracketed:
+def _is_host(host: str, netloc: str) -> bool:
+    if "[" not in netloc:
         return _HOST.fullmatch(host) is not None
+    # Some versions of urlsplit ignore what stands before and after the brackets.
+    if not _BRACKETED.fullmatch(netloc):
+        return False
     with suppress(ValueError):
-        return "%" not in host and ipaddress.ip_address(host).version == 6
+        return ipaddress.ip_address(host).version == 6
     return False
 
 

@@ -83,6 +83,12 @@ async def test_an_address_that_is_not_public_is_never_connected_to(address: str)
         *("https://127.0.0.1/", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[fe80::1%25eth0]/"),
         *("https://[::1", "https://[127.0.0.1]/", "https://[v1.x]/", "https://169.254.169.254/latest/meta-data"),
         *("https://10.0.0.1/", "https://192.168.0.1:8443/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/"),
+        *("https://x[2606:4700::1111]/", "https://[2606:4700::1111]x/", "https://[2606:4700::1111]x:443/"),
+        *(
+            "https://[2606:4700::1111][2606:4700::1111]/",
+            "https://[[2606:4700::1111]]/",
+            "https://[2606:4700::1111]:x/",
+        ),
         "https://hooks.example/" + "x" * 2000,
     ],
 )
@@ -91,6 +97,13 @@ async def test_an_evil_url_is_refused_and_never_resolved_into_a_connection(url: 
     with pytest.raises(BadUrlError):
         await client.check(url)
     assert await client.post(url, b"{}", {}) == Posted(None, "forbidden_address")
+    await client.aclose()
+
+
+@pytest.mark.parametrize("url", ["https://[2606:4700::1111]/", "https://[2606:4700::ABCD]:8443/x?y"])
+async def test_a_public_address_in_brackets_is_allowed(url: str) -> None:
+    client = WebhookClient(resolve=always())
+    await client.check(url)
     await client.aclose()
 
 
