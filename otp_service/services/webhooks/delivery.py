@@ -52,14 +52,19 @@ async def work(ctx: Context, as_json: AsJson) -> None:
 
 
 async def test(ctx: Context, client_id: str, webhook_id: str) -> Tested:
-    """Post a test event now; success enables a disabled webhook. Refusal: `not_found`."""
+    """Post a test event now; success enables a disabled webhook, and counts as any. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
         webhook = await ctx.database.read(lambda tx: found(tx, webhook_id, client_id))
         content = messages.body("webhook.test", ctx.clock.now(), {"webhook_id": webhook_id})
         posted = await _post(ctx, webhook, f"whd_{secrets.token_hex(16)}", content)
-        if posted.error is None and webhook.status == webhooks.DISABLED:
-            await ctx.database.write(lambda tx: webhooks.enable(tx, webhook_id))
+        if posted.error is None:
+            await ctx.database.write(partial(_record_success_of_test, webhook_id))
     return Tested(posted.error is None, posted.status_code, posted.error)
+
+
+def _record_success_of_test(webhook_id: str, tx: Connection) -> None:
+    webhooks.enable(tx, webhook_id)
+    webhooks.record_success(tx, webhook_id)
 
 
 async def _deliver(ctx: Context, as_json: AsJson, event: AnyRow) -> bool:

@@ -121,6 +121,22 @@ async def test_a_success_begins_the_three_days_again(service: Service, receiver:
     assert await status_of(service.api, added["id"]) == "active"
 
 
+@pytest.mark.usefixtures("stopped_clock")
+async def test_a_successful_test_begins_the_three_days_again(service: Service, receiver: Receiver) -> None:
+    added = await add(service.api, receiver.url)
+    await approve(service.api, service)
+    receiver.status = 500
+    await post_due(service)
+    service.shift(2 * 86400)
+    receiver.status = 200
+    assert (await service.api.call("POST", f"/v1/webhooks/{added['id']}/test")).json()["delivered"]
+    receiver.status = 500
+    await post_due(service)
+    service.shift(2 * 86400)
+    await post_due(service)
+    assert await status_of(service.api, added["id"]) == "active"
+
+
 async def test_a_replay_posts_the_same_again(service: Service, receiver: Receiver) -> None:
     added = await add(service.api, receiver.url)
     await approve(service.api, service)
