@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.gateways.webhooks import Posted
@@ -165,6 +166,17 @@ async def test_for_a_day_both_secrets_sign(service: Service, receiver: Receiver)
     await approve(service.api, service)
     await post_due(service)
     assert len(receiver.events[1].headers["webhook-signature"].split(" ")) == 1
+
+
+async def test_a_second_change_of_the_secret_ends_the_first_former_one(service: Service, receiver: Receiver) -> None:
+    added = await add(service.api, receiver.url)
+    path = f"/v1/webhooks/{added['id']}"
+    second, third = [(await service.api.call("POST", f"{path}/secret")).json()["secret"] for _ in range(2)]
+    assert (await service.api.call("POST", f"{path}/test")).json()["delivered"]
+    (event,) = receiver.events
+    assert event.verify(second) == event.verify(third)
+    with pytest.raises(WebhookVerificationError):
+        event.verify(added["secret"])
 
 
 @pytest.mark.usefixtures("stopped_clock")
