@@ -5,6 +5,7 @@ process whose lease has ended settles nothing. `due_at` is when a waiting row is
 one ends.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,19 +56,29 @@ class LeaseQueue:
         now: float,
         lease_until: float,
         limit: int,
-        most_each: int | None = None,
+        most_each: int = sys.maxsize,
+        groups: Mapping[Any, Any] | None = None,
+        most_of_group: int = sys.maxsize,
         **values: Any,
     ) -> list[Any]:
         """Claim up to `limit` rows that are due; each place goes to the owner that has the fewest claimed.
 
         `waiting`: the owners with a row due, the longest waiting first; `most_each`: claimed rows of one owner.
+        `groups`: the group of each owner, if groups take turns first; `most_of_group`: claimed rows of one group.
         """
         in_progress, left, ids = self._claimed_by(tx, owner), list(waiting), list[Any]()
+        of_group = Counter[Any]()
+
+        def group_of(each: Any) -> Any:
+            return (groups or {}).get(each, each)
+
+        for each, count in in_progress.items():
+            of_group[group_of(each)] += count
         while left and len(ids) < limit:
-            first = min(left, key=in_progress.__getitem__)
+            first = min(left, key=lambda each: (of_group[group_of(each)], in_progress[each]))
+            group = group_of(first)
             places = 1 if len(left) > 1 else limit - len(ids)
-            if most_each is not None:
-                places = min(places, most_each - in_progress[first])
+            places = min(places, most_each - in_progress[first], most_of_group - of_group[group])
             mine = owner == first  # IS NULL for rows without an owner
             claimed = []
             if places > 0:
@@ -75,6 +86,7 @@ class LeaseQueue:
             if not claimed:
                 left.remove(first)
             in_progress[first] += len(claimed)
+            of_group[group] += len(claimed)
             ids += claimed
         return ids
 

@@ -15,13 +15,16 @@ d, w = webhook_deliveries.c, webhooks.c
 QUEUE = LeaseQueue(webhook_deliveries, d.due_at, d.tries, waiting=d.status == PENDING, claimed=d.status == SENDING)
 MOST_PER_WEBHOOK = 8
 """Of one webhook, over all processes: a receiver that hangs keeps no more places from the others."""
+MOST_PER_CLIENT = 16
+"""Of all webhooks of a client, over all processes: half of the places of one process."""
 MOST_SHOWN = 100
 SHOWN = (d.id, d.type, d.status, d.tries, d.last_status_code, d.last_error, d.due_at, d.created_at)
 ENDED = ("delivered", "failed")
 
 
 def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
-    """Claim events that are due; each place goes to the webhook that has the fewest in progress.
+    """Claim events that are due; each place goes to the client that has the fewest in progress, then to its
+    webhook that has.
 
     With the webhook, the `sealed` number, and whether the client was revoked since.
     """
@@ -29,22 +32,31 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
     ids = QUEUE.claim_in_turns(
         tx,
         d.webhook_id,
-        waiting,
+        list(waiting),
         now=now,
         lease_until=lease_until,
         limit=limit,
         most_each=MOST_PER_WEBHOOK,
+        groups=_clients_of_claimed(tx) | waiting,
+        most_of_group=MOST_PER_CLIENT,
         status="sending",
     )
     return tx.execute(_claimed().where(d.id.in_(ids))).all() if ids else []
 
 
-def _waiting_webhooks(tx: Connection, now: float) -> list[str]:
-    """Return the active webhooks that have an event due, the longest waiting first."""
+def _waiting_webhooks(tx: Connection, now: float) -> dict[str, str]:
+    """Return the active webhooks that have an event due, the longest waiting first, and the client of each."""
     first = sa.select(d.due_at).where(d.webhook_id == w.id, d.status == PENDING).order_by(d.due_at).limit(1)
-    firsts = sa.select(w.id, first.scalar_subquery().label("due_at")).where(w.status == ACTIVE).subquery()
-    statement = sa.select(firsts.c.id).where(firsts.c.due_at <= now).order_by(firsts.c.due_at)
-    return list(tx.execute(statement).scalars())
+    columns = (w.id, w.client_id, first.scalar_subquery().label("due_at"))
+    firsts = sa.select(*columns).where(w.status == ACTIVE).subquery()
+    statement = sa.select(firsts.c.id, firsts.c.client_id).where(firsts.c.due_at <= now).order_by(firsts.c.due_at)
+    return {row.id: row.client_id for row in tx.execute(statement)}
+
+
+def _clients_of_claimed(tx: Connection) -> dict[str, str]:
+    """Return the webhooks to which events are being posted, and the client of each."""
+    posting = sa.select(d.webhook_id).where(d.status == SENDING)
+    return {row.id: row.client_id for row in tx.execute(sa.select(w.id, w.client_id).where(w.id.in_(posting)))}
 
 
 def _claimed() -> sa.Select[Any]:

@@ -229,6 +229,28 @@ async def test_a_receiver_that_hangs_holds_up_no_other(
     assert most >= queue.MOST_PER_WEBHOOK
 
 
+async def test_all_receivers_of_a_client_together_leave_half_of_the_places(
+    service: Service, receiver: Receiver
+) -> None:
+    other = await service.client("other")
+    for number in range(10):
+        await add(service.api, f"{receiver.url}/{number}")
+    added = await add(other, receiver.url)
+    for _ in range(4):
+        await approve(service.api, service)
+
+    def claim(tx: sa.Connection) -> list[str]:
+        now = service.ctx.clock.now()
+        limit = delivery.CONCURRENCY // 2
+        return [row.webhook_id for row in queue.claim(tx, now, lease_until=now + 60, limit=limit)]
+
+    held = [*await service.ctx.database.write(claim), *await service.ctx.database.write(claim)]
+    assert (len(held), len(set(held))) == (delivery.CONCURRENCY // 2, 10)
+    for _ in range(3):
+        await approve(other, service)
+    assert await service.ctx.database.write(claim) == [added["id"]] * 3
+
+
 async def test_a_deleted_webhook_and_one_of_a_revoked_client_get_nothing(service: Service, receiver: Receiver) -> None:
     other = await service.client("other")
     added = await add(service.api, receiver.url)
