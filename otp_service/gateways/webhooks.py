@@ -27,6 +27,8 @@ _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 _PORTS = {"https": 443, "http": 80}
 _FIRST_FREE_PORT = 1024
 _MOST_ADDRESSES = 4
+_MOST_LOOKUPS = 64
+"""At once; each has a thread, which may outlive the call that asked."""
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the addresses of a host name; none if it has none."""
@@ -170,17 +172,21 @@ def _is_host(host: str, netloc: str) -> bool:
 
 
 class SystemResolver:
-    """Asks the system, in a thread for each name: a name whose servers are slow delays no other."""
+    """Asks the system, in a thread for each name, so that a name whose servers are slow delays no other."""
 
     def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_MOST_LOOKUPS)
         self._running: dict[str, asyncio.Future[Sequence[str]]] = {}
 
     async def __call__(self, host: str) -> Sequence[str]:
         """Return the addresses of a host name."""
-        running = self._running.get(host)
-        if running is None:
-            running = self._running[host] = self._start(host)
-        return await asyncio.shield(running)
+        if host not in self._running:
+            await self._places.acquire()
+            if host in self._running:  # meanwhile another call began
+                self._places.release()
+            else:
+                self._running[host] = self._start(host)
+        return await asyncio.shield(self._running[host])
 
     def _start(self, host: str) -> asyncio.Future[Sequence[str]]:
         loop = asyncio.get_running_loop()
@@ -188,6 +194,7 @@ class SystemResolver:
 
         def settle(found: Sequence[str]) -> None:
             self._running.pop(host, None)
+            self._places.release()
             if not future.done():
                 future.set_result(found)
 

@@ -39,6 +39,26 @@ async def test_a_client_has_at_most_ten_also_if_it_adds_many_at_once(migrated: s
         assert (await (await service.client("other")).call("POST", "/v1/webhooks", body)).status_code == 201
 
 
+async def test_the_names_of_a_client_are_resolved_one_at_a_time(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(migrated, vendor, webhook_networks=LOOPBACK) as service:
+        running, most = 0, 0
+
+        async def check(_: str) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.01)
+            running -= 1
+
+        monkeypatch.setattr(service.ctx.webhooks, "check", check)
+        body = {"url": URL, "events": ["*"]}
+        answers = await asyncio.gather(*(service.api.call("POST", "/v1/webhooks", body) for _ in range(5)))
+        assert [answer.status_code for answer in answers] == [201] * 5
+        assert most == 1
+
+
 @pytest.mark.parametrize("events", [[], ["verification.started"], ["*", "*"], "*", [1], None])
 async def test_only_known_events_can_be_wanted(migrated: str, vendor: Vendor, events: object) -> None:
     async with serving(migrated, vendor, webhook_networks=LOOPBACK) as service:

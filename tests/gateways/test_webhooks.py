@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -114,6 +115,26 @@ async def test_every_spelling_of_loopback_is_refused_with_the_resolver_of_the_sy
         await client.check(f"https://{host}/")
     assert (await client.post(f"https://{host}/", b"{}", {})).error in ("forbidden_address", "unresolved")
     await client.aclose()
+
+
+async def test_the_system_is_asked_for_at_most_64_names_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, released = list[str](), threading.Event()
+
+    def look_up(host: str) -> Sequence[str]:
+        asked.append(host)
+        released.wait(60)
+        return [host]
+
+    monkeypatch.setattr(webhooks, "_look_up", look_up)
+    resolve, names = webhooks.SystemResolver(), [f"{number}.example" for number in range(100)]
+    calls = [asyncio.create_task(resolve(name)) for name in (*names, *names)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    at_once = threading.active_count()
+    released.set()
+    assert await asyncio.gather(*calls) == [[name] for name in (*names, *names)]
+    assert 64 <= at_once < 100
+    assert sorted(set(asked)) == sorted(names)
 
 
 async def test_a_name_that_leads_elsewhere_at_the_next_try_is_checked_again() -> None:

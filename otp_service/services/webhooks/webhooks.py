@@ -54,11 +54,6 @@ async def create(
     ctx: Context, client_id: str, url: str, events: list[str], request: IdempotentRequest | None = None
 ) -> Webhook:
     """Add a webhook and return it with its secret. Refusals: `invalid`, `too_many_webhooks`."""
-    try:
-        await ctx.webhooks.check(url)
-    except BadUrlError as error:
-        wrong = FieldError("url", str(error))
-        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=[wrong]) from None
     secret, wanted = messages.new_secret(), list(dict.fromkeys(events))
     sealed = ctx.vault.seal(messages.SEALED_FOR, secret.encode())
     new = {"id": f"whk_{secrets.token_urlsafe(16)}", "client_id": client_id, "url": url, "status": webhooks.ACTIVE}
@@ -72,9 +67,19 @@ async def create(
         webhooks.insert(tx, {**new, "events": " ".join(wanted), "created_at": now, "secret_sealed": sealed})
         return now
 
+    # One at a time for each client: names that do not resolve must not take the resolver from others.
     async with ctx.concurrency.turn(client_id, client_id):
+        await _check(ctx, url)
         created_at = await ctx.database.write(step)
     return Webhook(new["id"], url, wanted, webhooks.ACTIVE, created_at, secret)
+
+
+async def _check(ctx: Context, url: str) -> None:
+    try:
+        await ctx.webhooks.check(url)
+    except BadUrlError as error:
+        wrong = FieldError("url", str(error))
+        raise Refusal("invalid", "Invalid fields; see `errors`.", errors=[wrong]) from None
 
 
 async def list_all(ctx: Context, client_id: str) -> list[Webhook]:
