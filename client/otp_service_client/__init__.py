@@ -15,6 +15,7 @@ from otp_service_client.answers import (
 )
 from otp_service_client.async_client import AsyncClient
 from otp_service_client.client import Client
+from otp_service_client.webhooks import WebhookEvent
 
 __all__ = [
     "AsyncClient",
@@ -29,6 +30,7 @@ __all__ = [
     "Redemption",
     "SearchPage",
     "Verification",
+    "WebhookEvent",
     "errors",
     "webhooks",
 ]

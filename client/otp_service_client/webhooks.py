@@ -32,9 +32,9 @@ class WebhookEvent:
     data: dict[str, Any] = field(repr=False)
 
     @property
-    def verification(self) -> Verification:
-        """Return the verification of a `verification.*` event, as of its time."""
-        return decode(Verification, self.data)
+    def verification(self) -> Verification | None:
+        """Return the verification of a `verification.*` event, as of its time, and None for other events."""
+        return decode(Verification, self.data) if self.type.startswith("verification.") else None
 
 
 def verify(body: bytes | str, headers: Mapping[str, str], secret: str) -> WebhookEvent:

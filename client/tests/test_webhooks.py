@@ -38,6 +38,12 @@ def test_an_event_is_returned(body: str | bytes, spelling: Callable[[str], str])
     assert "+57" not in repr(event)
 
 
+@pytest.mark.parametrize("kind", ["webhook.test", "number.opted_out", "notification.sent"])
+def test_an_event_of_another_type_has_no_verification(kind: str) -> None:
+    body = BODY.replace("verification.approved", kind)
+    assert webhooks.verify(body, signed(body), SECRET).verification is None
+
+
 def test_one_good_signature_among_several_is_enough() -> None:
     headers = signed(BODY, OTHER, SECRET)
     headers["webhook-signature"] = f"v1a,AAAA {headers['webhook-signature']} é"
