@@ -7,6 +7,8 @@ from otp_service.gateways.base import Outcome, Sent
 
 State = Literal["closed", "open", "probing"]
 
+OPEN = "breaker_open"
+"""The reason of a send that it refused."""
 OPENS_AT = 20
 """Failures in a row."""
 FIRST_PAUSE_SECONDS = 5.0
@@ -67,6 +69,9 @@ class Breaker:
 
 
 def _gateway_failed(sent: Sent) -> bool:
-    if sent.outcome is Outcome.ACCEPTED:
-        return False
-    return sent.reason in _GATEWAY_FAILED or sent.reason.startswith("http_5")
+    return sent.outcome is not Outcome.ACCEPTED and is_failure_of_gateway(sent.reason)
+
+
+def is_failure_of_gateway(reason: str) -> bool:
+    """Return whether the gateway failed, rather than one message."""
+    return reason in _GATEWAY_FAILED or reason.startswith("http_5")

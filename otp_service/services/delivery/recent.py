@@ -1,16 +1,16 @@
 """What became of real messages lately in this process: decoys imitate it."""
 
-import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from secrets import SystemRandom
 
+from otp_service.gateways import breaker
 from otp_service.gateways.base import DeliveryStatus, Outcome
 
 KEPT = 256
 """Of each purpose: enough that no statistical test of some hundred starts tells a decoy apart."""
-FAILURE_SECONDS = 60.0
-"""A failure is imitated for this long: after that, the gateway may have recovered."""
+OUTAGE_AFTER = 3
+"""Messages in a row that the gateway failed: one alone can be about its number, which a person may choose."""
 JITTER = 0.05
 """Of a drawn time: a time that repeats exactly would give a decoy away."""
 
@@ -31,35 +31,51 @@ TYPICAL = RecentSend(0.4, "", Outcome.ACCEPTED, "ok")
 """Is imitated before the first real message."""
 
 
+@dataclass
+class _Deck:
+    """The newest accepted messages. `undrawn`: those to draw from, so that drawn times spread like the real ones."""
+
+    newest: deque[RecentSend] = field(default_factory=deque)
+    undrawn: list[RecentSend] = field(default_factory=list)
+
+    def add(self, send: RecentSend) -> None:
+        if len(self.newest) == KEPT:
+            oldest = self.newest.popleft()
+            self.undrawn = [each for each in self.undrawn if each is not oldest]
+        self.newest.append(send)
+        self.undrawn.append(send)
+
+    def draw(self) -> RecentSend:
+        self.undrawn = self.undrawn or list(self.newest)
+        return self.undrawn.pop(_random.randrange(len(self.undrawn)))
+
+
 class RecentSends:
     """The newest real messages of each purpose, and how long their receipts took."""
 
     def __init__(self) -> None:
-        self._sends: dict[str, deque[RecentSend]] = {}
-        self._ended: dict[str, float] = {}
-        self._decks: dict[tuple[str, Outcome], list[RecentSend]] = {}
+        self._decks: dict[str | None, _Deck] = {}
+        self._failures: list[RecentSend] = []
         self._receipts: deque[tuple[float, DeliveryStatus]] = deque(maxlen=KEPT)
 
     def record(self, purpose: str, send: RecentSend) -> None:
         """Record how a message went."""
-        self._sends.setdefault(purpose, deque(maxlen=KEPT)).append(send)
-        self._ended[purpose] = time.monotonic()
+        if send.outcome is Outcome.ACCEPTED:
+            for key in (purpose, None):
+                self._decks.setdefault(key, _Deck()).add(send)
+            self._failures = []
+        elif send.reason == breaker.OPEN or breaker.is_failure_of_gateway(send.reason):
+            self._failures = [*self._failures, send][-OUTAGE_AFTER:]
 
     def draw(self, purpose: str) -> RecentSend:
-        """Return a send to imitate: the outcome of the newest one, the time of any with that outcome.
+        """Return a send to imitate: a failure during an outage of the gateway, else an accepted one.
 
-        Each is drawn once before any is drawn again, so that the drawn times spread like the real ones.
+        Its time is that of a message of this purpose; of any purpose if there is none yet.
         """
-        sends = self._sends.get(purpose)
-        if not sends:
-            return _with_jitter(TYPICAL)
-        is_fresh = time.monotonic() < self._ended[purpose] + FAILURE_SECONDS
-        outcome = sends[-1].outcome if is_fresh else Outcome.ACCEPTED
-        deck = self._decks.setdefault((purpose, outcome), [])
-        if not deck:
-            deck += [send for send in sends if send.outcome is outcome] or [TYPICAL]
-            _random.shuffle(deck)
-        return _with_jitter(deck.pop())
+        if len(self._failures) == OUTAGE_AFTER:
+            return _with_jitter(self._failures[-1])
+        deck = self._decks.get(purpose) or self._decks.get(None)
+        return _with_jitter(deck.draw() if deck is not None else TYPICAL)
 
     def record_receipt(self, seconds: float, status: DeliveryStatus) -> None:
         """Record a final receipt, and how long after the send it came."""
@@ -71,5 +87,4 @@ class RecentSends:
 
 
 def _with_jitter(send: RecentSend) -> RecentSend:
-    seconds = send.seconds * _random.uniform(1 - JITTER, 1 + JITTER)
-    return RecentSend(seconds, send.route, send.outcome, send.reason)
+    return replace(send, seconds=send.seconds * _random.uniform(1 - JITTER, 1 + JITTER))

@@ -2,6 +2,7 @@
 
 import time
 
+from otp_service.gateways import breaker
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.observability.metrics import GATEWAY_SECONDS, SENDS
 from otp_service.services.context import Context
@@ -17,7 +18,7 @@ async def send(ctx: Context, route: str, message: Message, timeout: float, pin_l
     If the breaker is open, the send is refused without a call: `breaker_open`.
     """
     if not ctx.gateway_health.allows(route, ctx.clock.now()):
-        sent = Sent(Outcome.REFUSED, "breaker_open", passing=True)
+        sent = Sent(Outcome.REFUSED, breaker.OPEN, passing=True)
     else:
         with GATEWAY_SECONDS.labels(route).time():
             sent = await _send(ctx, route, message, timeout, pin_length)

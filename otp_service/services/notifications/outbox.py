@@ -13,6 +13,7 @@ import structlog
 from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
+from otp_service.gateways import breaker
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services.context import Context
@@ -26,7 +27,6 @@ log = structlog.get_logger("otp_service.outbox")
 CONCURRENCY = 16
 LAST_TRY_SECONDS = 2.0
 """The last try comes this long before the time to keep trying ends."""
-BREAKER_OPEN = "breaker_open"
 
 
 async def work(ctx: Context) -> None:
@@ -47,7 +47,7 @@ async def _send(ctx: Context, row: AnyRow) -> bool:
     route = "sms" if message.carrier is not None else "mt"
     sent = await sending.send(ctx, route, message, ctx.gateway_timeout)
     await _settle(ctx, row, *_outcome(ctx, row, route, sent))
-    return sent.reason != BREAKER_OPEN
+    return sent.reason != breaker.OPEN
 
 
 def _message(ctx: Context, row: AnyRow) -> Message | str:
@@ -78,7 +78,7 @@ def _outcome(ctx: Context, row: AnyRow, route: str, sent: Sent) -> tuple[str, di
         sent_columns = {"route": route, **message_ids.receipt_columns(ctx, sent, now, only_by_id=True)}
         return "unknown", notifications.ended("unknown", reason=sent.reason, now=now) | sent_columns
     # An open breaker made no call: this was no try.
-    tries = row.tries - (sent.reason == BREAKER_OPEN)
+    tries = row.tries - (sent.reason == breaker.OPEN)
     retry_at = min(now + lease_worker.retry_seconds(tries), _deadline(ctx, row) - LAST_TRY_SECONDS)
     if sent.passing and retry_at > now:
         return "retried", {

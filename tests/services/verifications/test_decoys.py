@@ -10,7 +10,7 @@ from otp_service.gateways.base import Outcome
 from otp_service.hashing.queue import Kind
 from otp_service.observability import metrics
 from otp_service.services.delivery import receipts
-from otp_service.services.delivery.recent import FAILURE_SECONDS, TYPICAL, RecentSend, RecentSends
+from otp_service.services.delivery.recent import KEPT, TYPICAL, RecentSend, RecentSends
 from otp_service.storage.tables import sends, verifications
 from tests.support.patience import until
 from tests.support.people import begin, texts
@@ -185,22 +185,20 @@ async def test_a_repeated_idempotency_key_returns_the_decoy_again(service: Servi
     assert answers[0].json() == answers[1].json()
 
 
-async def test_a_decoy_imitates_the_outcome_of_the_newest_real_message(database_url: str, vendor: Vendor) -> None:
+async def test_a_decoy_imitates_an_outage_but_no_message_that_the_gateway_rejected(
+    database_url: str, vendor: Vendor
+) -> None:
     async with serving(database_url, vendor, config()) as service:
         vendor.fail("*", "refuse", times=3)
-        real = await service.api.try_start(new_number())
-        body = {"purpose": "signup", "decoy": True}
-        fake = await service.api.call("POST", "/v1/verifications", body)
-        assert (
-            (real.status_code, real.json()["code"])
-            == (fake.status_code, fake.json()["code"])
-            == (502, "gateway_failed")
-        )
-        vendor.fail("pin", "unknown")
-        unknown = await service.api.start()
-        fake_id = (await decoy(service))["id"]
-        assert unknown["delivery"]["status"] == "unknown"
-        assert await service.api.check(fake_id, "000000") == "no_pin"
+        rejected = await service.api.try_start(new_number())
+        assert (rejected.status_code, rejected.json()["code"]) == (502, "gateway_failed")
+        assert (await decoy(service))["delivery"]["status"] == "sent"
+        vendor.fail("pin", "unknown", times=3)
+        for _ in range(3):
+            assert (await service.api.start())["delivery"]["status"] == "unknown"
+        fake = await decoy(service)
+        assert fake["delivery"]["status"] == "unknown"
+        assert await service.api.check(fake["id"], "000000") == "no_pin"
 
 
 @pytest.mark.both_databases
@@ -262,9 +260,22 @@ def test_before_the_first_real_message_the_time_is_typical() -> None:
     assert RecentSends().draw("signup").outcome is TYPICAL.outcome
 
 
-def test_an_old_failure_is_imitated_no_more() -> None:
+def test_only_an_outage_is_imitated_until_a_message_is_accepted_again() -> None:
     recent = RecentSends()
-    recent.record("signup", RecentSend(0.2, "mt", Outcome.REFUSED, "breaker_open"))
-    assert recent.draw("signup").outcome is Outcome.REFUSED
-    recent._ended["signup"] -= FAILURE_SECONDS
+    lost = RecentSend(6.0, "pin", Outcome.UNKNOWN, "timeout")
+    rejected = RecentSend(0.2, "mt", Outcome.REFUSED, "error")
+    for send in (rejected, rejected, rejected, rejected, lost, rejected, lost):
+        recent.record("signup", send)
+        assert recent.draw("signup").outcome is Outcome.ACCEPTED
+    recent.record("login", lost)
+    assert recent.draw("signup").outcome is Outcome.UNKNOWN
+    recent.record("login", RecentSend(0.2, "pin", Outcome.ACCEPTED, "ok"))
     assert recent.draw("signup").outcome is Outcome.ACCEPTED
+
+
+def test_drawn_times_are_those_of_the_newest_messages_of_the_purpose_else_of_all() -> None:
+    recent = RecentSends()
+    for seconds in (*[0.3] * KEPT, *[2.5] * KEPT):
+        recent.draw("signup")
+        recent.record("signup", RecentSend(seconds, "pin", Outcome.ACCEPTED, "ok"))
+    assert {round(recent.draw(purpose).seconds) for purpose in ("signup", "login") for _ in range(KEPT)} <= {2, 3}
