@@ -1,6 +1,7 @@
 """The Python of README.md runs exactly as it is printed there."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_a_number_is_verified_at_sign_up(application: Application, vendor: Vendo
     assert 0 < application.start_signup(to, session, USER_IP) <= 30
     assert 0 < application.start_signup(to, session, USER_IP) <= 30
     assert len(vendor.messages(to)) == 1
+    session = json.loads(json.dumps(session))  # an application can store it
     pin = application.pin(to)
     assert application.finish("signup", wrong(pin), session) == ("incorrect", None)
     assert application.finish_signup(wrong(pin), session) is None
