@@ -19,6 +19,10 @@ _PIN = re.compile(r"[0-9]{6,10}")
 def _checked_number(number: str) -> str:
     if not _E164.fullmatch(number):
         raise ValueError("a test number must be written in E.164: +, the country calling code and the number")
+    if phone.spellings(number)[0] != number:
+        raise ValueError(
+            "a test number must be in its usual form: no trunk 0, the present numbering plan, Argentina with the 9"
+        )
     return number
 
 

@@ -342,6 +342,14 @@ def test_every_problem_of_test_numbers_is_named_and_no_number_or_pin(tmp_path: P
     assert "424242" not in "".join(found[3:])
 
 
+@pytest.mark.parametrize("number", ["+22997123456", "+4407400123456", "+541123456789"])
+def test_a_test_number_has_one_form_or_it_would_be_somebody_elses_number(tmp_path: Path, number: str) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    (problem,) = problems(tmp_path, f'[test_numbers]\n"{number}" = {{pin = "424242", until = {tomorrow}}}\n')
+    assert "usual form" in problem
+    assert number not in problem
+
+
 def test_the_pin_of_a_test_number_has_the_length_of_a_purpose(tmp_path: Path) -> None:
     last = datetime.now(UTC).date() + timedelta(days=180)
     file = f'[test_numbers]\n"+15005550006" = {{pin = "4242424", until = {last}}}\n'
