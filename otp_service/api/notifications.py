@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
+from otp_service.api.kit.examples import IDS
 from otp_service.api.kit.fields import PRINTABLE, Body, Carrier, Locale, Reference, Text, To, documented
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.notifications import notifications
@@ -58,7 +59,7 @@ class NotifyBody(Body):
 class NotificationAnswer(Answer):
     """A message without a PIN, and its status."""
 
-    id: Annotated[str, Field(description="The id of the notification.", examples=["ntf_2b0mOTmxxSbmIkpYjp8dAw"])]
+    id: Annotated[str, Field(description="The id of the notification.", examples=[IDS["notifications"]])]
     status: Annotated[NotificationStatus, Field(description="`queued`: waiting, or being sent now.")]
     reason: Annotated[
         str | None, Field(description="Why it waits, is `unknown` or is `failed`, as in docs/api.md; else null.")

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from typing_extensions import TypeAliasType
 from otp_service.api.kit import openapi
 from otp_service.api.kit.answers import Answer
 from otp_service.api.kit.calls import bearer_token
+from otp_service.api.kit.operation import Operation
 from otp_service.config.addresses import is_loopback
 from otp_service.errors import Refusal
 from otp_service.gateways.health import GatewayHealth
@@ -132,8 +134,13 @@ async def show_openapi(request: Request) -> Response:
 
 async def show_docs(request: Request) -> Response:
     """Return the OpenAPI document as a page."""
-    html = docs.render(openapi.document(request.app.state.operations, _address(request)))
+    html = _page(request.app.state.operations, _address(request))
     return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
+
+
+@lru_cache(maxsize=8)
+def _page(operations: tuple[Operation, ...], server: str) -> str:
+    return docs.render(openapi.document(operations, server))
 
 
 def _address(request: Request) -> str:

@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from otp_service.api.kit import bodies, rate_limits
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import Call, authenticated, once
+from otp_service.api.kit.examples import IDS
 from otp_service.api.kit.fields import (
     Address,
     Body,
@@ -36,7 +37,7 @@ CheckResult = TypeAliasType(
 )
 
 _EXAMPLE: dict[str, Any] = {
-    "id": "ver_yv7Hwn2_KRajpZPRUXK21g",
+    "id": IDS["verifications"],
     "status": "pending",
     "reason": None,
     "purpose": "signup",

@@ -11,6 +11,7 @@ from typing_extensions import TypeAliasType
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import DELIVERY_ID, authenticated, once
+from otp_service.api.kit.examples import IDS
 from otp_service.api.kit.fields import Body, documented
 from otp_service.api.notifications import NotificationAnswer
 from otp_service.api.opt_outs import OptOutSource
@@ -48,7 +49,7 @@ WebhookStatus = TypeAliasType("WebhookStatus", Literal["active", "disabled"])
 WebhookDeliveryStatus = TypeAliasType("WebhookDeliveryStatus", Literal["pending", "delivered", "failed"])
 
 _EXAMPLE: dict[str, Any] = {
-    "id": "whk_Dqk2vX1mR8aJc0tYw7LzPg",
+    "id": IDS["webhooks"],
     "url": "https://example.com/otp",
     "events": ["verification.approved", "number.*"],
     "status": "active",

@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page: no script, nothing from another host."""
+"""The OpenAPI document as one page with examples to copy: one style, one script, nothing from another host."""
 
 import base64
 import hashlib
@@ -10,24 +10,105 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { margin-top: 3rem; border-top: 1px solid #8886; padding-top: 1rem; font-size: 1.2rem; overflow-wrap: anywhere; }
-h3 { margin: 2rem 0 0.25rem; font-size: 1rem; }
-h3 + p { margin-top: 0; }
-code, pre { font: 0.9em/1.4 ui-monospace, monospace; }
-p code { overflow-wrap: anywhere; }
-pre { overflow-x: auto; background: #8882; padding: 0.75rem; border-radius: 4px; }
+:root {
+  color-scheme: light dark;
+  --paper: #fff; --panel: #f4f5f3; --ink: #1b2323; --soft: #556161; --line: #d5dad8; --accent: #0b6e6e;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #121717; --panel: #1b2222; --ink: #e8eeed; --soft: #a5b1b0; --line: #38413f; --accent: #5cc8c4;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
+a { color: var(--accent); }
+a:focus-visible, button:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
+  outline: 2px solid var(--accent); outline-offset: 2px;
+}
+nav, main { padding: 1rem; }
+nav { background: var(--panel); border-bottom: 1px solid var(--line); font-size: 0.9rem; }
+nav summary { cursor: pointer; font-weight: 600; }
+nav p { margin: 1rem 0 0.25rem; font-weight: 600; }
+nav ul { margin: 0; padding: 0; list-style: none; }
+nav li a { display: block; padding: 0.2rem 0; text-decoration: none; overflow-wrap: anywhere; }
+nav li a:hover { text-decoration: underline; }
+main { max-width: 56rem; min-width: 0; }
+h1 { margin: 0.5rem 0; font-size: 1.75rem; line-height: 1.2; }
+h1 small { color: var(--soft); font-size: 1rem; font-weight: 400; }
+h2 { margin: 4rem 0 0; font-size: 1.4rem; }
+h2 + p { margin-top: 0.25rem; color: var(--soft); }
+h3 { margin: 2.5rem 0 0; padding-top: 1.5rem; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+h3, h4 { font-size: 1rem; }
+h4 { margin: 1.5rem 0 0.25rem; }
+h3 + p { margin: 0.5rem 0 1rem; }
+code, pre, .method { font: 0.875rem/1.5 ui-monospace, monospace; }
+h3 code { font-size: 1rem; }
+.method { display: inline-block; min-width: 4.5em; color: var(--accent); font-weight: 700; }
+nav .call { display: grid; grid-template-columns: 4rem 1fr; align-items: baseline; }
+nav .method { font-size: 0.75rem; }
+p code, td:last-child code { overflow-wrap: anywhere; }
+figure { margin: 0.75rem 0; border: 1px solid var(--line); border-radius: 6px; background: var(--panel); }
+figcaption {
+  display: flex; justify-content: space-between; align-items: center; min-height: 2.25rem;
+  padding: 0 0.75rem; border-bottom: 1px solid var(--line); color: var(--soft); font-size: 0.8rem;
+}
+figure pre { margin: 0; padding: 0.75rem; overflow-x: auto; }
+button {
+  min-width: 4.5rem; padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 4px;
+  background: var(--paper); color: var(--ink); font: inherit; cursor: pointer;
+}
 .table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0; border-bottom: 1px solid #8883; }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
+th { color: var(--soft); font-weight: 600; }
+th, td { text-align: left; vertical-align: top; padding: 0.4rem 1rem 0.4rem 0; border-bottom: 1px solid var(--line); }
 td:first-child { white-space: nowrap; }
-td:last-child { min-width: 11rem; padding-right: 0; }
+td:last-child { min-width: 12rem; padding-right: 0; }
+@media (min-width: 64rem) {
+  body { display: grid; grid-template-columns: 20rem minmax(0, 1fr); }
+  nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; border: 0; border-right: 1px solid var(--line); }
+  nav { padding: 1.5rem 1rem; }
+  main { padding: 1.5rem 2.5rem 6rem; }
+}
 """
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_SCRIPT = """
+const wide = matchMedia("(min-width: 64rem)");
+const contents = document.querySelector("nav details");
+const fit = () => { contents.open = wide.matches; };
+wide.addEventListener("change", fit);
+fit();
+contents.addEventListener("click", (event) => { if (event.target.closest("a")) fit(); });
+
+const copy = async (pre) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(pre.textContent);
+  getSelection().selectAllChildren(pre);
+  if (!document.execCommand("copy")) throw new Error("select and copy by hand");
+};
+for (const figure of document.querySelectorAll("figure")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.setAttribute("aria-live", "polite");
+  button.addEventListener("click", async () => {
+    try {
+      await copy(figure.querySelector("pre"));
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  figure.querySelector("figcaption").append(button);
+}
+"""
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
 
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 _PAGE = """<!doctype html>
@@ -39,70 +120,165 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
+<nav aria-label="Contents">
+<details open>
+<summary>Contents</summary>
+{contents}
+</details>
+</nav>
 <main>
-<h1>{title} {version}</h1>
-<p>{description} The machine-readable form is <a href="/openapi.json">/openapi.json</a>.
-Send the API key as <code>Authorization: Bearer otp_...</code>. The examples take it, and the address of the service,
-from the shell:</p>
-<pre>export OTP_SERVICE_URL=http://127.0.0.1:8000 OTP_SERVICE_KEY=otp_...</pre>
+<h1>{title} <small>{version}</small></h1>
+<p>{description} The machine-readable form is <a href="/openapi.json">/openapi.json</a>.</p>
+<p>Send the API key of your application as <code>Authorization: Bearer otp_...</code>. The examples read it from the
+shell; those in Python use the client in <code>client/</code>, which also reads it from there.</p>
+{key}
 {calls}
-<h2>Shapes</h2>
+<h2 id="shapes">Shapes</h2>
+<p>The bodies of requests and responses.</p>
 {shapes}
 </main>
+<script>{script}</script>
 </body>
 </html>
 """
 
+_PYTHON = {
+    "verifications.create": "verifications.start",
+    "search.find": "verifications.search",
+    "verifications.read": "verifications.get",
+    "verifications.check": "verifications.check",
+    "verifications.resend": "verifications.resend",
+    "verifications.cancel": "verifications.cancel",
+    "verifications.events": "verifications.events",
+    "proofs.redeem": "proofs.redeem",
+    "notifications.create": "notifications.send",
+    "notifications.read": "notifications.get",
+    "opt_outs.add": "opt_outs.add",
+    "opt_outs.look_up": "opt_outs.lookup",
+    "opt_outs.remove": "opt_outs.remove",
+}
+"""The method of the Python client for each call that it has."""
+
 
 def render(document: dict[str, Any]) -> str:
     """Return the page of an OpenAPI document."""
-    info = {name: _prose(text) for name, text in document["info"].items()}
+    groups = [(tag, _calls_of(document, tag["name"])) for tag in document["tags"]]
     schemas = document["components"]["schemas"]
-    calls = [
-        _operation(method, path, operation)
+    return _PAGE.format(
+        style=_STYLE,
+        script=_SCRIPT,
+        contents="\n".join([*(_links(tag["name"], calls) for tag, calls in groups), _links_of_shapes(schemas)]),
+        key=_figure("shell", "export OTP_SERVICE_KEY=otp_..."),
+        calls="\n".join(_group(tag, calls, document["servers"][0]["url"]) for tag, calls in groups),
+        shapes="\n".join(_shape(name, schema) for name, schema in schemas.items()),
+        **{name: _prose(text) for name, text in document["info"].items()},
+    )
+
+
+_Call = tuple[str, str, dict[str, Any]]
+
+
+def _calls_of(document: dict[str, Any], tag: str) -> list[_Call]:
+    """Return method, path and operation of the calls with a tag."""
+    return [
+        (method, path, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
+        if tag in operation["tags"]
     ]
-    shapes = [_shape(name, schema) for name, schema in schemas.items()]
-    return _PAGE.format(style=_STYLE, calls="\n".join(calls), shapes="\n".join(shapes), **info)
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    parts = [f"<h2>{_code(f'{method.upper()} {path}')}</h2>", f"<p>{_prose(operation['summary'])}</p>"]
-    if _is_open(operation):
-        parts.append("<p>Needs no API key.</p>")
-    parts.append(f"<pre>{escape(_curl(method, path, operation))}</pre>")
+def _links(title: str, calls: list[_Call]) -> str:
+    links = (
+        f'<li><a class="call" href="#{escape(operation["operationId"])}">'
+        f"{_method(method)}<span>{escape(path.removeprefix('/v1'))}</span></a></li>"
+        for method, path, operation in calls
+    )
+    return f"<p>{escape(title.capitalize())}</p>\n<ul>{''.join(links)}</ul>"
+
+
+def _links_of_shapes(schemas: dict[str, Any]) -> str:
+    links = (f'<li><a href="#{escape(name)}">{escape(name)}</a></li>' for name in schemas)
+    return f"<p>Shapes</p>\n<ul>{''.join(links)}</ul>"
+
+
+def _method(method: str) -> str:
+    return f'<span class="method">{method.upper()}</span> '
+
+
+def _group(tag: dict[str, str], calls: list[_Call], server: str) -> str:
+    title = (
+        f'<h2 id="{escape(tag["name"])}">{escape(tag["name"].capitalize())}</h2>\n<p>{_prose(tag["description"])}</p>'
+    )
+    return "\n".join([title, *(_operation(*call, server) for call in calls)])
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], server: str) -> str:
+    parts = [
+        f'<h3 id="{escape(operation["operationId"])}">{_method(method)}{_code(path)}</h3>',
+        f"<p>{_prose(operation['summary'])}{' Needs no API key.' if _is_open(operation) else ''}</p>",
+        _figure("curl", _curl(method, path, operation, server)),
+    ]
+    if operation["operationId"] in _PYTHON:
+        parts.append(_figure("Python", _python(operation, server)))
+    status, answer = next(iter(operation["responses"].items()))
+    example = answer.get("content", {}).get("application/json", {}).get("example")
+    if example is not None:
+        parts.append(_figure(f"Response {status}", json.dumps(example, indent=2, ensure_ascii=False)))
     if "requestBody" in operation:
         parts.append(f"<p>Body: {_content(operation['requestBody'])}</p>")
     if operation["parameters"]:
         rows = [(_code(each["name"]), each["in"], _prose(each["description"])) for each in operation["parameters"]]
         parts.append(_table("Parameters", ("Name", "In", "Meaning"), rows))
     rows = [(status, _content(each), _prose(each["description"])) for status, each in operation["responses"].items()]
-    parts.append(_table("Answers", ("Status", "Shape", "Meaning"), rows))
+    parts.append(_table("Responses", ("Status", "Shape", "Meaning"), rows))
     return "\n".join(parts)
+
+
+def _figure(caption: str, text: str) -> str:
+    """Return an example with its caption, to which the script adds a button."""
+    return f'<figure><figcaption>{escape(caption)}</figcaption><pre tabindex="0">{escape(text)}</pre></figure>'
 
 
 def _is_open(operation: dict[str, Any]) -> bool:
     return operation.get("security") == []
 
 
-def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
-    """Return the smallest call: the required fields of the body with their examples, and ID in the path."""
-    filled = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
-    lines = [f'curl -s "$OTP_SERVICE_URL{filled}"']
+def _path_examples(operation: dict[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["example"] for each in operation["parameters"] if each["in"] == "path"}
+
+
+def _body(operation: dict[str, Any]) -> dict[str, Any]:
+    body = operation.get("requestBody", {"content": {"application/json": {"example": {}}}})
+    example: dict[str, Any] = body["content"]["application/json"]["example"]
+    return example
+
+
+def _curl(method: str, path: str, operation: dict[str, Any], server: str) -> str:
+    """Return a call with the examples of its path and body."""
+    lines = [f"curl -s {server}{path.format(**_path_examples(operation))}"]
     if not _is_open(operation):
         lines.append('-H "Authorization: Bearer $OTP_SERVICE_KEY"')
     if "requestBody" in operation:
-        body = json.dumps(operation["requestBody"]["content"]["application/json"]["example"], ensure_ascii=False)
+        body = json.dumps(_body(operation), ensure_ascii=False)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     elif method != "get":
         lines[0] = lines[0].replace("-s", f"-s -X {method.upper()}", 1)
     return " \\\n  ".join(lines)
 
 
+def _python(operation: dict[str, Any], server: str) -> str:
+    """Return the same call with the Python client."""
+    given = [f'"{value}"' for value in _path_examples(operation).values()]
+    given += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in _body(operation).items()]
+    lines = "".join(f"    {each},\n" for each in given)
+    call = f"otp.{_PYTHON[operation['operationId']]}(\n{lines})"
+    return f'from otp_service_client import Client\n\notp = Client("{server}")\nanswer = {call}'
+
+
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return a table in a box that scrolls on a narrow screen. `rows`: of HTML."""
-    heading = f"<h3>{title}</h3>\n" if title else ""
+    heading = f"<h4>{title}</h4>\n" if title else ""
     titles = "".join(f'<th scope="col">{each}</th>' for each in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"

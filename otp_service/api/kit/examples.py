@@ -6,6 +6,13 @@ from otp_service.api.kit.bodies import MOST_BYTES
 from otp_service.api.kit.problems import STATUS, problem_body
 from otp_service.errors import ErrorCode, FieldError, Quota, Refusal, not_found
 
+IDS = {
+    "verifications": "ver_yv7Hwn2_KRajpZPRUXK21g",
+    "notifications": "ntf_2b0mOTmxxSbmIkpYjp8dAw",
+    "webhooks": "whk_Dqk2vX1mR8aJc0tYw7LzPg",
+}
+"""An id under each `/v1/{noun}`."""
+
 _DETAILS: dict[ErrorCode, str] = {
     "malformed": "The body is not valid JSON, or has a duplicate key.",
     "unauthorized": "No valid API key; send one as `Authorization: Bearer ...`.",
@@ -82,5 +89,5 @@ def of_error(code: ErrorCode, operation_id: str, noun: str) -> dict[str, Any]:
     if code == "invalid":
         refusal.errors = [FieldError("sms", "Unknown field.")]
     if STATUS[code] == 502:
-        refusal.verification_id = "ver_yv7Hwn2_KRajpZPRUXK21g"
+        refusal.verification_id = IDS["verifications"]
     return problem_body(refusal)

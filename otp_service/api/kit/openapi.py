@@ -44,6 +44,7 @@ _DELIVERY_ID = {
     "in": "path",
     "required": True,
     "description": "The id of the delivery.",
+    "example": "whd_4f1c9a0be2d84c6f9b3a7d5e8c1f2a60",
     "schema": {"type": "string", "pattern": f"^{DELIVERY_ID}$"},
 }
 _RETRY_AFTER = {
@@ -139,6 +140,7 @@ def _id(path: str) -> dict[str, Any]:
         "in": "path",
         "required": True,
         "description": f"The id of the {noun.removesuffix('s')}.",
+        "example": examples.IDS[noun],
         "schema": {"type": "string", "pattern": f"^{id_pattern(noun)}$"},
     }
 
