@@ -18,7 +18,7 @@ from otp_service.config.addresses import is_loopback
 from otp_service.errors import Refusal
 from otp_service.gateways.health import GatewayHealth
 from otp_service.observability import metrics
-from otp_service.pages import docs
+from otp_service.pages import docs, docs_assets
 from otp_service.services.operations import health
 
 _FORWARDING = frozenset(
@@ -135,7 +135,7 @@ async def show_openapi(request: Request) -> Response:
 async def show_docs(request: Request) -> Response:
     """Return the OpenAPI document as a page."""
     html = _page(request.app.state.operations, _address(request))
-    return HTMLResponse(html, headers={"Content-Security-Policy": docs.CONTENT_SECURITY_POLICY})
+    return HTMLResponse(html, headers={"Content-Security-Policy": docs_assets.CONTENT_SECURITY_POLICY})
 
 
 @lru_cache(maxsize=8)
