@@ -77,11 +77,11 @@ def test_a_number_is_verified_at_sign_up(application: Application, vendor: Vendo
     session = json.loads(json.dumps(session))  # an application can store it
     pin = application.pin(to)
     assert application.finish("signup", wrong(pin), session) == ("incorrect", None)
-    assert application.finish_signup(wrong(pin), session) is None
+    assert application.finish_signup(wrong(pin), session) == ("incorrect", None)
     with pytest.raises(errors.Invalid):
         application.finish_signup("x", session)
-    assert application.finish_signup(f"{pin[:3]} {pin[3:]}", session) == to
-    assert application.finish_signup(pin, session) is None
+    assert application.finish_signup(f"{pin[:3]} {pin[3:]}", session) == ("approved", to)
+    assert application.finish_signup(pin, session) == ("already_approved", None)
 
 
 def test_sign_up_explains_why_no_message_was_sent(application: Application, vendor: Vendor) -> None:
@@ -104,7 +104,7 @@ def test_a_resend_sends_another_message(application: Application, vendor: Vendor
     assert len(vendor.messages(to)) == 3
     with pytest.raises(errors.NoSendsLeft):
         application.resend("signup", session)
-    assert application.finish_signup(application.pin(to), session) == to
+    assert application.finish_signup(application.pin(to), session) == ("approved", to)
 
 
 def test_a_login_succeeds_once(application: Application) -> None:
@@ -112,14 +112,14 @@ def test_a_login_succeeds_once(application: Application) -> None:
     session: dict[str, Any] = {}
     assert application.start_login(account, session, USER_IP)
     pin = application.pin(account["phone"])
-    assert application.finish_login(wrong(pin), session) is None
+    assert application.finish_login(wrong(pin), session) == ("incorrect", None)
     other_browser = {**session, "secret": "another one"}
     with pytest.raises(errors.Mismatch):
         application.finish_login(pin, other_browser)
     second_tab = dict(session)
-    assert application.finish_login(pin, session) == "user-17"
+    assert application.finish_login(pin, session) == ("approved", "user-17")
     assert session == {}
-    assert application.finish_login(pin, second_tab) is None
+    assert application.finish_login(pin, second_tab) == ("already_approved", None)
 
 
 def test_a_reset_looks_the_same_with_and_without_an_account(application: Application, vendor: Vendor) -> None:
@@ -133,5 +133,5 @@ def test_a_reset_looks_the_same_with_and_without_an_account(application: Applica
     pin = application.pin(phone)
     assert application.finish("password_reset", wrong(pin), known) == ("incorrect", None)
     assert application.finish("password_reset", pin, unknown) == ("incorrect", None)
-    assert application.finish_reset(pin, known) == "user-18"
-    assert application.finish_reset(pin, known) is None
+    assert application.finish_reset(pin, known) == ("approved", "user-18")
+    assert application.finish_reset(pin, known) == ("already_approved", None)
