@@ -21,8 +21,12 @@ FIRST, WEBHOOK = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_the_first_example_verifies_a_number(dev: Dev, to: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = FIRST.replace("http://127.0.0.1:8000", dev.url).replace("otp_...", dev.key).replace("+573001234567", to)
+def test_the_first_example_verifies_a_number(
+    dev: Dev, to: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTP_SERVICE_URL", dev.url)
+    monkeypatch.setenv("OTP_SERVICE_KEY", dev.key)
+    code = FIRST.replace("+573001234567", to)
     names: dict[str, Any] = {"input": lambda _: dev.pin(to)}
     exec(code, names)  # noqa: S102 - the test is that it runs as printed
     names["otp"].close()
