@@ -1,1 +1,1 @@
-"""Retention, key rotation and health, for operators."""
+"""Retention, key rotation, renumbering, health and the clock, for operators."""

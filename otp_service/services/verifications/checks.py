@@ -41,7 +41,7 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Checked:
-    """The answer to a check. `result`: docs/api.md, "Results"; `retry_at`: only with `locked`, `proof`: `approved`."""
+    """The answer to a check. `result`: docs/api.md, "Check"; `retry_at`: only with `locked`, `proof`: `approved`."""
 
     result: str
     verification: Verification

@@ -184,7 +184,7 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
 async def _imitate(ctx: Context, message: PinMessage, real: RecentSend) -> Sent:
     """Wait as long as a real message took at the gateway; return the same outcome. Nothing is sent."""
     with ctx.hasher.queue.at_gateway(message.ticket):
-        await asyncio.sleep(real.seconds)
+        await asyncio.sleep(min(real.seconds, message.seconds_to_deadline))
     made_there = real.outcome is Outcome.ACCEPTED and message.current_send.route == "pin"
     return Sent(real.outcome, real.reason, pin=_no_pin() if made_there else None)
 

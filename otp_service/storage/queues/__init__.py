@@ -1,1 +1,1 @@
-"""Tables of work that is claimed for a time: notifications and campaign messages."""
+"""Tables of work that is claimed for a time: notifications, campaign messages and webhook deliveries."""
