@@ -61,7 +61,7 @@ _PYTHON = {
 def render(document: dict[str, Any]) -> str:
     """Return the page of an OpenAPI document."""
     groups = [(tag, _calls_of(document, tag["name"])) for tag in document["tags"]]
-    schemas = document["components"]["schemas"]
+    schemas = dict(sorted(document["components"]["schemas"].items()))
     return _PAGE.format(
         style=STYLE,
         script=SCRIPT,

@@ -56,7 +56,7 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th { color: var(--soft); font-weight: 600; }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 1rem 0.4rem 0; border-bottom: 1px solid var(--line); }
 td:first-child { white-space: nowrap; }
-td:last-child { min-width: 12rem; padding-right: 0; }
+td:last-child { min-width: 8rem; padding-right: 0; }
 @media (min-width: 64rem) {
   body { display: grid; grid-template-columns: 20rem minmax(0, 1fr); }
   nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; border: 0; border-right: 1px solid var(--line); }
