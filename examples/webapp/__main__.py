@@ -2,11 +2,12 @@
 
 import argparse
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -16,20 +17,33 @@ from otp_service_client import AsyncClient
 from examples.webapp.app import create_app
 
 FOLDER = Path(".otp-dev")
+PORT = 8080
 
 
 def main() -> None:
     """Start the service and the application."""
     parser = argparse.ArgumentParser(prog="./run example", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=int, help=f"{PORT}, or a free one if that is taken")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of otp-service dev")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the service ends too
-    with service(options.folder):
+    with listen(options.port) as listener, service(options.folder):
         otp = AsyncClient(read(options.folder, "url"), read(options.folder, "api-key"))
         app = create_app(otp, f"{read(options.folder, 'simulator-url')}/")
-        print(f"\nClick here: http://127.0.0.1:{options.port}/\n", flush=True)  # noqa: T201 - for the person who started it
-        uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
+        port = listener.getsockname()[1]
+        print(f"\nClick here: http://127.0.0.1:{port}/\n", flush=True)  # noqa: T201 - for the person who started it
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listener])
+
+
+def listen(port: int | None) -> socket.socket:
+    """Return a listening socket on this port. Without one, it is 8080 or a free one."""
+    try:
+        return socket.create_server(("127.0.0.1", PORT if port is None else port))
+    except OSError:
+        if port is not None:
+            sys.exit(f"Port {port} cannot be used.")
+        return socket.create_server(("127.0.0.1", 0))
 
 
 @contextmanager

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
+from examples.webapp.__main__ import listen
 from tests.support.processes import ROOT, STOP_SECONDS, wait_for
 from tests.support.servers import free_port
 
@@ -31,6 +33,13 @@ def test_it_starts_the_service_and_ends_it(tmp_path: Path) -> None:
             process.wait(STOP_SECONDS)
     assert process.returncode == 0
     assert not responds(inbox)
+
+
+def test_it_takes_a_free_port_if_its_own_is_taken() -> None:
+    with listen(None) as first, listen(None) as second:
+        assert first.getsockname() != second.getsockname()
+        with pytest.raises(SystemExit, match="cannot be used"):
+            listen(second.getsockname()[1])
 
 
 def responds(url: str) -> bool:
