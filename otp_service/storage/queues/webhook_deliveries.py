@@ -19,7 +19,6 @@ MOST_PER_CLIENT = 16
 """Of all webhooks of a client, over all processes: half of the places of one process."""
 MOST_SHOWN = 100
 SHOWN = (d.id, d.type, d.status, d.tries, d.last_status_code, d.last_error, d.due_at, d.created_at)
-ENDED = ("delivered", "failed")
 
 
 def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
