@@ -62,11 +62,11 @@ async def _record(ctx: Context, receipt: Receipt) -> bool:
         return await _match(ctx, receipt)
     if message.standing in _lower(receipt.status):
         await ctx.database.write(lambda tx: _raise(ctx, tx, message, receipt.status))
-        _remember(ctx, message, receipt.status)
+        _record_for_decoys(ctx, message, receipt.status)
     return True
 
 
-def _remember(ctx: Context, message: AnyRow, status: DeliveryStatus) -> None:
+def _record_for_decoys(ctx: Context, message: AnyRow, status: DeliveryStatus) -> None:
     """Let decoys imitate the final receipt of a PIN."""
     if status in FINAL and message.verification_id is not None and message.finished_at is not None:
         ctx.recent_sends.record_receipt(max(0.0, ctx.clock.now() - message.finished_at), status)
@@ -89,7 +89,7 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
         return False
     identified = await ctx.database.write(lambda tx: _identify(ctx, tx, alike[0], receipt))
     if identified:
-        _remember(ctx, alike[0], receipt.status)
+        _record_for_decoys(ctx, alike[0], receipt.status)
     return identified
 
 
@@ -128,7 +128,7 @@ def _is_text_of(policy: Policy, send: AnyRow, text: str | None) -> bool:
 
 async def _ask(ctx: Context, row: AnyRow) -> bool:
     if row.decoy:
-        await _imitate(ctx, row)
+        await _imitate_receipt(ctx, row)
         return True
     message_id = message_ids.read(ctx.vault, row.message_sealed)
     if message_id is not None:
@@ -138,7 +138,7 @@ async def _ask(ctx: Context, row: AnyRow) -> bool:
     return True
 
 
-async def _imitate(ctx: Context, decoy: AnyRow) -> None:
+async def _imitate_receipt(ctx: Context, decoy: AnyRow) -> None:
     """Give a decoy the receipt that a real message would have by now, if real ones get any."""
     drawn = ctx.recent_sends.draw_receipt()
     if drawn is not None:

@@ -1,7 +1,5 @@
 """A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
 
-import asyncio
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +17,8 @@ from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_worker, message_ids, sending
-from otp_service.services.delivery.recent import RecentSend
+from otp_service.services.delivery import decoys, lease_worker, message_ids, sending
+from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -28,6 +26,7 @@ from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets
 from otp_service.storage.limits.buckets import Reserved, Unit
 from otp_service.storage.verifications import sends, verifications
+from otp_service.storage.verifications.sends import TEST_ROUTE
 
 log = structlog.get_logger("otp_service.pin_messages")
 
@@ -35,8 +34,6 @@ TOTAL_SECONDS = 9.5
 """For all routes together. A start is answered within 10 s; the rest is for hashing and storing."""
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
-TEST_ROUTE = "test"
-"""The route of a test number, over which nothing is sent."""
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -105,13 +102,8 @@ async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
     """Return a send over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
         return RouteSend(route)
-    pin = _no_pin() if message.imitated else message.test_pin or pins.generate(message.purpose.pin_length)
+    pin = decoys.no_pin() if message.imitated else message.test_pin or pins.generate(message.purpose.pin_length)
     return RouteSend(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
-
-
-def _no_pin() -> str:
-    """Return a random text that is hashed in place of a decoy's PIN: no PIN equals it."""
-    return secrets.token_hex(16)
 
 
 def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
@@ -132,17 +124,12 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
 
     Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
-    for next_route in [*message.routes[1:], None]:
-        sent = await _send(ctx, message)
-        if sent.outcome is not Outcome.REFUSED:
-            _remember(ctx, message, sent)
-            return await _record_sent(ctx, message, sent)
-        if next_route is None or message.seconds_to_deadline < LEAST_SECONDS:
-            break
-        if not await _move_on(ctx, message, next_route, sent):
-            await _record_nothing_sent(ctx, message, sent)
-            raise opted_out(message.verification_id)
-    _remember(ctx, message, sent)
+    sent = await _try_routes(ctx, message)
+    if message.imitated is None and message.test_pin is None:
+        went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
+        ctx.recent_sends.record(message.purpose.name, went)
+    if sent.outcome is not Outcome.REFUSED:
+        return await _record_sent(ctx, message, sent)
     await _record_nothing_sent(ctx, message, sent)
     raise Refusal(
         "gateway_failed",
@@ -151,18 +138,26 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     )
 
 
-def _remember(ctx: Context, message: PinMessage, sent: Sent) -> None:
-    """Let decoys imitate how a real message went."""
-    if message.imitated is None and message.test_pin is None:
-        went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
-        ctx.recent_sends.record(message.purpose.name, went)
+async def _try_routes(ctx: Context, message: PinMessage) -> Sent:
+    """Try the routes until one is not refused for sure; return the last outcome. Refusal: `opted_out`."""
+    sent = await _send(ctx, message)
+    for route in message.routes[1:]:
+        if sent.outcome is not Outcome.REFUSED or message.seconds_to_deadline < LEAST_SECONDS:
+            break
+        if not await _move_on(ctx, message, route, sent):
+            await _record_nothing_sent(ctx, message, sent)
+            raise opted_out(message.verification_id)
+        sent = await _send(ctx, message)
+    return sent
 
 
 async def _send(ctx: Context, message: PinMessage) -> Sent:
     if message.test_pin is not None:
         return Sent(Outcome.ACCEPTED, "test_number")
     if message.imitated is not None:
-        return await _imitate(ctx, message, message.imitated)
+        with ctx.hasher.queue.at_gateway(message.ticket):
+            route = message.current_send.route
+            return await decoys.imitate(message.imitated, route, longest=message.seconds_to_deadline)
     left, route = message.seconds_to_deadline, message.current_send.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
@@ -179,14 +174,6 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
         reason=sent.reason,
     )
     return sent
-
-
-async def _imitate(ctx: Context, message: PinMessage, real: RecentSend) -> Sent:
-    """Wait as long as a real message took at the gateway; return the same outcome. Nothing is sent."""
-    with ctx.hasher.queue.at_gateway(message.ticket):
-        await asyncio.sleep(min(real.seconds, message.seconds_to_deadline))
-    made_there = real.outcome is Outcome.ACCEPTED and message.current_send.route == "pin"
-    return Sent(real.outcome, real.reason, pin=_no_pin() if made_there else None)
 
 
 def _text_message(ctx: Context, message: PinMessage) -> Message:

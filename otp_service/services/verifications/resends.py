@@ -14,11 +14,12 @@ from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages, test_numbers
 from otp_service.services.verifications.lifecycle import found
-from otp_service.services.verifications.pin_messages import TEST_ROUTE, PinMessage
+from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications
+from otp_service.storage.verifications.sends import TEST_ROUTE
 
 
 async def resend(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from otp_service.gateways.base import Outcome
-from otp_service.services.delivery.recent import RecentSend, RecentSends
+from otp_service.services.delivery.decoys import RecentSend, RecentSends
 from tests.support.service import NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 

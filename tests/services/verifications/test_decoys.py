@@ -10,7 +10,7 @@ from otp_service.gateways.base import Outcome
 from otp_service.hashing.queue import Kind
 from otp_service.observability import metrics
 from otp_service.services.delivery import receipts
-from otp_service.services.delivery.recent import KEPT, TYPICAL, RecentSend, RecentSends
+from otp_service.services.delivery.decoys import KEPT, TYPICAL, RecentSend, RecentSends
 from otp_service.storage.tables import sends, verifications
 from tests.support.patience import until
 from tests.support.people import begin, texts
@@ -23,7 +23,7 @@ SOON = RecentSend(0.01, "pin", Outcome.ACCEPTED, "ok")
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otp_service.services.delivery.recent.TYPICAL", SOON)
+    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", SOON)
 
 
 def config(**signup: Any) -> dict[str, Any]:
@@ -242,7 +242,7 @@ async def test_metrics_count_decoys_apart(service: Service) -> None:
 async def test_a_waiting_decoy_holds_no_connection_and_no_place_of_a_hash(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otp_service.services.delivery.recent.TYPICAL", RecentSend(1.0, "pin", Outcome.ACCEPTED, "ok"))
+    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", RecentSend(1.0, "pin", Outcome.ACCEPTED, "ok"))
     async with serving(database_url, vendor, config()) as service:
         waiting = asyncio.gather(*(decoy(service, subject=str(each)) for each in range(40)))
         count = sa.select(sa.func.count()).select_from(verifications)

@@ -1,11 +1,12 @@
-"""What became of real messages lately in this process: decoys imitate it."""
+"""Decoys: they imitate what became of real messages lately in this process, and send nothing."""
 
+import asyncio
+import secrets
 from collections import deque
 from dataclasses import dataclass, field, replace
-from secrets import SystemRandom
 
 from otp_service.gateways import breaker
-from otp_service.gateways.base import DeliveryStatus, Outcome
+from otp_service.gateways.base import DeliveryStatus, Outcome, Sent
 
 KEPT = 256
 """Of each purpose: enough that no statistical test of some hundred starts tells a decoy apart."""
@@ -14,7 +15,7 @@ OUTAGE_AFTER = 3
 JITTER = 0.05
 """Of a drawn time: a time that repeats exactly would give a decoy away."""
 
-_random = SystemRandom()
+_random = secrets.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,18 @@ class RecentSends:
     def draw_receipt(self) -> tuple[float, DeliveryStatus] | None:
         """Return the delay and the status of one of the newest receipts; None if none has come."""
         return _random.choice(self._receipts) if self._receipts else None
+
+
+async def imitate(real: RecentSend, route: str, *, longest: float) -> Sent:
+    """Wait as long as a real message took at the gateway, `longest` at most; return the same outcome."""
+    await asyncio.sleep(min(real.seconds, longest))
+    makes_pin = real.outcome is Outcome.ACCEPTED and route == "pin"
+    return Sent(real.outcome, real.reason, pin=no_pin() if makes_pin else None)
+
+
+def no_pin() -> str:
+    """Return a random text that is hashed in place of a PIN: no PIN equals it."""
+    return secrets.token_hex(16)
 
 
 def _with_jitter(send: RecentSend) -> RecentSend:
