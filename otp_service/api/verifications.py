@@ -26,6 +26,7 @@ from otp_service.api.kit.fields import (
 )
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.verifications import checks, inbound_starts, lifecycle, resends, starts
+from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.search import Status
 
 Channel = TypeAliasType("Channel", Literal["sms", "inbound"])
@@ -223,7 +224,7 @@ async def create(request: Request) -> Response:
     """Start a verification: send a PIN, or return the text that the user should send us."""
     call = await authenticated(request)
     body = await bodies.read(request, StartBody)
-    asked = starts.StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
+    asked = StartRequest(client_id=call.client.id, **body.model_dump(exclude={"channel"}))
     start = inbound_starts.start if body.channel == "inbound" else starts.start
 
     async def run(idempotent: IdempotentRequest | None) -> Response:

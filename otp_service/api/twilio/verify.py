@@ -10,9 +10,9 @@ from otp_service.api.twilio.calls import TwilioCall, authenticated
 from otp_service.api.twilio.forms import CheckForm, StartForm, UpdateForm
 from otp_service.errors import FieldError, Refusal, invalid_fields, not_found
 from otp_service.services.limits import limits
-from otp_service.services.verifications import checks, lifecycle, resends, search, starts
+from otp_service.services.verifications import checks, lifecycle, new_verifications, resends, search, starts
+from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.representation import Verification
-from otp_service.services.verifications.starts import StartRequest
 
 
 async def create(request: Request) -> Response:
@@ -105,7 +105,7 @@ async def _wanted(call: TwilioCall, form: CheckForm) -> str:
         raise invalid_fields(FieldError("To", "Required, or VerificationSid."))
     newest = await search.newest_of_number(call.ctx, call.client.id, call.purpose, form.to)
     # A check of an unknown id takes as long as any other.
-    return newest or starts.new_id()
+    return newest or new_verifications.new_id()
 
 
 async def _shown(call: TwilioCall, found: Verification, status: int = 200) -> Response:

@@ -9,10 +9,10 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.inbound import phrases
 from otp_service.services.limits import limits
-from otp_service.services.verifications import starts
+from otp_service.services.verifications import new_verifications
 from otp_service.services.verifications.lifecycle import found
+from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent
-from otp_service.services.verifications.starts import StartRequest
 from otp_service.storage.verifications import verifications
 
 
@@ -23,25 +23,25 @@ async def start(
 
     It counts against limits of its own, so that what is pending for a number or of a client is bounded.
     """
-    return await starts.counted(ctx, request, _start(ctx, request, idempotent))
+    return await new_verifications.counted(ctx, request, _start(ctx, request, idempotent))
 
 
 async def _start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
 ) -> tuple[Verification, bool]:
-    purpose, to = starts.purpose_and_number(ctx, request)
+    purpose, to = new_verifications.purpose_and_number(ctx, request)
     if not purpose.inbound:
         raise _no_channel("This purpose does not allow it.")
     if not ctx.policy.inbound.poll_every:
         raise _no_channel("The service does not read what people text: poll_every is 0.")
-    verification_id = starts.new_id()
+    verification_id = new_verifications.new_id()
     phrase = phrases.new()
     sealed, digest = ctx.vault.seal(PHRASE, phrase.encode()), ctx.vault.fingerprint(phrases.digest_input(phrase))
 
     def step(tx: Connection) -> AnyRow:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        new = starts.new_row(tx, ctx, request, purpose, to, now) | {
+        new = new_verifications.new_row(tx, ctx, request, purpose, to, now) | {
             "id": verification_id,
             "carrier": request.carrier,
             "sends": 0,
@@ -52,7 +52,7 @@ async def _start(
             "phrase_digest": digest,
             "delivery_status": NOTHING_SENT,
         }
-        pending = starts.insert(tx, new, now, refuse_opted_out=False)
+        pending = new_verifications.insert(tx, new, now, refuse_opted_out=False)
         if pending is not None:
             return pending
         units = limits.of_inbound_start(ctx, client_id=request.client_id, number_id=new["number_id"])

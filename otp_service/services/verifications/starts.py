@@ -1,71 +1,24 @@
 """Starts: a new verification and its first message."""
 
-import secrets
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import Any
-
-import structlog
 from sqlalchemy.engine import Connection
 
-from otp_service import phone
-from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.observability.metrics import DECOY_STARTS, STARTS
-from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
-from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pauses, pin_messages, test_numbers
+from otp_service.services.verifications import new_verifications, pin_messages, test_numbers
+from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
-from otp_service.storage.limits.buckets import Unit
-from otp_service.storage.verifications import verifications
-from otp_service.storage.verifications.endings import status_at
-from otp_service.storage.verifications.sessions import Session
-
-
-@dataclass(frozen=True)
-class StartRequest:
-    """The fields of a start. `to`: as the client wrote it, None only of a decoy; `user_ip`: the person's address."""
-
-    client_id: str
-    to: str | None = field(repr=False)
-    purpose: str
-    decoy: bool = False
-    locale: str | None = None
-    carrier: str | None = None
-    user_ip: str | None = None
-    session: str | None = field(default=None, repr=False)
-    session_challenge: str | None = field(default=None, repr=False)
-    subject: str | None = None
-    reference: str | None = None
 
 
 async def start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None = None
 ) -> tuple[Verification, bool]:
     """Send a PIN; return the verification, and whether it is new. Refusals: docs/api.md."""
-    return await counted(ctx, request, _start(ctx, request, idempotent))
-
-
-async def counted(
-    ctx: Context, request: StartRequest, starting: Awaitable[tuple[Verification, bool]]
-) -> tuple[Verification, bool]:
-    """Count a start by its result: `started`, `pending`, or the code of its refusal."""
-    purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
-    counter = DECOY_STARTS if request.decoy else STARTS
-    try:
-        verification, created = await starting
-    except Refusal as refusal:
-        counter.labels(purpose, refusal.code).inc()
-        raise
-    counter.labels(purpose, "started" if created else "pending").inc()
-    return verification, created
+    return await new_verifications.counted(ctx, request, _start(ctx, request, idempotent))
 
 
 async def _start(
@@ -83,12 +36,12 @@ async def _start(
 
 def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
     deadline = pin_messages.deadline()
-    purpose, to = purpose_and_number(ctx, request)
+    purpose, to = new_verifications.purpose_and_number(ctx, request)
     carrier = ctx.policy.carrier_for(to) if to is not None else None
     return PinMessage(
         ticket=Ticket(Kind.START, request.client_id),
         client_id=request.client_id,
-        verification_id=new_id(),
+        verification_id=new_verifications.new_id(),
         to=to,
         purpose=purpose,
         locale=request.locale,
@@ -101,37 +54,11 @@ def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest 
     )
 
 
-def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, str | None]:
-    """Return the purpose and the number of a start, None if a decoy has none.
-
-    Refusals: `invalid`, `invalid_number`, `country_not_allowed`.
-    """
-    structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
-    purpose = ctx.policy.purposes.get(request.purpose)
-    if purpose is None:
-        detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
-        raise invalid_fields(FieldError("purpose", detail))
-    if request.to is None:
-        return purpose, None
-    if test_numbers.find(ctx, request.to) is not None:
-        structlog.contextvars.bind_contextvars(to=phone.mask(request.to))
-        return purpose, request.to
-    number = phone.parse(request.to)
-    structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
-    phone.check_country(number, ctx.countries)
-    return purpose, number.e164
-
-
-def new_id() -> str:
-    """Return the id of a new verification: 128 random bits."""
-    return f"ver_{secrets.token_urlsafe(16)}"
-
-
 def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
     """Insert the verification and count its send, or return the pending one: the first transaction."""
     idempotency.lock(tx, message.idempotent)
     now, purpose, route = ctx.clock.now(), message.purpose, message.current_send.route
-    new = new_row(tx, ctx, request, purpose, message.to, now) | {
+    new = new_verifications.new_row(tx, ctx, request, purpose, message.to, now) | {
         "id": message.verification_id,
         "carrier": message.carrier,
         "sends_spent": 1,
@@ -142,78 +69,10 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
     }
     message.number_id = new["number_id"]
     pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name)
-    pending = insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)
+    pending = new_verifications.insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)
     if pending is None:
         units = limits.of_send(
             ctx, client_id=message.client_id, number_id=message.number_id, address_digest=new["address_digest"]
         )
         pin_messages.reserve_and_insert(tx, message, [*units, pause] if pause else units, now)
     return pending
-
-
-def insert(
-    tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool, pause: Unit | None = None
-) -> AnyRow | None:
-    """Insert a verification and end an older one in its slot; return the pending one if it is the same.
-
-    Refusals: `opted_out`; `rate_limited` during the pause or the wait after wrong checks.
-    """
-    owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
-    while True:
-        other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
-        kind = (new["number_id"], new["channel"], new["decoy"])
-        same = other.id is not None and (other.number_id, other.channel, other.decoy) == kind
-        if same and status_at(other, now) == "pending":
-            return other
-        if refuse_opted_out and other.opted_out:
-            raise opted_out()
-        if other.waits_until is not None and other.waits_until > now:
-            raise limits.limited(limits.FAILURES, other.waits_until - now)
-        if pause is not None and other.paused_until is not None and other.paused_until > now:
-            pauses.end(tx, pause, owner, new["session_digest"], now, until=other.paused_until)
-        if other.id is not None:
-            verifications.clear_slot(tx, other.id, now)
-        if verifications.insert(tx, new):
-            return None
-        # Another start claimed the slot at the same moment: now it can be found.
-
-
-def new_row(
-    tx: Connection, ctx: Context, request: StartRequest, purpose: Purpose, e164: str | None, now: float
-) -> dict[str, Any]:
-    """Return the columns of a new verification that every channel has, without its id. Locks the number's row."""
-    seen_until = now + purpose.lifetime
-    if e164 is not None:
-        number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=seen_until)
-    else:
-        number_id = numbers.upsert_unnumbered(tx, ctx.vault, _name_of(request), seen_until=seen_until)
-    challenge = request.session_challenge
-    session = Session.of_challenge(challenge) if challenge else Session.of(request.client_id, request.session)
-    return {
-        "client_id": request.client_id,
-        "purpose": purpose.name,
-        "number_id": number_id,
-        "number_masked": phone.mask(e164) if e164 is not None else "",
-        "slot": f"session:{session.hash}" if session.hash else f"number:{number_id}",
-        "session_digest": session.digest,
-        "session_hash": session.hash,
-        "status": "pending",
-        "pin_length": purpose.pin_length,
-        "attempts": purpose.attempts,
-        "attempts_spent": 0,
-        "attempts_compared": 0,
-        "sends": purpose.sends,
-        "locale": request.locale,
-        "address_digest": ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None,
-        "subject": request.subject,
-        "reference": request.reference,
-        "decoy": request.decoy,
-        "created_at": now,
-        "expires_at": now + purpose.lifetime,
-    }
-
-
-def _name_of(request: StartRequest) -> str:
-    """Return what limits and repeated starts know a decoy without a number by."""
-    name = request.subject or request.session or request.session_challenge or secrets.token_hex(16)
-    return f"{request.client_id} {name}"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from otp_service.api.twilio import sids
-from otp_service.services.verifications.starts import new_id
+from otp_service.services.verifications.new_verifications import new_id
 from tests.api.support import nothing_counted
 from tests.support.service import Service, new_number
 

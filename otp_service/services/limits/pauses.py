@@ -14,7 +14,7 @@ FATE_KNOWN = frozenset({"delivered", "undelivered", "failed"})
 """The values of `delivery_status` after which a message cannot arrive any more."""
 
 
-def end(
+def end_or_refuse(
     tx: Connection, pause: Unit, owner: dict[str, Any], session_digest: str | None, now: float, *, until: float
 ) -> None:
     """End a pause for a new verification if it may end early. Refusal: `rate_limited`.
