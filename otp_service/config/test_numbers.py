@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -49,7 +49,12 @@ class TestNumber(Table):
 
     def is_active(self, now: float) -> bool:
         """Return whether the number is a test number at a time, in seconds since the epoch."""
-        return datetime.fromtimestamp(now, UTC).date() <= self.until
+        return now < self.ends_at
+
+    @property
+    def ends_at(self) -> float:
+        """Return the midnight after `until`, in seconds since the epoch."""
+        return datetime.combine(self.until + timedelta(days=1), time.min, UTC).timestamp()
 
 
 def active(test_numbers: Mapping[str, TestNumber], now: float) -> list[str]:

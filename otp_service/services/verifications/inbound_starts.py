@@ -29,7 +29,7 @@ async def start(
 async def _start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
 ) -> tuple[Verification, bool]:
-    purpose, to = new_verifications.purpose_and_number(ctx, request)
+    purpose, to, _ = new_verifications.purpose_and_number(ctx, request)
     if not purpose.inbound:
         raise _no_channel("This purpose does not allow it.")
     if not ctx.policy.inbound.poll_every:

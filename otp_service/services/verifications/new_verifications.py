@@ -10,14 +10,14 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.config.policy import Purpose
+from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.observability.metrics import DECOY_STARTS, STARTS
-from otp_service.services import numbers
+from otp_service.services import numbers, test_numbers
 from otp_service.services.context import Context
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import test_numbers
 from otp_service.services.verifications.representation import Verification
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
@@ -57,8 +57,8 @@ async def counted(
     return verification, created
 
 
-def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, str | None]:
-    """Return the purpose and the number of a start, None if a decoy has none.
+def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, str | None, TestNumber | None]:
+    """Return the purpose and the number of a start, None if a decoy has none, and its entry if it is a test number.
 
     Refusals: `invalid`, `invalid_number`, `country_not_allowed`.
     """
@@ -68,14 +68,15 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, st
         detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
         raise invalid_fields(FieldError("purpose", detail))
     if request.to is None:
-        return purpose, None
-    if test_numbers.find(ctx, request.to) is not None:
+        return purpose, None, None
+    test_number = test_numbers.find(ctx, request.to)
+    if test_number is not None:
         structlog.contextvars.bind_contextvars(to=phone.mask(request.to))
-        return purpose, request.to
+        return purpose, request.to, test_number
     number = phone.parse(request.to)
     structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
-    return purpose, number.e164
+    return purpose, number.e164, None
 
 
 def new_id() -> str:

@@ -9,12 +9,14 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
 from otp_service.config.policy import Purpose
+from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
+from otp_service.services import test_numbers
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import decoys, lease_worker, message_ids, sending
@@ -26,7 +28,6 @@ from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets
 from otp_service.storage.limits.buckets import Reserved, Unit
 from otp_service.storage.verifications import sends, verifications
-from otp_service.storage.verifications.sends import TEST_ROUTE
 
 log = structlog.get_logger("otp_service.pin_messages")
 
@@ -51,8 +52,8 @@ class RouteSend:
 class PinMessage:
     """One message of a verification, from the request to the outcome.
 
-    `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_pin`: of a test
-    number. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification;
+    `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_number`: the entry of
+    a test number. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification;
     `current_send`: the one that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
     """
 
@@ -67,7 +68,7 @@ class PinMessage:
     deadline: float
     lifetime_left: float
     imitated: RecentSend | None = None
-    test_pin: str | None = field(default=None, repr=False)
+    test_number: TestNumber | None = None
     number_id: int = 0
     reserved: list[Reserved] = field(default_factory=list)
     gateway_seconds: float = 0.0
@@ -76,8 +77,8 @@ class PinMessage:
     @property
     def routes(self) -> list[str]:
         """Return the purpose's routes, without those that need an unknown carrier. Refusal: `gateway_failed`."""
-        if self.test_pin is not None:
-            return [TEST_ROUTE]
+        if self.test_number is not None:
+            return [test_numbers.TEST_ROUTE]
         any_route = self.carrier is not None or self.to is None
         routes: list[str] = [r for r in self.purpose.routes if any_route or r not in CARRIER_ROUTES]
         if not routes:
@@ -102,8 +103,12 @@ async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
     """Return a send over the route. A PIN of ours is hashed now, because its hash is stored before the send."""
     if route == "pin":
         return RouteSend(route)
-    pin = decoys.no_pin() if message.imitated else message.test_pin or pins.generate(message.purpose.pin_length)
+    pin = decoys.no_pin() if message.imitated else _new_pin(message)
     return RouteSend(route, pin, await ctx.hasher.hash(message.verification_id, pin, message.ticket))
+
+
+def _new_pin(message: PinMessage) -> str:
+    return message.test_number.pin if message.test_number is not None else pins.generate(message.purpose.pin_length)
 
 
 def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
@@ -125,7 +130,7 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
     sent = await _try_routes(ctx, message)
-    if message.imitated is None and message.test_pin is None:
+    if message.imitated is None and message.test_number is None:
         went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
         ctx.recent_sends.record(message.purpose.name, went)
     if sent.outcome is not Outcome.REFUSED:
@@ -152,8 +157,8 @@ async def _try_routes(ctx: Context, message: PinMessage) -> Sent:
 
 
 async def _send(ctx: Context, message: PinMessage) -> Sent:
-    if message.test_pin is not None:
-        return Sent(Outcome.ACCEPTED, "test_number")
+    if message.test_number is not None:
+        return Sent(Outcome.ACCEPTED, test_numbers.REASON)
     if message.imitated is not None:
         with ctx.hasher.queue.at_gateway(message.ticket):
             route = message.current_send.route
@@ -261,7 +266,7 @@ def _finish(
 
 def _receipt_columns(ctx: Context, message: PinMessage, sent: Sent, now: float) -> dict[str, Any]:
     """Return the columns that find the receipt of a message, or say when a decoy has the receipt of a real one."""
-    if message.test_pin is not None:
+    if message.test_number is not None:
         return {}
     drawn = ctx.recent_sends.draw_receipt() if message.imitated is not None else None
     if drawn is not None and sent.outcome is not Outcome.REFUSED:

@@ -6,20 +6,20 @@ from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
+from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_messages, test_numbers
+from otp_service.services.verifications import pin_messages
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications
-from otp_service.storage.verifications.sends import TEST_ROUTE
 
 
 async def resend(
@@ -47,10 +47,13 @@ def _message(
     purpose = ctx.policy.purposes.get(row.purpose)
     if purpose is None or purpose.pin_length != row.pin_length or (to is None and not row.decoy):
         raise _changed()
-    test_pin = None if row.decoy else test_numbers.pin_of(ctx, to, purpose)
-    if (test_pin is not None) is not (row.delivery_route == TEST_ROUTE):
+    entry = test_numbers.find(ctx, to) if to is not None else None
+    test_number = None if row.decoy else entry
+    if (test_number is not None) is not (row.delivery_route == test_numbers.TEST_ROUTE):
         raise _changed()
-    if to is not None and test_numbers.find(ctx, to) is None:
+    if test_number is not None:
+        test_numbers.check_length(test_number, purpose)
+    if to is not None and entry is None:
         _check_number(to, ctx.countries)
     return PinMessage(
         ticket=Ticket(Kind.START, client_id),
@@ -65,7 +68,7 @@ def _message(
         lifetime_left=row.expires_at - now,
         number_id=row.number_id,
         imitated=ctx.recent_sends.draw(purpose.name) if row.decoy else None,
-        test_pin=test_pin,
+        test_number=test_number,
     )
 
 

@@ -4,11 +4,12 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.queue import Kind, Ticket
+from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications, pin_messages, test_numbers
+from otp_service.services.verifications import new_verifications, pin_messages
 from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
@@ -36,7 +37,9 @@ async def _start(
 
 def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
     deadline = pin_messages.deadline()
-    purpose, to = new_verifications.purpose_and_number(ctx, request)
+    purpose, to, test_number = new_verifications.purpose_and_number(ctx, request)
+    if test_number is not None:
+        test_numbers.check_length(test_number, purpose)
     carrier = ctx.policy.carrier_for(to) if to is not None else None
     return PinMessage(
         ticket=Ticket(Kind.START, request.client_id),
@@ -50,7 +53,7 @@ def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest 
         deadline=deadline,
         lifetime_left=purpose.lifetime,
         imitated=ctx.recent_sends.draw(purpose.name) if request.decoy else None,
-        test_pin=None if request.decoy else test_numbers.pin_of(ctx, to, purpose),
+        test_number=None if request.decoy else test_number,
     )
 
 
@@ -67,6 +70,8 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
         "delivery_status": "unknown",  # until the outcome is known
         "delivery_route": route,
     }
+    if message.test_number is not None:  # its PIN counts no longer than it is one
+        new["expires_at"] = min(new["expires_at"], message.test_number.ends_at)
     message.number_id = new["number_id"]
     pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name)
     pending = new_verifications.insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)

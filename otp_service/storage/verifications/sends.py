@@ -11,9 +11,6 @@ from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.tables import sends, verifications
 
-TEST_ROUTE = "test"
-"""The route of a test number, over which nothing is sent."""
-
 s = sends.c
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.service import NO_LIMITS, serving
+from otp_service.services import test_numbers
+from otp_service.services.context import Context
+from tests.support.service import NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
 NUMBER, PIN = "+15005550006", "424242"
@@ -58,17 +60,42 @@ async def test_after_its_last_day_it_is_an_ordinary_number(database_url: str, ve
         assert (await service.api.try_start(NUMBER)).json()["code"] == "invalid_number"
 
 
-async def test_a_verification_that_began_before_the_last_day_ended_gets_no_real_message(
+MIDNIGHT = datetime.combine(LATER + timedelta(days=1), datetime.min.time(), UTC).timestamp()
+
+
+@pytest.mark.both_databases
+async def test_a_verification_that_began_before_the_last_day_ended_ends_with_it(
     database_url: str, vendor: Vendor
 ) -> None:
-    number = "+573009999999"
+    number = new_number()
     policy = {"test_numbers": {number: {"pin": PIN, "until": LATER}}, "purposes": {"signup": {"resend_after": [0]}}}
     async with serving(database_url, vendor, policy) as service:
-        midnight = datetime.combine(LATER + timedelta(days=1), datetime.min.time(), UTC).timestamp()
-        service.shift(midnight - 5 - service.ctx.clock.now())
+        service.shift(MIDNIGHT - 60 - service.ctx.clock.now())
         started = await service.api.start(number)
-        service.shift(10)
+        assert datetime.fromisoformat(started["expires_at"]).timestamp() == MIDNIGHT
+        service.shift(61)
+        assert await service.api.check(started["id"], PIN) == "expired"
         assert (await service.api.resend(started["id"])).json()["code"] == "not_pending"
+        assert vendor.messages(number) == []
+
+
+async def test_a_start_during_which_the_last_day_ends_sends_nothing(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = new_number()
+    async with serving(database_url, vendor, {"test_numbers": {number: {"pin": PIN, "until": LATER}}}) as service:
+        service.shift(MIDNIGHT - 60 - service.ctx.clock.now())
+        find = test_numbers.find
+
+        def find_at_midnight(ctx: Context, e164: str) -> Any:
+            entry = find(ctx, e164)
+            service.shift(61)
+            return entry
+
+        monkeypatch.setattr(test_numbers, "find", find_at_midnight)
+        started = await service.api.start(number)
+        assert (started["status"], started["delivery"]["route"]) == ("expired", "test")
+        assert await service.api.check(started["id"], PIN) == "expired"
         assert vendor.messages(number) == []
 
 
