@@ -14,9 +14,8 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker
-from otp_service.services.inbound import keywords
 from otp_service.services.numbers import open_number
-from otp_service.services.opt_outs import opt_outs
+from otp_service.services.opt_outs import keywords, opt_outs
 from otp_service.storage.queues import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")

@@ -7,9 +7,8 @@ from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.inbound import phrases
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications
+from otp_service.services.verifications import new_verifications, phrases
 from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent

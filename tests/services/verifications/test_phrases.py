@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from otp_service.services.inbound import phrases
+from otp_service.services.verifications import phrases
 
 
 def test_a_phrase_is_eight_characters_without_look_alikes_and_never_the_same() -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from otp_service.config.messaging import InboundPolicy
-from otp_service.services.inbound import keywords
+from otp_service.services.opt_outs import keywords
 
 
 def kind_of(text: str) -> str | None:
