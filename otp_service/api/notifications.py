@@ -73,7 +73,10 @@ class NotificationAnswer(Answer):
     reference: Annotated[str | None, Field(description="`reference` of the request.")]
     created_at: Annotated[Timestamp, Field(description="When it was queued.")]
     sent_at: Annotated[Timestamp | None, Field(description="When it was sent; null before.")]
-    route: Annotated[str | None, Field(description="`sms` or `mt`; null before it is sent.")]
+    route: Annotated[
+        str | None,
+        Field(description="`sms` or `mt`, null before it is sent; `test` for a test number."),
+    ]
 
 
 async def create(request: Request) -> Response:

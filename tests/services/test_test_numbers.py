@@ -7,6 +7,9 @@ import pytest
 
 from otp_service.services import test_numbers
 from otp_service.services.context import Context
+from otp_service.services.notifications import outbox
+from tests.support.notifications import get, post
+from tests.support.receivers import LOOPBACK, add, post_due, receiving
 from tests.support.service import NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -96,6 +99,34 @@ async def test_a_start_during_which_the_last_day_ends_sends_nothing(
         started = await service.api.start(number)
         assert (started["status"], started["delivery"]["route"]) == ("expired", "test")
         assert await service.api.check(started["id"], PIN) == "expired"
+        assert vendor.messages(number) == []
+
+
+@pytest.mark.both_databases
+async def test_a_notification_to_it_becomes_sent_without_a_message(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(), countries="CO", webhook_networks=LOOPBACK) as service:
+        with receiving() as receiver:
+            await add(service.api, receiver.url, "notification.*")
+            before = vendor.messages()
+            queued = await post(service.api, NUMBER, text="Hello")
+            await outbox.work(service.ctx)
+            sent = await get(service.api, queued["id"])
+            assert (sent["status"], sent["route"], sent["to"]) == ("sent", "test", NUMBER)
+            assert vendor.messages() == before
+            await post_due(service)
+            assert [(event.type, event.data) for event in receiver.events] == [("notification.sent", sent)]
+
+
+async def test_a_notification_that_was_queued_on_the_last_day_is_not_sent_after_it(
+    database_url: str, vendor: Vendor
+) -> None:
+    number = new_number()
+    async with serving(database_url, vendor, {"test_numbers": {number: {"pin": PIN, "until": LATER}}}) as service:
+        service.shift(MIDNIGHT - 60 - service.ctx.clock.now())
+        queued = await post(service.api, number, text="Hello")
+        service.shift(61)
+        await outbox.work(service.ctx)
+        assert (await get(service.api, queued["id"]))["route"] == "test"
         assert vendor.messages(number) == []
 
 

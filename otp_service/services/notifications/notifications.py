@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
+from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields, not_found
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.phone import PhoneNumber
-from otp_service.services import numbers
+from otp_service.services import numbers, test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
@@ -64,8 +64,9 @@ async def create(
 ) -> Notification:
     """Queue a message. Refusals: `invalid`, `invalid_number`, `country_not_allowed`, `opted_out`, `rate_limited`."""
     text = _text(ctx, request)
-    number = phone.parse_served(request.to, ctx.countries)
-    row = _new_row(ctx, number.e164, text, request.carrier) | {
+    test_number = test_numbers.find(ctx, request.to)
+    e164 = request.to if test_number is not None else phone.parse_served(request.to, ctx.countries).e164
+    row = _new_row(ctx, e164, text, test_number, request.carrier) | {
         "client_id": request.client_id,
         "request_id": idempotent.id if idempotent else None,
         "template": request.template,
@@ -75,17 +76,17 @@ async def create(
     def step(tx: Connection) -> float:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        number_id = _remembered(tx, ctx, number, now)
+        number_id = _remembered(tx, ctx, e164, now)
         units = limits.of_notification(ctx, client_id=request.client_id, number_id=number_id)
         limits.reserve(tx, units, now)
         _insert(tx, row, number_id, now)
         return now
 
-    async with ctx.concurrency.turn(request.client_id, number.e164):
+    async with ctx.concurrency.turn(request.client_id, e164):
         created_at = await ctx.database.write(step)
     NOTIFICATIONS.labels("queued").inc()
     ctx.wakes.outbox.set()
-    return _queued(row, number.e164, created_at)
+    return _queued(row, e164, created_at)
 
 
 def queue_reply(
@@ -97,7 +98,8 @@ def queue_reply(
     the number has opted out.
     """
     template = notifications.STOP_CONFIRMATION if confirms_stop else None
-    _insert(tx, {**_new_row(ctx, e164, text), "template": template}, number_id, now)
+    row = _new_row(ctx, e164, text, test_numbers.find(ctx, e164))
+    _insert(tx, {**row, "template": template}, number_id, now)
 
 
 async def read(ctx: Context, client_id: str, notification_id: str) -> Notification:
@@ -109,20 +111,23 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
     return represent(ctx, row)
 
 
-def _remembered(tx: Connection, ctx: Context, number: PhoneNumber, now: float) -> int:
+def _remembered(tx: Connection, ctx: Context, e164: str, now: float) -> int:
     """Return the number's id, its row locked, so that an opt-out comes either before or after."""
-    number_id = numbers.upsert(tx, ctx.vault, number.e164, seen_until=now + ctx.policy.notifications.keep_trying)
+    number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now + ctx.policy.notifications.keep_trying)
     if opt_outs.is_out(tx, number_id):
         raise opted_out()
     return number_id
 
 
-def _new_row(ctx: Context, e164: str, text: str, carrier: str | None = None) -> dict[str, Any]:
+def _new_row(
+    ctx: Context, e164: str, text: str, test_number: TestNumber | None, carrier: str | None = None
+) -> dict[str, Any]:
     return {
         "id": f"ntf_{secrets.token_urlsafe(16)}",
         "number_masked": phone.mask(e164),
         "status": "queued",
         "segments": texts.segments(text),
+        "route": test_numbers.TEST_ROUTE if test_number is not None else None,
         "carrier": carrier or ctx.policy.carrier_for(e164) or ctx.default_carrier,
         "text_sealed": ctx.vault.seal(TEXT, text.encode()),
         "tries": 0,
@@ -144,7 +149,7 @@ def _queued(row: Mapping[str, Any], e164: str, created_at: float) -> Notificatio
         reference=row["reference"],
         created_at=created_at,
         sent_at=None,
-        route=None,
+        route=row["route"],
     )
 
 

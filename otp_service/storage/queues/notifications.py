@@ -65,11 +65,11 @@ def _waiting_clients(tx: Connection, now: float) -> list[str | None]:
 
 
 def _claimed() -> sa.Select[Any]:
-    columns = (n.id, n.number_masked, n.carrier, n.text_sealed, n.created_at, n.tries, n.due_at.label("lease_until"))
+    columns = (n.id, n.number_masked, n.route, n.carrier, n.text_sealed, n.created_at, n.tries)
     opted_out = (sa.func.coalesce(opt_outs.c.opted_out, sa.false()) & ~_IS_CONFIRMATION).label("opted_out")
     revoked = clients.c.revoked_at.is_not(None).label("client_revoked")
     return (
-        sa.select(*columns, numbers.c.sealed, opted_out, revoked)
+        sa.select(*columns, n.due_at.label("lease_until"), numbers.c.sealed, opted_out, revoked)
         .join(numbers, numbers.c.id == n.number_id, isouter=True)
         .join(opt_outs, opt_outs.c.number_id == n.number_id, isouter=True)
         .join(clients, clients.c.id == n.client_id, isouter=True)
