@@ -2,6 +2,11 @@
 
 import sqlalchemy as sa
 
+from otp_service.storage.factor_tables import devices as devices
+from otp_service.storage.factor_tables import factors as factors
+from otp_service.storage.factor_tables import recovery_codes as recovery_codes
+from otp_service.storage.factor_tables import subject_failures as subject_failures
+from otp_service.storage.factor_tables import subjects as subjects
 from otp_service.storage.metadata import PENDING as PENDING
 from otp_service.storage.metadata import QUEUED as QUEUED
 from otp_service.storage.metadata import SENDING as SENDING
@@ -89,6 +94,8 @@ verifications = sa.Table(
     sa.Column("proof_key", sa.Text),
     sa.Column("proof_expires_at", Time),
     sa.Column("redeemed_at", Time),
+    sa.Column("subject_id", RowId),  # of a challenge; no foreign key: it outlives the erasure of its subject
+    sa.Column("factor_id", sa.Text),
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
@@ -106,6 +113,10 @@ partial_index("ix_verifications_ended", _ended, verifications.c.ended_at)
 _numbered = verifications.c.number_id.is_not(None)
 partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
 partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
+_of_a_subject = verifications.c.subject_id.is_not(None)
+partial_index(
+    "ix_verifications_challenges", _of_a_subject, verifications.c.subject_id, verifications.c.created_at
+)
 for _name, _column in (
     ("number", verifications.c.number_id),
     ("subject", verifications.c.subject),

@@ -1,0 +1,1 @@
+"""Second factors: what a subject can prove itself with."""

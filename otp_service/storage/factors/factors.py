@@ -1,0 +1,124 @@
+"""The table `factors`: the phones and authenticator apps of a subject."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow, counts_by_key
+from otp_service.storage.tables import factors, numbers, subjects
+
+f = factors.c
+
+UNVERIFIED_SECONDS = 600.0
+"""A factor that is not verified by then is gone."""
+
+_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == f.number_id).scalar_subquery()
+COLUMNS = (
+    f.id,
+    f.type,
+    f.name,
+    f.status,
+    f.preferred,
+    f.number_id,
+    f.number_masked,
+    f.secret_sealed,
+    f.created_at,
+    f.verified_at,
+    f.last_used_at,
+    _sealed.label("sealed"),
+)
+
+
+def _exists(now: float) -> sa.ColumnElement[bool]:
+    return sa.or_(f.status == "active", f.created_at > now - UNVERIFIED_SECONDS)
+
+
+def of_subject(tx: Connection, subject_id: int, now: float) -> Sequence[AnyRow]:
+    """Return the factors of a subject, oldest first: `COLUMNS`."""
+    statement = sa.select(*COLUMNS).where(f.subject_id == subject_id, _exists(now))
+    return tx.execute(statement.order_by(f.created_at, f.id)).all()
+
+
+def read(tx: Connection, client_id: str, factor_id: str, now: float) -> AnyRow | None:
+    """Return a factor: `COLUMNS`, `subject_id` and `subject`."""
+    statement = sa.select(*COLUMNS, f.subject_id, subjects.c.subject).join_from(factors, subjects)
+    return tx.execute(statement.where(f.id == factor_id, subjects.c.client_id == client_id, _exists(now))).first()
+
+
+def insert(tx: Connection, values: Mapping[str, Any]) -> None:
+    """Add a factor."""
+    tx.execute(sa.insert(factors).values(**values))
+
+
+def activate(tx: Connection, factor_id: str, *, step: int, now: float) -> bool:
+    """Make an unverified TOTP factor active with the step of its first value; return False if it is active or gone."""
+    statement = sa.update(factors).where(f.id == factor_id, f.status == "unverified", _exists(now))
+    return tx.execute(statement.values(status="active", verified_at=now, last_step=step)).rowcount == 1
+
+
+def use(tx: Connection, factor_id: str, *, step: int | None = None, now: float) -> bool:
+    """Record that an active factor was used; return False if it is gone, or its TOTP step was accepted before.
+
+    `step`: of a TOTP value. Each is accepted once (RFC 6238, section 5.2).
+    """
+    statement = sa.update(factors).where(f.id == factor_id, f.status == "active")
+    values: dict[str, Any] = {"last_used_at": now}
+    if step is not None:
+        statement = statement.where(f.last_step < step)
+        values["last_step"] = step
+    return tx.execute(statement.values(values)).rowcount == 1
+
+
+def rename(tx: Connection, factor_id: str, name: str | None) -> None:
+    """Give a factor another name."""
+    tx.execute(sa.update(factors).where(f.id == factor_id).values(name=name))
+
+
+def prefer(tx: Connection, subject_id: int, factor_id: str | None) -> None:
+    """Make one factor of the subject the preferred one; None for none."""
+    tx.execute(sa.update(factors).where(f.subject_id == subject_id).values(preferred=f.id == (factor_id or "")))
+
+
+def delete(tx: Connection, factor_id: str) -> None:
+    """Delete a factor."""
+    tx.execute(sa.delete(factors).where(f.id == factor_id))
+
+
+def delete_of_subject(tx: Connection, subject_id: int) -> None:
+    """Delete every factor of a subject."""
+    tx.execute(sa.delete(factors).where(f.subject_id == subject_id))
+
+
+def delete_other_unverified(tx: Connection, subject_id: int, factor_id: str) -> None:
+    """Delete every unverified factor of a subject but one."""
+    others = sa.delete(factors).where(f.subject_id == subject_id, f.status == "unverified", f.id != factor_id)
+    tx.execute(others)
+
+
+def move_number(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give the factors of one row of a number to another row of it."""
+    tx.execute(sa.update(factors).where(f.number_id == drop).values(number_id=keep))
+
+
+def count_by_key(tx: Connection) -> dict[str, int]:
+    """Return the number of TOTP secrets that are sealed under each key id."""
+    return counts_by_key(tx, f.secret_sealed)
+
+
+def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """Return (id, sealed secret) of factors whose secret another key sealed, by id."""
+    statement = (
+        sa.select(f.id, f.secret_sealed)
+        .where(f.id > after, f.secret_sealed.is_not(None), ~f.secret_sealed.startswith(f"{key_id}:", autoescape=True))
+        .order_by(f.id)
+        .limit(limit)
+    )
+    return [(row.id, row.secret_sealed) for row in tx.execute(statement)]
+
+
+def rewrite(tx: Connection, factor_id: str, former: str, sealed: str) -> int:
+    """Replace a sealed secret unless it has changed; return how many were replaced."""
+    statement = sa.update(factors).where(f.id == factor_id, f.secret_sealed == former)
+    return tx.execute(statement.values(secret_sealed=sealed)).rowcount
