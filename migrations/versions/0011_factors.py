@@ -29,9 +29,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("codes_created_at", sa.Double(), nullable=True),
         sa.Column("idle_since", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_subjects_client_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subjects")),
         sa.UniqueConstraint("client_id", "subject", name=op.f("uq_subjects_client_id_subject")),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_subjects_client_id")),
         sqlite_autoincrement=True,
     )
     _partial_index("subjects", "idle", "idle_since", "idle_since IS NOT NULL")

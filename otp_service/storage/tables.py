@@ -114,9 +114,7 @@ _numbered = verifications.c.number_id.is_not(None)
 partial_index("ix_verifications_numbered", _numbered, verifications.c.number_id, verifications.c.ended_at)
 partial_index("ix_verifications_told", _numbered, verifications.c.ended_at)
 _of_a_subject = verifications.c.subject_id.is_not(None)
-partial_index(
-    "ix_verifications_challenges", _of_a_subject, verifications.c.subject_id, verifications.c.created_at
-)
+partial_index("ix_verifications_challenges", _of_a_subject, verifications.c.subject_id, verifications.c.created_at)
 for _name, _column in (
     ("number", verifications.c.number_id),
     ("subject", verifications.c.subject),

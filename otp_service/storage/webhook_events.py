@@ -25,7 +25,7 @@ class EventSource:
     """A table whose rows have events, named after a noun: `verification.approved`.
 
     `columns`: what a delivery keeps of a row; `state`: the SQL of what has become of the row `changed`; `is_shared`:
-    the events are those of every client, not of the row's.
+    the events are those of every client, not of the row's; `only`: the SQL that a row `changed` must meet.
     """
 
     def __init__(
@@ -36,9 +36,11 @@ class EventSource:
         *,
         state: str = "changed.status",
         is_shared: bool = False,
+        only: str = "TRUE",
     ) -> None:
         self._noun, self._key, self._columns, self._state = noun, key, columns, state
         self._owned = "TRUE" if is_shared else "webhooks.client_id = changed.client_id"
+        self._only = only
         self._statements: dict[str, sa.TextClause] = {}
 
     def record(self, tx: Connection, keys: Collection[Any], *, now: float) -> None:
@@ -65,7 +67,7 @@ class EventSource:
             SELECT 'whd_' || {_NEW_ID[dialect]}, webhooks.id, {event}, {_OBJECT[dialect].format(pairs)},
                 changed.number_id, 'pending', :now, :now, 0
             FROM {rows} AS changed JOIN webhooks ON {self._owned}
-            WHERE {where} AND webhooks.status = 'active'
+            WHERE {where} AND {self._only} AND webhooks.status = 'active'
                 AND ({" OR ".join(f"' ' || webhooks.events || ' ' LIKE {each}" for each in wanted)})"""
 
     def row(self, data: str) -> SimpleNamespace:

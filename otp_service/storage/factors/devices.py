@@ -12,9 +12,7 @@ d = devices.c
 COLUMNS = (d.id, d.created_at, d.expires_at, d.last_used_at)
 
 
-def insert(
-    tx: Connection, device_id: str, subject_id: int, digest: str, *, now: float, expires_at: float
-) -> None:
+def insert(tx: Connection, device_id: str, subject_id: int, digest: str, *, now: float, expires_at: float) -> None:
     """Add a device."""
     row = {"id": device_id, "subject_id": subject_id, "digest": digest, "created_at": now, "expires_at": expires_at}
     tx.execute(sa.insert(devices).values(row))

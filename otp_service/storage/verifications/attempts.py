@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
+from otp_service.storage.factors.failures import FACTORS, RECOVERY_CODES
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.proofs import KeptProof
@@ -29,14 +30,25 @@ WaitSteps = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What must match before an attempt is spent. `purpose` and `digests` are None if the check does not name them."""
+    """What must match before an attempt is spent. `purpose` and `digests` are None if the check does not name them.
+
+    `pin_length`: None if the check compares no PIN of a message, but a TOTP value or a recovery code.
+    """
 
     client_id: str
     verification_id: str
-    pin_length: int
+    pin_length: int | None
     session: Session
-    purpose: str | None
-    digests: Mapping[str, str] | None
+    purpose: str | None = None
+    digests: Mapping[str, str] | None = None
+
+
+class Counted(Enum):
+    """Whose consecutive wrong checks an attempt counts: the table, its key, and the key's values for a verification."""
+
+    NUMBER = "failures", "number_id, client_id, purpose", "number_id, client_id, purpose"
+    SUBJECT = "subject_failures", "subject_id, kind", f"subject_id, '{FACTORS}'"
+    RECOVERY_CODES = "subject_failures", "subject_id, kind", f"subject_id, '{RECOVERY_CODES}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,10 @@ class Unspent(Enum):
     NOT_OPEN = "not open"
 
 
-def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSteps) -> Spent | Unspent:
-    """Spend an attempt of the verification and count it at the number, both or neither."""
+def spend(
+    tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSteps, counted: Counted = Counted.NUMBER
+) -> Spent | Unspent:
+    """Spend an attempt of the verification and count it, both or neither."""
     digests = list((matching.digests or {}).values())
     values = {
         "this": matching.verification_id,
@@ -67,7 +81,7 @@ def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSte
         "for_purpose": matching.purpose,
         **{f"digest_{place}": digest for place, digest in enumerate(digests)},
     }
-    statements = _spending(wait_steps, len(digests))
+    statements = _spending(wait_steps, len(digests), counted, has_pin=matching.pin_length is not None)
     spent = (
         statements.in_steps(tx, values) if tx.dialect.name == "sqlite" else statements.one_statement.first(tx, values)
     )
@@ -78,7 +92,9 @@ def spend(tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSte
     return Spent(spent.purpose, _hashes(spent.live), bool(spent.none_left))
 
 
-def _hashes(lines: str) -> list[PinHash]:
+def _hashes(lines: str | None) -> list[PinHash]:
+    if lines is None:
+        return []
     # Neither a key id nor a PHC string contains a space or a line break.
     return [PinHash(*line.split(" ")) for line in lines.split("\n")]
 
@@ -96,18 +112,18 @@ _LIVE = (
 class _Spending:
     """The statements that spend, under the wait steps of a policy and for a number of digests."""
 
-    def __init__(self, wait_steps: WaitSteps, digests: int) -> None:
-        may = _OPEN
+    def __init__(self, wait_steps: WaitSteps, digests: int, counted: Counted, *, has_pin: bool) -> None:
+        may = _OPEN + (_HAS_PIN if has_pin else "")
         if digests:
             values = ", ".join(f":digest_{place}" for place in range(digests))
             may += f" AND number_id IN (SELECT id FROM numbers WHERE digest IN ({values}))"
         self._open = _statement(f"SELECT FALSE AS counted FROM verifications WHERE {may}")
-        self._count = _statement(_count(wait_steps, f"verifications WHERE {may}"))
+        self._count = _statement(_count(wait_steps, counted, f"verifications WHERE {may}"))
         self.one_statement = _statement(f"""
             WITH open AS (
-                SELECT id, client_id, number_id, purpose, attempts_spent + 1 >= attempts AS none_left
+                SELECT id, client_id, number_id, subject_id, purpose, attempts_spent + 1 >= attempts AS none_left
                 FROM verifications WHERE {may} FOR NO KEY UPDATE
-            ), counted AS ({_count(wait_steps, "open WHERE TRUE")}
+            ), counted AS ({_count(wait_steps, counted, "open WHERE TRUE")}
             ), spent AS (
                 UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now
                 FROM open, counted WHERE verifications.id = open.id RETURNING verifications.id
@@ -126,8 +142,9 @@ class _Spending:
 _spending = cache(_Spending)
 
 _OPEN = f"""id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
-    AND attempts_spent < attempts AND pin_length = :length AND {SAME_SESSION}
-    AND purpose = COALESCE(:for_purpose, purpose)
+    AND attempts_spent < attempts AND {SAME_SESSION}
+    AND purpose = COALESCE(:for_purpose, purpose)"""
+_HAS_PIN = """ AND pin_length = :length
     AND EXISTS (SELECT 1 FROM sends WHERE verification_id = :this AND pin_hash IS NOT NULL)"""
 
 _SPEND = _statement(f"""
@@ -136,17 +153,18 @@ _SPEND = _statement(f"""
         {_LIVE.format(join="group_concat")}""")
 
 
-def _count(wait_steps: WaitSteps, opened: str) -> str:
+def _count(wait_steps: WaitSteps, counted: Counted, opened: str) -> str:
+    table, key, values = counted.value
     # No wait is 0, not now: another process's clock may be a moment behind.
-    cases = " ".join(f"WHEN failures.checks + 1 >= {least} THEN :now + {float(s)}" for least, s in wait_steps if s)
+    cases = " ".join(f"WHEN {table}.checks + 1 >= {least} THEN :now + {float(s)}" for least, s in wait_steps if s)
     first = next((f":now + {float(seconds)}" for least, seconds in wait_steps if least <= 1 and seconds), "0")
     return f"""
-        INSERT INTO failures (number_id, client_id, purpose, checks, waits_until, last_at)
-        SELECT number_id, client_id, purpose, 1, {first}, :now FROM {opened}
-        ON CONFLICT (number_id, client_id, purpose) DO UPDATE
-        SET checks = failures.checks + 1, waits_until = CASE {cases or "WHEN FALSE THEN 0"} ELSE 0 END, last_at = :now
-        WHERE failures.waits_until <= :now
-        RETURNING failures.number_id"""
+        INSERT INTO {table} ({key}, checks, waits_until, last_at)
+        SELECT {values}, 1, {first}, :now FROM {opened}
+        ON CONFLICT ({key}) DO UPDATE
+        SET checks = {table}.checks + 1, waits_until = CASE {cases or "WHEN FALSE THEN 0"} ELSE 0 END, last_at = :now
+        WHERE {table}.waits_until <= :now
+        RETURNING checks"""
 
 
 _SHOWN = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
@@ -161,10 +179,12 @@ _COMPARE = f"""
 _COMPARE_OPEN = f"""
     UPDATE verifications SET attempts_compared = attempts_compared + 1
     WHERE id = :this AND NOT {_EXHAUSTS} RETURNING {_SHOWN}"""
-_RECORD = "INSERT INTO events (verification_id, at, type, result) SELECT :this, :now, 'check', '{result}'"
+_RECORD = """
+    INSERT INTO events (verification_id, at, type, result, route)
+    SELECT :this, :now, 'check', '{result}', CAST(:method AS TEXT)"""
 _RECORD_INCORRECT = _RECORD.format(result="incorrect")
 _EXHAUSTED_NOW = "changed.status = 'exhausted' AND changed.ended_at = :now"
-_OWNER = "client_id, number_id"  # for the events of webhooks
+_OWNER = "client_id, number_id, subject_id"  # for the events of webhooks
 
 _COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
 _INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
@@ -175,12 +195,14 @@ _INCORRECT_IN_ONE = _statement(f"""
     SELECT * FROM compared""")
 
 
-def incorrect(tx: Connection, verification_id: str, *, none_left: bool, now: float) -> AnyRow:
+def incorrect(
+    tx: Connection, verification_id: str, *, none_left: bool, now: float, method: str | None = None
+) -> AnyRow:
     """Record a wrong PIN and return the verification, `verifications.COLUMNS`; the last wrong PIN exhausts it.
 
-    `none_left` is that of the spent attempt.
+    `none_left` is that of the spent attempt; `method`: what a challenge was checked with, for its history.
     """
-    values = {"this": verification_id, "now": now}
+    values = {"this": verification_id, "now": now, "method": method}
     if tx.dialect.name != "sqlite":
         return cast("AnyRow", _INCORRECT_IN_ONE.first(tx, values))
     row = None if none_left else _COMPARED_OPEN.first(tx, values)
@@ -215,10 +237,20 @@ _APPROVE_IN_ONE = _statement(f"""
 
 
 def approve(
-    tx: Connection, verification_id: str, *, client_id: str, purpose: str, proof: KeptProof, now: float
+    tx: Connection,
+    verification_id: str,
+    *,
+    client_id: str,
+    purpose: str,
+    proof: KeptProof,
+    now: float,
+    method: str | None = None,
 ) -> AnyRow | None:
-    """Approve the verification and clear the number's failures; None if it has ended, as `endings` says."""
-    values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose}
+    """Approve the verification and clear the number's failures; None if it has ended, as `endings` says.
+
+    `method`: what a challenge was checked with, for its history.
+    """
+    values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose, "method": method}
     values |= proof.parameters
     if tx.dialect.name != "sqlite":
         return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))

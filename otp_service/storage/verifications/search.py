@@ -34,7 +34,10 @@ class Filter:
 
 
 def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[AnyRow]:
-    """Return verifications, newest first: `verifications.COLUMNS`, `number_masked` and the name of the `client`."""
+    """Return verifications, newest first: `verifications.COLUMNS`, `number_masked` and the name of the `client`.
+
+    A client's own have no challenges among them.
+    """
     columns = (*COLUMNS, v.number_masked, clients.c.name.label("client"))
     statement = sa.select(*columns).join_from(verifications, clients, clients.c.id == v.client_id)
     exact = {
@@ -47,6 +50,8 @@ def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[
         sa.case((sa.and_(v.status == PENDING, now >= ENDS_AT), ENDS_AS), else_=v.status): wanted.status,
     }
     statement = statement.where(*(column == value for column, value in exact.items() if value is not None))
+    if wanted.client_id is not None:
+        statement = statement.where(v.subject_id.is_(None))
     if wanted.created_from is not None:
         statement = statement.where(v.created_at >= wanted.created_from)
     if wanted.without_session:

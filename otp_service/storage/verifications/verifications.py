@@ -50,8 +50,9 @@ COLUMNS = (
 )
 """The columns of a verification that its client sees."""
 _kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]
-EVENTS = EventSource("verification", v.id, _kept)
-DELIVERY_EVENTS = EventSource("verification", v.id, _kept, state="changed.delivery_status")
+_NO_CHALLENGE = "changed.subject_id IS NULL"
+EVENTS = EventSource("verification", v.id, _kept, only=_NO_CHALLENGE)
+DELIVERY_EVENTS = EventSource("verification", v.id, _kept, state="changed.delivery_status", only=_NO_CHALLENGE)
 
 
 def _finding_pending() -> Any:
@@ -114,9 +115,12 @@ def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
     return _inserting(frozenset(values)).first(tx, row) is not None
 
 
+_OF_A_CHALLENGE = (v.subject_id, v.factor_id)
+
+
 def _reading() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
-    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest)
+    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest, *_OF_A_CHALLENGE)
     statement = sa.select(*COLUMNS, *beside, *proofs.COLUMNS, digest.label("digest"))
     return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
