@@ -19,6 +19,7 @@ from pydantic import (
 
 from otp_service import phone, texts
 from otp_service.config import shipped_texts
+from otp_service.config.factors import FactorRules, checked_brand
 from otp_service.config.messaging import Campaign, GatewayUse, InboundPolicy, Locale, Notifications, Receipts, Table
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
@@ -37,14 +38,6 @@ LONGEST_LIFETIME = 600
 """Seconds of a verification."""
 _NOT_INBOUND = frozenset({"login", "password_reset"})
 """By default: an attacker could talk the user into texting a phrase."""
-
-
-def _checked_brand(brand: str) -> str:
-    if not 1 <= len(brand) <= 40 or brand != brand.strip() or not texts.is_printable(brand):
-        raise ValueError("must be 1 to 40 printable characters, without spaces around them")
-    if "{" in brand or "}" in brand:
-        raise ValueError("must not contain braces")
-    return brand
 
 
 def _checked_text(template: str) -> str:
@@ -71,7 +64,7 @@ class Purpose(Table):
     """
 
     name: str
-    brand: Annotated[str, AfterValidator(_checked_brand)] = "Example"
+    brand: Annotated[str, AfterValidator(checked_brand)] = "Example"
     default_locale: Locale = "en"
     pin_length: StrictInt = Field(default=6, ge=6, le=10)
     lifetime: StrictInt = Field(default=600, ge=1, le=LONGEST_LIFETIME)
@@ -158,6 +151,7 @@ class Limits(Table):
     inbound_per_number: Rates = parse_rates("10/10 minutes")
     inbound_per_client: Rates = parse_rates("3000/10 minutes")
     failures_per_number: Failures = Failures()
+    failures_per_subject: Failures = Failures()
 
     def looser(self, times: int) -> Self:
         """Return limits that allow so many times as much."""
@@ -166,11 +160,10 @@ class Limits(Table):
             for name, rates in self
             if isinstance(rates, tuple)
         }
-        failures = self.failures_per_number
-        more = {"free": failures.free * times, "lock_after": failures.lock_after * times}
         changes |= {
             "pause_per_number": self.pause_per_number // times,
-            "failures_per_number": failures.model_copy(update=more),
+            "failures_per_number": self.failures_per_number.looser(times),
+            "failures_per_subject": self.failures_per_subject.looser(times),
         }
         return self.model_copy(update=changes)
 
@@ -205,6 +198,7 @@ class Policy(Table):
     receipts: Receipts = Receipts()
     campaign: Campaign = Campaign()
     gateway: GatewayUse = GatewayUse()
+    factors: FactorRules = FactorRules()
     test_numbers: TestNumbers = Field(default={}, repr=False)
 
     @field_validator("purposes", mode="before")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
@@ -60,3 +61,7 @@ class Failures(BaseModel):
             return 0.0
         doublings = min(count - max(self.free, 1), 32)  # 2**32 seconds are past every longest_wait
         return float(min(self.first_wait * 2**doublings, self.longest_wait))
+
+    def looser(self, times: int) -> Self:
+        """Return the waits of so many times as many wrong checks."""
+        return self.model_copy(update={"free": self.free * times, "lock_after": self.lock_after * times})

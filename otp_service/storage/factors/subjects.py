@@ -1,7 +1,5 @@
 """The table `subjects`: the users of a client that have factors, or had. Their rows serialize what changes factors."""
 
-from typing import cast
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -27,7 +25,7 @@ def find(tx: Connection, client_id: str, subject: str) -> AnyRow | None:
 
 def lock_row(tx: Connection, subject_id: int) -> AnyRow | None:
     """Lock a subject until the commit and return its row; None if it was erased."""
-    return cast("AnyRow | None", tx.execute(sa.select(subjects).where(s.id == subject_id).with_for_update()).first())
+    return tx.execute(sa.select(subjects).where(s.id == subject_id).with_for_update()).first()
 
 
 def record_codes(tx: Connection, subject_id: int, now: float | None) -> None:

@@ -1,0 +1,1 @@
+"""Second factors of an application's users: enrolment, challenges, recovery codes, devices."""
