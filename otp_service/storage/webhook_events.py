@@ -87,3 +87,19 @@ def _read(column: sa.Column[Any], value: Any) -> Any:
     if isinstance(column.type, sa.Double):
         return float(value)
     return bool(value) if isinstance(column.type, sa.Boolean) else value
+
+
+def record_object(tx: Connection, client_id: str, event_type: str, data: str, *, now: float) -> None:
+    """Record an event of a client about what `data` says, as JSON."""
+    group = event_type.partition(".")[0] + ".*"
+    given = {"client": client_id, "type": event_type, "group": group, "data": data, "now": now}
+    tx.execute(sa.text(_RECORD_OBJECT.format(id=_NEW_ID[tx.dialect.name])), given)
+
+
+_RECORD_OBJECT = """
+    INSERT INTO webhook_deliveries (id, webhook_id, type, data, status, created_at, due_at, tries)
+    SELECT 'whd_' || {id}, id, :type, :data, 'pending', :now, :now, 0
+    FROM webhooks WHERE client_id = :client AND status = 'active'
+        AND (' ' || events || ' ' LIKE '% ' || :type || ' %'
+            OR ' ' || events || ' ' LIKE '% ' || :group || ' %'
+            OR ' ' || events || ' ' LIKE '% * %')"""

@@ -34,11 +34,11 @@ class RedeemRequest:
 
 @dataclass(frozen=True)
 class Redeemed:
-    """What a redeemed proof says."""
+    """What a redeemed proof says. `to`: None if no message was sent for it, but a TOTP value was right."""
 
     verification_id: str
     purpose: str
-    to: str = field(repr=False)
+    to: str | None = field(repr=False)
     subject: str | None
     reference: str | None
     approved_at: float
@@ -51,10 +51,22 @@ def new(ctx: Context, purpose: str, now: float) -> KeptProof:
     return KeptProof(secrets.token_urlsafe(16), ctx.vault.writing_key_id, int(now) + rules.proof_lifetime)
 
 
-def token(ctx: Context, row: AnyRow, kept: KeptProof, *, client_id: str, session_hash: str | None) -> str | None:
-    """Return the proof of an approved verification, None if it has expired or its number or secret key is gone."""
-    to = open_number(ctx.vault, row.sealed)
-    if to is None or kept.expires_at <= ctx.clock.now():
+def token(
+    ctx: Context,
+    row: AnyRow,
+    kept: KeptProof,
+    *,
+    client_id: str,
+    session_hash: str | None,
+    method: str = "sms",
+    has_number: bool = True,
+) -> str | None:
+    """Return the proof of an approved verification, None if it has expired or its number or secret key is gone.
+
+    `method`: for the claim `amr`; `has_number`: False of a challenge that no message was sent for.
+    """
+    to = open_number(ctx.vault, row.sealed) if has_number else None
+    if (to is None and has_number) or kept.expires_at <= ctx.clock.now():
         return None
     claims: dict[str, Any] = {
         "iss": ctx.issuer,
@@ -66,8 +78,8 @@ def token(ctx: Context, row: AnyRow, kept: KeptProof, *, client_id: str, session
         "purpose": row.purpose,
         "sub": row.subject,
         "phone_number": to,
-        "phone_number_verified": True,
-        "amr": ["sms"],
+        "phone_number_verified": True if has_number else None,
+        "amr": [method],
         "test": True if row.delivery_route == TEST_ROUTE else None,
         "session_hash": session_hash,
     }
@@ -96,7 +108,7 @@ async def redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentReq
 async def _redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentRequest | None) -> Redeemed:
     claims = tokens.read(ctx.vault, request.proof)
     if claims is None or claims["aud"] != request.client_id:
-        raise _invalid()
+        raise invalid()
     verification_id, proof_id = claims["verification_id"], claims["jti"]
     structlog.contextvars.bind_contextvars(verification=verification_id)  # for the log line of the request
     session = Session.of(request.client_id, request.session)
@@ -108,28 +120,36 @@ async def _redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentRe
             tx, verification_id, proof_id, client_id=client_id, purpose=purpose, session=session, now=now
         )
         if row is None:
-            raise _why_not(verifications.read(tx, client_id, verification_id), proof_id, purpose, session, now)
+            row = verifications.read(tx, client_id, verification_id)
+            refusal = why_not(row, proof_id, now)
+            if refusal.code == "already_redeemed" and row is not None and not _is_bound(row, purpose, session):
+                detail = "session or purpose differs from the start, or session is missing. The proof was not redeemed."
+                raise Refusal("mismatch", detail)
+            raise refusal
         to = open_number(ctx.vault, row.sealed)
-        if to is None:  # retention wiped it: nothing is committed
-            raise _invalid()
+        if to is None and row.subject_id is None:  # retention wiped it: nothing is committed
+            raise invalid()
         return Redeemed(row.id, row.purpose, to, row.subject, row.reference, row.ended_at, row.redeemed_at)
 
     async with ctx.concurrency.turn(request.client_id, verification_id):
         return await ctx.database.write(step)
 
 
-def _why_not(row: AnyRow | None, proof_id: str, purpose: str, session: Session, now: float) -> Refusal:
+def _is_bound(row: AnyRow, purpose: str, session: Session) -> bool:
+    return row.purpose == purpose and session.is_of(row)
+
+
+def why_not(row: AnyRow | None, proof_id: str, now: float) -> Refusal:
+    """Return the refusal of a proof that was not redeemed, from its verification."""
     if row is None or row.status != "approved" or row.proof_id != proof_id or row.proof_expires_at <= now:
-        return _invalid()
-    if row.sealed is None:
-        return _invalid()
-    if row.purpose != purpose or not session.is_of(row):
-        detail = "session or purpose differs from the start, or session is missing. The proof was not redeemed."
-        return Refusal("mismatch", detail)
+        return invalid()
+    if row.sealed is None and row.subject_id is None:
+        return invalid()
     return Refusal("already_redeemed", "The proof was redeemed before. Start a new verification.")
 
 
-def _invalid() -> Refusal:
+def invalid() -> Refusal:
+    """Return the refusal of what is no proof, or no longer one."""
     return Refusal(
         "invalid_proof", "Not a proof that this client can redeem, or it has expired. Start a new verification."
     )

@@ -42,16 +42,21 @@ COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session
 _sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 _NOW = sa.bindparam("now", type_=sa.Double)
 
-_REDEEM = Compiled(
-    lambda _: (
+
+def _redeeming(is_bound: bool) -> Any:
+    statement = (
         sa.update(verifications)
         .where(v.id == sa.bindparam("this"), v.client_id == sa.bindparam("client"), v.status == "approved")
-        .where(v.proof_id == sa.bindparam("given_id"), v.proof_expires_at > _NOW)
-        .where(v.redeemed_at.is_(None), v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
-        .values(redeemed_at=_NOW)
-        .returning(v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, _sealed.label("sealed"))
+        .where(v.proof_id == sa.bindparam("given_id"), v.proof_expires_at > _NOW, v.redeemed_at.is_(None))
     )
-)
+    if is_bound:
+        statement = statement.where(v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
+    shown = (v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, v.subject_id, _sealed.label("sealed"))
+    return statement.values(redeemed_at=_NOW).returning(*shown)
+
+
+_REDEEM = Compiled(lambda _: _redeeming(is_bound=True))
+_REDEEM_UNBOUND = Compiled(lambda _: _redeeming(is_bound=False))
 
 
 def redeem(
@@ -60,6 +65,14 @@ def redeem(
     """Redeem the proof of an approved verification; return None if another call did, or something does not match."""
     given = {"this": verification_id, "given_id": proof_id, "client": client_id, "for_purpose": purpose, "now": now}
     return cast("AnyRow | None", _REDEEM.first(tx, given | session.parameters))
+
+
+def redeem_for_factors(
+    tx: Connection, verification_id: str, proof_id: str, *, client_id: str, now: float
+) -> AnyRow | None:
+    """Redeem a proof of any purpose and session: a change of factors is bound to the subject instead."""
+    given = {"this": verification_id, "given_id": proof_id, "client": client_id, "now": now}
+    return cast("AnyRow | None", _REDEEM_UNBOUND.first(tx, given))
 
 
 def void_all(tx: Connection, now: float) -> None:
