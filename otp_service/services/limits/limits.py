@@ -27,6 +27,7 @@ REPLIES = ("inbound_stop", "inbound_help")
 OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED, INBOUND_PER_NUMBER, *REPLIES)
 """Every limit whose keys begin with the limit and the number's id."""
 FAILURES = "failures_per_number"
+SUBJECT_FAILURES = "failures_per_subject"
 
 
 def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str | None) -> list[Unit]:

@@ -62,11 +62,7 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, st
 
     Refusals: `invalid`, `invalid_number`, `country_not_allowed`.
     """
-    structlog.contextvars.bind_contextvars(purpose=request.purpose)  # for the log line of the request
-    purpose = ctx.policy.purposes.get(request.purpose)
-    if purpose is None:
-        detail = f"Must be one of: {', '.join(ctx.policy.purposes)}."
-        raise invalid_fields(FieldError("purpose", detail))
+    purpose = purpose_named(ctx, request.purpose)
     if request.to is None:
         return purpose, None, None
     test_number = test_numbers.find(ctx, request.to)
@@ -77,6 +73,15 @@ def purpose_and_number(ctx: Context, request: StartRequest) -> tuple[Purpose, st
     structlog.contextvars.bind_contextvars(to=phone.mask(number.e164))
     phone.check_country(number, ctx.countries)
     return purpose, number.e164, None
+
+
+def purpose_named(ctx: Context, name: str) -> Purpose:
+    """Return a purpose of the policy. Refusal: `invalid`."""
+    structlog.contextvars.bind_contextvars(purpose=name)  # for the log line of the request
+    purpose = ctx.policy.purposes.get(name)
+    if purpose is None:
+        raise invalid_fields(FieldError("purpose", f"Must be one of: {', '.join(ctx.policy.purposes)}."))
+    return purpose
 
 
 def new_id() -> str:
@@ -93,14 +98,21 @@ def new_row(
         number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=seen_until)
     else:
         number_id = numbers.upsert_unnumbered(tx, ctx.vault, _name_of(request), seen_until=seen_until)
+    row = without_number(ctx, request, purpose, now)
+    return row | {
+        "number_id": number_id,
+        "number_masked": phone.mask(e164) if e164 is not None else "",
+        "slot": f"session:{row['session_hash']}" if row["session_hash"] else f"number:{number_id}",
+    }
+
+
+def without_number(ctx: Context, request: StartRequest, purpose: Purpose, now: float) -> dict[str, Any]:
+    """Return the columns of a new verification or challenge that do not depend on a number."""
     challenge = request.session_challenge
     session = Session.of_challenge(challenge) if challenge else Session.of(request.client_id, request.session)
     return {
         "client_id": request.client_id,
         "purpose": purpose.name,
-        "number_id": number_id,
-        "number_masked": phone.mask(e164) if e164 is not None else "",
-        "slot": f"session:{session.hash}" if session.hash else f"number:{number_id}",
         "session_digest": session.digest,
         "session_hash": session.hash,
         "status": "pending",

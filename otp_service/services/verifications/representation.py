@@ -76,7 +76,7 @@ def represent(ctx: Context, row: AnyRow, quota: Quota | None = None, *, at: floa
         created_at=row.created_at,
         expires_at=row.expires_at,
         resend_at=row.resend_at if status == "pending" and sends_left > 0 else None,
-        delivery=_delivery(row),
+        delivery=delivery_of(row),
         subject=row.subject,
         reference=row.reference,
         inbound=_inbound(ctx, row) if status == "pending" else None,
@@ -85,7 +85,8 @@ def represent(ctx: Context, row: AnyRow, quota: Quota | None = None, *, at: floa
     )
 
 
-def _delivery(row: AnyRow) -> Delivery:
+def delivery_of(row: AnyRow) -> Delivery:
+    """Return how the newest message of a row with `verifications.COLUMNS` went."""
     status = row.delivery_status if row.delivery_status != NOTHING_SENT else None
     return Delivery(status, row.delivery_route, row.delivery_at)
 

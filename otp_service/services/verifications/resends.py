@@ -1,5 +1,7 @@
 """Resends: another message of a verification, with a new PIN and the same attempts."""
 
+from collections.abc import Callable
+
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
@@ -18,6 +20,8 @@ from otp_service.services.verifications.lifecycle import found
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
+from otp_service.storage.factors import failures as subject_failures
+from otp_service.storage.factors.failures import FACTORS
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import verifications
 
@@ -28,17 +32,35 @@ async def resend(
     """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
     row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
-    message = _message(ctx, client_id, row, idempotent, deadline)
-    with ctx.hasher.queue.admit(message.ticket):
-        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        await ctx.database.write(lambda tx: _count(tx, ctx, row, message))
-        row = await pin_messages.deliver(ctx, message)
+    message = message_of(ctx, client_id, row, idempotent, deadline)
+    row = await send_again(ctx, row, message)
     return represent(ctx, row, limits.left_of_client(ctx, client_id, message.reserved))
 
 
-def _message(
+async def send_again(
+    ctx: Context, row: AnyRow, message: PinMessage, first: Callable[[Connection], None] | None = None
+) -> AnyRow:
+    """Count another message of a verification or challenge and send it; return the row.
+
+    `first`: what else the transaction does that counts it.
+    """
+
+    def count(tx: Connection) -> None:
+        idempotency.lock(tx, message.idempotent)
+        if first is not None:
+            first(tx)
+        _count(tx, ctx, row, message)
+
+    with ctx.hasher.queue.admit(message.ticket):
+        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
+        await ctx.database.write(count)
+        return await pin_messages.deliver(ctx, message)
+
+
+def message_of(
     ctx: Context, client_id: str, row: AnyRow, idempotent: IdempotentRequest | None, deadline: float
 ) -> PinMessage:
+    """Return the next message of a verification or challenge. Refusals: those of a resend that no row decides."""
     now = ctx.clock.now()
     refusal = _why_not(row, now)
     if refusal is not None:
@@ -88,25 +110,31 @@ def _check_number(to: str, countries: frozenset[str] | None) -> None:
 
 
 def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> None:
-    """Spend one of the sends left and count the send in every limit: the first transaction."""
-    idempotency.lock(tx, message.idempotent)
+    """Spend one of the sends left and count the send in every limit."""
     now, purpose = ctx.clock.now(), message.purpose
     resend_after = purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
         row = found(verifications.read(tx, message.client_id, row.id))
         raise _why_not(row, now) or Refusal("not_pending", "The verification has just changed. Read it again.")
     message.number_id = verifications.number_id(tx, row.id)  # a merge of two rows of the number may have changed it
-    waits_until = failures.waits_until(
-        tx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name
-    )
-    if waits_until > now:
-        raise limits.limited(limits.FAILURES, waits_until - now)
+    _refuse_while_waiting(tx, row, message, now)
     if not purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
         raise opted_out()
     units = limits.of_send(
         ctx, client_id=message.client_id, number_id=message.number_id, address_digest=row.address_digest
     )
     pin_messages.reserve_and_insert(tx, message, units, now)
+
+
+def _refuse_while_waiting(tx: Connection, row: AnyRow, message: PinMessage, now: float) -> None:
+    """Refuse with `rate_limited` while the number, or the subject of a challenge, waits after wrong checks."""
+    if row.subject_id is not None:
+        limit, until = limits.SUBJECT_FAILURES, subject_failures.waits_until(tx, row.subject_id, FACTORS)
+    else:
+        key = {"client_id": message.client_id, "number_id": message.number_id, "purpose": message.purpose.name}
+        limit, until = limits.FAILURES, failures.waits_until(tx, **key)
+    if until > now:
+        raise limits.limited(limit, until - now)
 
 
 def _why_not(row: AnyRow, now: float) -> Refusal | None:

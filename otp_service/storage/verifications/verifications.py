@@ -189,8 +189,7 @@ def claim_resend(
     """
     # No wait leaves the time as it is: another process's clock can be a moment behind.
     next_at = [now + seconds if seconds else v.resend_at for seconds in resend_after]
-    after = {sent: at for sent, at in enumerate(next_at) if sent > 0}
-    resend_at = sa.case(after, value=v.sends_spent, else_=next_at[-1]) if after else next_at[-1]
+    resend_at = sa.case(dict(enumerate(next_at)), value=v.sends_spent, else_=next_at[-1])
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)

@@ -1,0 +1,249 @@
+"""Checks of challenges: an attempt is spent and committed, then a PIN, a TOTP value or a recovery code is compared."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service.config.rates import Failures
+from otp_service.errors import Refusal
+from otp_service.hashing import pins
+from otp_service.hashing.queue import Kind, Ticket
+from otp_service.observability.metrics import CHALLENGE_CHECKS
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.idempotency import IdempotentRequest
+from otp_service.services.context import Context
+from otp_service.services.factors import challenges, devices, events, recovery_codes, representation, totp, typed
+from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
+from otp_service.services.factors.representation import RecoveryCodeUse
+from otp_service.services.limits import limits
+from otp_service.services.proofs import proofs
+from otp_service.services.verifications import checks
+from otp_service.storage.factors import factors, failures
+from otp_service.storage.factors import recovery_codes as recovery_codes_table
+from otp_service.storage.verifications import attempts
+from otp_service.storage.verifications import events as history
+from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
+from otp_service.storage.verifications.sessions import Session
+from otp_service.vault import SealedFor
+
+SMS, TOTP = "sms", "otp"
+"""With `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
+FREE_RECOVERY_CODES = 5
+"""Wrong recovery codes in a row until the next one waits."""
+
+
+@dataclass(frozen=True)
+class ChallengeCheckRequest:
+    """The fields of a check. `pin`: as the person typed it; `remember`: an approval remembers the device."""
+
+    client_id: str
+    challenge_id: str
+    pin: str = field(repr=False)
+    session: str | None = field(default=None, repr=False)
+    remember: bool = False
+
+
+@dataclass(frozen=True)
+class CheckedChallenge:
+    """The answer to a check. `result`: as of a verification; `device`: the token of a remembered device."""
+
+    result: str
+    challenge: Challenge
+    retry_at: float | None = None
+    proof: str | None = field(default=None, repr=False)
+    device: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class _ValidCheck:
+    """A check whose fields are well-formed. `typed`: in its one form; `method`: what it is compared as."""
+
+    request: ChallengeCheckRequest
+    known: Known
+    method: str
+    typed: str = field(repr=False)
+    session: Session = field(repr=False)
+    ticket: Ticket
+
+    @property
+    def counted(self) -> Counted:
+        """Return whose consecutive wrong checks it counts."""
+        return Counted.RECOVERY_CODES if self.method == RECOVERY_CODE else Counted.SUBJECT
+
+    @property
+    def failures(self) -> str:
+        """Return the kind of `subject_failures` that it counts."""
+        return failures.RECOVERY_CODES if self.method == RECOVERY_CODE else failures.FACTORS
+
+
+class _Ended(Exception):
+    """The challenge ended while the value was compared; the transaction must leave nothing behind."""
+
+
+async def check(
+    ctx: Context, request: ChallengeCheckRequest, idempotent: IdempotentRequest | None = None
+) -> CheckedChallenge:
+    """Compare what a person typed. Refusals: `not_found`, `mismatch`, `invalid`, `overloaded`."""
+    structlog.contextvars.bind_contextvars(challenge=request.challenge_id)  # for the log line of the request
+    known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, request.client_id, request.challenge_id))
+    valid = _validate(request, known)
+    with _admitted(ctx, valid):
+        checked = await _check(ctx, valid, idempotent)
+    structlog.contextvars.bind_contextvars(result=checked.result)
+    method = "decoy" if known.row.decoy else valid.method
+    CHALLENGE_CHECKS.labels(known.row.purpose, method, checked.result).inc()
+    return checked
+
+
+def _validate(request: ChallengeCheckRequest, known: Known) -> _ValidCheck:
+    session = Session.of(request.client_id, request.session)
+    if not session.is_of(known.row):
+        raise Refusal("mismatch", "session differs from the start, or is missing. No attempt was used.")
+    method, value = _recognize(request.pin, known)
+    return _ValidCheck(request, known, method, value, session, Ticket(Kind.CHECK, request.client_id))
+
+
+def _recognize(text: str, known: Known) -> tuple[str, str]:
+    """Return what a person typed: its method and its one form. Refusal: `invalid`."""
+    digits, row = pins.clean(text), known.row
+    if digits is not None and row.channel in {"sms", "totp"} and len(digits) == row.pin_length:
+        return (SMS if row.channel == "sms" else TOTP), digits
+    code = typed.clean_code(text)
+    if code is None:
+        raise checks.malformed_pin()
+    return RECOVERY_CODE, code
+
+
+@contextmanager
+def _admitted(ctx: Context, valid: _ValidCheck) -> Iterator[None]:
+    """Admit the check: only the PIN of a message needs a hash."""
+    if valid.method == SMS:
+        with ctx.hasher.queue.admit(valid.ticket):
+            yield
+    else:
+        with ctx.concurrency.of_client(valid.request.client_id):
+            yield
+
+
+async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None) -> CheckedChallenge:
+    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid, idempotent))
+    if not isinstance(spent, Spent):
+        return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
+    step = None
+    if valid.method == SMS:
+        if not await ctx.hasher.matches(valid.request.challenge_id, valid.typed, spent.live, valid.ticket):
+            return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
+    elif valid.method == TOTP:
+        step = _step_of(ctx, valid)
+        if step is None:
+            return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
+    try:
+        return await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, step))
+    except _Ended:
+        return await _not_compared(ctx, valid, is_locked=False)
+
+
+def _spend(
+    tx: Connection, ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None
+) -> Spent | Unspent:
+    """Spend an attempt and count it at the subject, both or none."""
+    idempotency.lock(tx, idempotent)
+    start = attempts.Matching(
+        client_id=valid.request.client_id,
+        verification_id=valid.request.challenge_id,
+        pin_length=len(valid.typed) if valid.method == SMS else None,
+        session=valid.session,
+    )
+    steps = limits.wait_steps(_rules(ctx, valid))
+    return attempts.spend(tx, start, now=ctx.clock.now(), wait_steps=steps, counted=valid.counted)
+
+
+def _rules(ctx: Context, valid: _ValidCheck) -> Failures:
+    rules = ctx.policy.limits.failures_per_subject
+    return rules.model_copy(update={"free": FREE_RECOVERY_CODES}) if valid.method == RECOVERY_CODE else rules
+
+
+def _step_of(ctx: Context, valid: _ValidCheck) -> int | None:
+    """Return the TOTP step of the value, None if it is wrong, or the challenge is a decoy."""
+    factor = valid.known.factor
+    secret = ctx.vault.open(SealedFor.TOTP_SECRET, factor.secret_sealed) if factor is not None else None
+    return totp.step_of(secret, valid.typed, ctx.clock.now()) if secret is not None else None
+
+
+def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, step: int | None) -> CheckedChallenge:
+    """Use the value, which is right as far as anybody but the database knows, and approve."""
+    now, request, known = ctx.clock.now(), valid.request, valid.known
+    subject_id = known.row.subject_id
+    if not _use(tx, ctx, valid, step, now):
+        return _incorrect(tx, ctx, valid, spent)
+    kept = proofs.new_proof(ctx, spent.purpose, now)
+    row = attempts.approve(
+        tx,
+        request.challenge_id,
+        client_id=request.client_id,
+        purpose=spent.purpose,
+        proof=kept,
+        now=now,
+        method=valid.method,
+    )
+    if row is None:
+        raise _Ended
+    failures.clear(tx, subject_id)
+    device = devices.add(tx, ctx, request.client_id, subject_id, row.subject, now) if request.remember else None
+    if valid.method == RECOVERY_CODE:
+        used = RecoveryCodeUse(row.subject, recovery_codes_table.count(tx, subject_id))
+        events.record(tx, request.client_id, "factor.recovery_code_used", used, now)
+    token = proofs.token(
+        ctx,
+        row,
+        kept,
+        client_id=request.client_id,
+        session_hash=valid.session.hash,
+        method=valid.method,
+        has_number=valid.method == SMS,
+    )
+    return CheckedChallenge("approved", challenges.represent(ctx, known, row), proof=token, device=device)
+
+
+def _use(tx: Connection, ctx: Context, valid: _ValidCheck, step: int | None, now: float) -> bool:
+    """Use up what was typed; return False if it is wrong or was used before."""
+    if valid.method == RECOVERY_CODE:
+        row = valid.known.row
+        digests = recovery_codes.digests(ctx, valid.request.client_id, row.subject, valid.typed)
+        return not row.decoy and recovery_codes_table.use(tx, row.subject_id, digests)
+    return factors.use(tx, valid.known.row.factor_id, step=step, now=now)
+
+
+def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -> CheckedChallenge:
+    now, known = ctx.clock.now(), valid.known
+    row = attempts.incorrect(
+        tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method
+    )
+    factor = known.factor
+    if factor is not None and valid.method != RECOVERY_CODE:
+        if failures.waits_until(tx, known.row.subject_id, failures.FACTORS) > now:
+            locked = representation.represent(factor, row.subject, is_locked=True)
+            events.record(tx, valid.request.client_id, "factor.locked", locked, now)
+    return CheckedChallenge("incorrect", challenges.represent(ctx, known, row))
+
+
+async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) -> CheckedChallenge:
+    """Return the answer if nothing was compared: why, for a PIN after as much time as a comparison takes."""
+    request = valid.request
+
+    def step(tx: Connection) -> CheckedChallenge:
+        now = ctx.clock.now()
+        known = challenges.find(tx, ctx, request.client_id, request.challenge_id)
+        result = "locked" if is_locked else checks.result_of(known.row, now)
+        retry_at = None
+        if is_locked:
+            retry_at = max(now, failures.waits_until(tx, known.row.subject_id, valid.failures))
+        history.add_bounded(tx, request.challenge_id, now=now, kind="check", result=result)
+        return CheckedChallenge(result, challenges.represent(ctx, known), retry_at)
+
+    if valid.method == SMS:
+        await ctx.hasher.compare_nothing(valid.ticket)
+    return await ctx.database.write(step)

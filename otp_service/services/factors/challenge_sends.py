@@ -1,0 +1,93 @@
+"""Further messages of a challenge, and its switch to another factor of the subject."""
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Refusal
+from otp_service.services import numbers
+from otp_service.services.clients import idempotency
+from otp_service.services.clients.idempotency import IdempotentRequest
+from otp_service.services.context import Context
+from otp_service.services.factors import challenge_rows, challenges
+from otp_service.services.factors.challenge_rows import ChallengeRequest
+from otp_service.services.factors.challenges import Challenge, Known
+from otp_service.services.limits import limits
+from otp_service.services.verifications import new_verifications, pin_messages, resends
+from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.storage.verifications import challenges as challenges_table
+
+
+async def resend(
+    ctx: Context, client_id: str, challenge_id: str, idempotent: IdempotentRequest | None = None
+) -> Challenge:
+    """Send a new PIN to the phone of a challenge. Refusals: `not_found`, `not_sms`, `not_pending`, those of a start."""
+    deadline = pin_messages.deadline()
+    known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, client_id, challenge_id))
+    if known.row.channel != "sms":
+        raise Refusal("not_sms", "Only a challenge of an SMS factor sends messages. Switch it to one first.")
+    message = resends.message_of(ctx, client_id, known.row, idempotent, deadline)
+    row = await resends.send_again(ctx, known.row, message)
+    return challenges.represent(ctx, known, row, limits.left_of_client(ctx, client_id, message.reserved))
+
+
+async def switch(
+    ctx: Context, client_id: str, challenge_id: str, factor_id: str, idempotent: IdempotentRequest | None = None
+) -> Challenge:
+    """Make a pending challenge one of another factor; a phone gets a PIN, attempts go on.
+
+    Refusals: `not_found`, `no_factor`, `not_pending`, and for a phone those of a resend.
+    """
+    known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, client_id, challenge_id))
+    factor = next((each for each in known.factors if each.id == factor_id), None)
+    if factor is None or known.row.decoy:
+        raise Refusal("no_factor", "The subject has no such active factor. `factors` of the challenge lists them.")
+    if factor_id == known.row.factor_id:
+        return challenges.represent(ctx, known)
+    if factor.type == "sms":
+        await _switch_to_phone(ctx, client_id, known, factor, idempotent)
+    else:
+        await _switch_to_app(ctx, client_id, known, factor, idempotent)
+    return await challenges.read(ctx, client_id, challenge_id)
+
+
+async def _switch_to_app(
+    ctx: Context, client_id: str, known: Known, factor: AnyRow, idempotent: IdempotentRequest | None
+) -> None:
+    purpose = new_verifications.purpose_named(ctx, known.row.purpose)
+    columns = challenge_rows.columns_of_factor(factor, purpose)
+
+    def step(tx: Connection) -> None:
+        idempotency.lock(tx, idempotent)
+        _switch(tx, ctx, known, columns)
+
+    async with ctx.concurrency.turn(client_id, known.row.id):
+        await ctx.database.write(step)
+
+
+async def _switch_to_phone(
+    ctx: Context, client_id: str, known: Known, factor: AnyRow, idempotent: IdempotentRequest | None
+) -> None:
+    row = known.row
+    purpose = new_verifications.purpose_named(ctx, row.purpose)
+    request = ChallengeRequest(client_id, row.subject or "", purpose.name, locale=row.locale)
+    message = challenge_rows.message(ctx, request, purpose, row.id, factor, idempotent)
+    message.lifetime_left = row.expires_at - ctx.clock.now()
+    await resends.send_again(ctx, row, message, lambda tx: _switch_number(tx, ctx, known, factor, message))
+
+
+def _switch_number(tx: Connection, ctx: Context, known: Known, factor: AnyRow, message: PinMessage) -> None:
+    number_id = numbers.upsert(tx, ctx.vault, message.to or "", seen_until=known.row.expires_at)
+    columns = challenge_rows.columns_of_factor(factor, message.purpose) | {
+        "number_id": number_id,
+        "carrier": message.carrier,
+        "delivery_status": "unknown",  # until the outcome is known
+        "delivery_route": message.current_send.route,
+    }
+    if message.test_number is not None:  # its PIN counts no longer than it is one
+        columns["expires_at"] = min(known.row.expires_at, message.test_number.ends_at)
+    _switch(tx, ctx, known, columns)
+
+
+def _switch(tx: Connection, ctx: Context, known: Known, columns: dict[str, object]) -> None:
+    if not challenges_table.switch(tx, known.row.id, columns, ctx.clock.now()):
+        raise Refusal("not_pending", "The challenge has ended. Start a new one.")

@@ -1,0 +1,131 @@
+"""Challenges as their own client sees them: reading, canceling and their history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.errors import Quota, not_found
+from otp_service.services.clients.idempotency import IdempotentRequest
+from otp_service.services.context import Context
+from otp_service.services.factors import representation
+from otp_service.services.factors.representation import FactorChoice
+from otp_service.services.verifications import lifecycle
+from otp_service.services.verifications.lifecycle import Event
+from otp_service.services.verifications.representation import Delivery, delivery_of
+from otp_service.storage.factors import factors
+from otp_service.storage.verifications import verifications
+from otp_service.storage.verifications.endings import status_at
+
+RECOVERY_CODE = "recovery_code"
+"""The channel of a challenge that only a recovery code passes."""
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """The fields of docs/api.md. Times are seconds since the epoch.
+
+    `factors`: the others that it can be switched to; `proof`: only of one that a device passed at once; `quota`: what
+    is left of the client's own limit, after a call that sent a message; `is_decoy`: for metrics.
+    """
+
+    id: str
+    status: str
+    reason: str | None
+    purpose: str
+    subject: str | None
+    factor: FactorChoice | None
+    factors: list[FactorChoice]
+    attempts_left: int
+    sends_left: int
+    resend_at: float | None
+    created_at: float
+    expires_at: float
+    delivery: Delivery
+    proof: str | None = field(default=None, repr=False)
+    quota: Quota | None = None
+    is_decoy: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """A challenge's row, and the active factors of its subject."""
+
+    row: AnyRow
+    factors: Sequence[AnyRow]
+
+    @property
+    def factor(self) -> AnyRow | None:
+        """Return the factor that is challenged, None if it is gone or there is none."""
+        return next((each for each in self.factors if each.id == self.row.factor_id), None)
+
+
+def find(tx: Connection, ctx: Context, client_id: str, challenge_id: str) -> Known:
+    """Return a client's challenge. Refusal: `not_found`."""
+    row = verifications.read(tx, client_id, challenge_id)
+    if row is None:
+        raise not_found("challenge")
+    return Known(row, active_factors(tx, ctx, row.subject_id))
+
+
+def active_factors(tx: Connection, ctx: Context, subject_id: int) -> list[AnyRow]:
+    """Return the active factors of a subject, oldest first."""
+    return [row for row in factors.of_subject(tx, subject_id, ctx.clock.now()) if row.status == "active"]
+
+
+def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quota | None = None) -> Challenge:
+    """Return a challenge as it is now. `row`: if it has changed, with `verifications.COLUMNS`."""
+    started, row = known.row, row if row is not None else known.row
+    status = status_at(row, ctx.clock.now())
+    sends_left = row.sends - row.sends_spent
+    can_send = status == "pending" and sends_left > 0 and row.channel == "sms"
+    others = [] if row.decoy else [representation.choice(each) for each in known.factors]
+    return Challenge(
+        id=row.id,
+        status=status,
+        reason=row.reason,
+        purpose=row.purpose,
+        subject=row.subject,
+        factor=_challenged(known),
+        factors=[each for each in others if each.id != started.factor_id],
+        attempts_left=row.attempts - row.attempts_spent,
+        sends_left=sends_left,
+        resend_at=row.resend_at if can_send else None,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        delivery=delivery_of(row),
+        quota=quota,
+        is_decoy=bool(row.decoy),
+    )
+
+
+def _challenged(known: Known) -> FactorChoice | None:
+    if known.row.decoy:
+        return FactorChoice(known.row.factor_id, "totp", None, None)
+    return representation.choice(known.factor) if known.factor is not None else None
+
+
+async def read(ctx: Context, client_id: str, challenge_id: str) -> Challenge:
+    """Return a client's challenge. Refusal: `not_found`."""
+    with ctx.concurrency.of_client(client_id):
+        return represent(ctx, await ctx.database.read(lambda tx: find(tx, ctx, client_id, challenge_id)))
+
+
+async def cancel(
+    ctx: Context, client_id: str, challenge_id: str, idempotent: IdempotentRequest | None = None
+) -> Challenge:
+    """Cancel a pending challenge; a second time changes nothing. Refusals: `not_found`, `not_pending`."""
+    await read(ctx, client_id, challenge_id)
+    await lifecycle.cancel(ctx, client_id, challenge_id, idempotent)
+    return await read(ctx, client_id, challenge_id)
+
+
+async def list_events(ctx: Context, client_id: str, challenge_id: str) -> list[Event]:
+    """Return the events of a challenge, oldest first. Refusal: `not_found`."""
+
+    def step(tx: Connection) -> list[Event]:
+        return lifecycle.events_of(tx, find(tx, ctx, client_id, challenge_id).row, ctx.clock.now())
+
+    with ctx.concurrency.of_client(client_id):
+        return await ctx.database.read(step)
