@@ -183,10 +183,10 @@ _DATA: dict[type, type[Answer]] = {
 }
 
 
-def as_json(subject: object) -> Any:
+def as_json(resource: object) -> Any:
     """Return the `data` of an event: what a GET returns, never a proof. `decoy` is true for a decoy, else absent."""
-    shown = _DATA[type(subject)].model_validate(subject).model_dump(mode="json", exclude={"proof"})
-    is_decoy = isinstance(subject, Verification) and subject.decoy
+    shown = _DATA[type(resource)].model_validate(resource).model_dump(mode="json", exclude={"proof"})
+    is_decoy = isinstance(resource, Verification) and resource.decoy
     return shown | ({"decoy": True} if is_decoy else {})
 
 

@@ -242,7 +242,7 @@ def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float
 
 
 def _approve(tx: Connection, ctx: Context, row: AnyRow, now: float) -> str:
-    proof = proofs.new(ctx, row.purpose, now)
+    proof = proofs.new_proof(ctx, row.purpose, now)
     if verifications.approve_inbound(tx, row.id, proof=proof, now=now) is None:
         return "late"
     failures.clear(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, texts
 from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal, invalid_fields, not_found
+from otp_service.errors import FieldError, Refusal, invalid_fields, require
 from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services import numbers, test_numbers
 from otp_service.services.clients import idempotency
@@ -106,9 +106,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
     """Return a notification as it is now. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
         row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
-    if row is None:
-        raise not_found("notification")
-    return represent(ctx, row)
+    return represent(ctx, require(row, "notification"))
 
 
 def _remembered(tx: Connection, ctx: Context, e164: str, now: float) -> int:

@@ -75,22 +75,22 @@ def _signature(secret: str, signed: bytes) -> str:
     return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
-def subject_of(ctx: Context, event: AnyRow) -> object:
+def resource_of(ctx: Context, event: AnyRow) -> object:
     """Return the verification, notification or opt-out that a claimed event is about, as of the event's time."""
     noun = str(event.type).partition(".")[0]
-    return _SUBJECTS[noun](ctx, event)
+    return _RESOURCES[noun](ctx, event)
 
 
 def _verification(ctx: Context, event: AnyRow) -> object:
-    return represent(ctx, _row(verifications_table.EVENTS.row(event.data), event), at=event.created_at)
+    return represent(ctx, _row(verifications_table.EVENTS.parse(event.data), event), at=event.created_at)
 
 
 def _notification(ctx: Context, event: AnyRow) -> object:
-    return notifications.represent(ctx, _row(notifications_table.EVENTS.row(event.data), event))
+    return notifications.represent(ctx, _row(notifications_table.EVENTS.parse(event.data), event))
 
 
 def _opt_out(ctx: Context, event: AnyRow) -> object:
-    row = _row(opt_outs_table.EVENTS.row(event.data), event)
+    row = _row(opt_outs_table.EVENTS.parse(event.data), event)
     is_out = bool(row.opted_out)
     return NumberState(
         open_number(ctx.vault, row.sealed),
@@ -105,4 +105,4 @@ def _row(kept: SimpleNamespace, event: AnyRow) -> Any:
     return kept
 
 
-_SUBJECTS = {"verification": _verification, "notification": _notification, "number": _opt_out}
+_RESOURCES = {"verification": _verification, "notification": _notification, "number": _opt_out}

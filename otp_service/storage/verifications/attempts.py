@@ -168,10 +168,10 @@ _OWNER = "client_id, number_id"  # for the events of webhooks
 
 _COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
 _INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
-_REPORTED = _statement(EVENTS.insert_from("sqlite", "verifications", "changed.id = :this"))
+_REPORTED = _statement(EVENTS.insert_sql("sqlite", "verifications", "changed.id = :this"))
 _INCORRECT_IN_ONE = _statement(f"""
     WITH compared AS ({_COMPARE}, {_OWNER}), recorded AS ({_RECORD_INCORRECT}),
-        reported AS ({EVENTS.insert_from("postgresql", "compared", _EXHAUSTED_NOW)})
+        reported AS ({EVENTS.insert_sql("postgresql", "compared", _EXHAUSTED_NOW)})
     SELECT * FROM compared""")
 
 
@@ -210,7 +210,7 @@ _APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, _CLEAR, _RE
 _APPROVE_IN_ONE = _statement(f"""
     WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
         recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED}),
-        reported AS ({EVENTS.insert_from("postgresql", "ended", "TRUE")})
+        reported AS ({EVENTS.insert_sql("postgresql", "ended", "TRUE")})
     SELECT * FROM ended""")
 
 

@@ -51,7 +51,7 @@ COLUMNS = (
 """The columns of a verification that its client sees."""
 _kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]
 EVENTS = EventSource("verification", v.id, _kept)
-DELIVERY_EVENTS = EventSource("verification", v.id, _kept, state="changed.delivery_status")
+DELIVERY_EVENTS = EventSource("verification", v.id, _kept, status_sql="changed.delivery_status")
 
 
 def _finding_pending() -> Any:
