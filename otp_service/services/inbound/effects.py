@@ -18,13 +18,13 @@ from otp_service.services.opt_outs import keywords
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications import phrases
-from otp_service.services.verifications.representation import PHRASE
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.queues import campaign_messages
 from otp_service.storage.verifications import events, verifications
 from otp_service.storage.verifications import phrases as stored_phrases
+from otp_service.vault import SealedFor
 
 log = structlog.get_logger("otp_service.inbound")
 
@@ -235,7 +235,7 @@ def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float
     digests = {digest for e164 in text.numbers for digest in numbers.digests(ctx.vault, e164).values()}
     phrase_digests = ctx.vault.fingerprints(phrases.digest_input(text.text))
     for row in stored_phrases.awaiting_text(tx, digests, phrase_digests):
-        phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+        phrase = ctx.vault.open(SealedFor.PHRASE, row.phrase_sealed)
         if phrase is not None and phrases.same(phrase.decode(), text.text):
             return _approve(tx, ctx, row, now)
     return text.kind

@@ -21,9 +21,8 @@ from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.storage import opt_outs
 from otp_service.storage.queues import notifications
+from otp_service.vault import SealedFor
 
-TEXT = "notification"
-"""What sealed texts are bound to."""
 MOST_SEGMENTS = 10
 _SHOWN_STATUS = {"sending": "queued"}
 """A client cannot tell a message in progress from one that waits."""
@@ -127,7 +126,7 @@ def _new_row(
         "segments": texts.segments(text),
         "route": test_numbers.TEST_ROUTE if test_number is not None else None,
         "carrier": carrier or ctx.policy.carrier_for(e164) or ctx.default_carrier,
-        "text_sealed": ctx.vault.seal(TEXT, text.encode()),
+        "text_sealed": ctx.vault.seal(SealedFor.NOTIFICATION, text.encode()),
         "tries": 0,
     }
 

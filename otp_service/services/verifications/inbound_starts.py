@@ -11,7 +11,8 @@ from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, phrases
 from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.new_verifications import StartRequest
-from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent
+from otp_service.services.verifications.representation import NOTHING_SENT, Verification, represent
+from otp_service.vault import SealedFor
 
 
 async def start(
@@ -34,7 +35,10 @@ async def _start(
         raise _no_channel("The service does not read what people text: poll_every is 0.")
     verification_id = new_verifications.new_id()
     phrase = phrases.new_phrase()
-    sealed, digest = ctx.vault.seal(PHRASE, phrase.encode()), ctx.vault.fingerprint(phrases.digest_input(phrase))
+    sealed, digest = (
+        ctx.vault.seal(SealedFor.PHRASE, phrase.encode()),
+        ctx.vault.fingerprint(phrases.digest_input(phrase)),
+    )
 
     def step(tx: Connection) -> AnyRow:
         idempotency.lock(tx, idempotent)

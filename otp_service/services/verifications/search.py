@@ -19,7 +19,7 @@ from otp_service.services.verifications.representation import Verification, repr
 from otp_service.storage.verifications import search as storage
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.search import Filter
-from otp_service.vault import Vault
+from otp_service.vault import SealedFor, Vault
 
 MOST_FOR_OPERATOR = 100
 """Are shown to an operator at once."""
@@ -124,7 +124,7 @@ async def newest_of_number(ctx: Context, client_id: str, purpose: str, to: str) 
 
 
 def _sealed_for(request: SearchRequest) -> str:
-    return f"search cursor {request.client_id}"
+    return f"{SealedFor.SEARCH_CURSOR} {request.client_id}"
 
 
 def _cursor(vault: Vault, request: SearchRequest, last: AnyRow) -> str:

@@ -19,9 +19,8 @@ from otp_service.services.verifications.representation import represent
 from otp_service.storage import opt_outs as opt_outs_table
 from otp_service.storage.queues import notifications as notifications_table
 from otp_service.storage.verifications import verifications as verifications_table
+from otp_service.vault import SealedFor
 
-SEALED_FOR = "webhook"
-"""What sealed secrets are bound to."""
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
 
@@ -46,11 +45,11 @@ def new_secret() -> str:
 
 def open_secrets(ctx: Context, webhook: AnyRow) -> list[str]:
     """Return the secrets that sign now, the newest first; none if the key of the newest is gone."""
-    newest = ctx.vault.open(SEALED_FOR, webhook.secret_sealed)
+    newest = ctx.vault.open(SealedFor.WEBHOOK, webhook.secret_sealed)
     if newest is None:
         return []
     still = webhook.former_until is not None and webhook.former_until > ctx.clock.now()
-    former = ctx.vault.open(SEALED_FOR, webhook.former_secret_sealed) if still else None
+    former = ctx.vault.open(SealedFor.WEBHOOK, webhook.former_secret_sealed) if still else None
     return [secret.decode() for secret in (newest, former) if secret is not None]
 
 

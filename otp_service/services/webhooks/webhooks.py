@@ -16,6 +16,7 @@ from otp_service.services.context import Context
 from otp_service.services.webhooks import messages
 from otp_service.storage import webhooks
 from otp_service.storage.queues import webhook_deliveries
+from otp_service.vault import SealedFor
 
 MOST_PER_CLIENT = 10
 FORMER_SECRET_SECONDS = 86400.0
@@ -55,7 +56,7 @@ async def create(
 ) -> Webhook:
     """Add a webhook and return it with its secret. Refusals: `invalid`, `too_many_webhooks`."""
     secret, wanted = messages.new_secret(), list(dict.fromkeys(events))
-    sealed = ctx.vault.seal(messages.SEALED_FOR, secret.encode())
+    sealed = ctx.vault.seal(SealedFor.WEBHOOK, secret.encode())
     new = {"id": f"whk_{secrets.token_urlsafe(16)}", "client_id": client_id, "url": url, "status": webhooks.ACTIVE}
 
     def step(tx: Connection) -> float:
@@ -110,7 +111,7 @@ async def replace_secret(
 ) -> str:
     """Return a new secret; the present one signs too for a day. Refusal: `not_found`."""
     secret = messages.new_secret()
-    sealed = ctx.vault.seal(messages.SEALED_FOR, secret.encode())
+    sealed = ctx.vault.seal(SealedFor.WEBHOOK, secret.encode())
 
     def step(tx: Connection) -> None:
         idempotency.lock(tx, idempotent)
