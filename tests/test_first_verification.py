@@ -1,4 +1,4 @@
-"""The quick start of README.md in a clean clone: two commands as printed there, and a PIN that somebody types."""
+"""The commands of README.md and docs/testing.md in a clean clone, as printed there, and a PIN that somebody types."""
 
 import os
 import re
@@ -18,10 +18,17 @@ from tests.support.patience import PATIENCE
 from tests.support.processes import wait_for
 
 ROOT = Path(__file__).parent.parent
-QUICK_START = (ROOT / "README.md").read_text("utf-8").partition("## Quick start")[2].partition("\n## ")[0]
-COMMANDS = "".join(re.findall(r"^```sh\n(.*?)^```$", QUICK_START, re.MULTILINE | re.DOTALL)).splitlines()
-SERVE, VERIFY = COMMANDS
 MOST_SECONDS = 120.0
+
+
+def commands(page: str, heading: str) -> list[str]:
+    """The shell commands under a heading."""
+    section = (ROOT / page).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+SERVE, VERIFY = commands("README.md", "Quick start")
+SERVE_TEST_NUMBER, VERIFY_TEST_NUMBER = commands("docs/testing.md", "Test numbers")
 
 
 @pytest.fixture
@@ -66,14 +73,14 @@ def running(command: str, clone: Path) -> Iterator[str]:
         process.wait(PATIENCE)
 
 
-def typed(command: str, clone: Path, simulator: str) -> str:
-    """Run the second command and type the PIN of the message; return what it prints after the prompt."""
+def typed(command: str, clone: Path, simulator: str, pin: str = "") -> str:
+    """Run the second command and type the PIN, or that of the new message; return what it prints after the prompt."""
     pipe, known = subprocess.PIPE, len(messages(simulator))
     with subprocess.Popen(
         ["sh", "-c", command], cwd=clone, env=environment(), stdin=pipe, stdout=pipe, text=True
     ) as process:
-        wait_for(lambda: process.poll() is not None or len(messages(simulator)) > known)
-        out, _ = process.communicate(f"{messages(simulator)[0]['pin']}\n", timeout=PATIENCE)
+        wait_for(lambda: bool(pin) or process.poll() is not None or len(messages(simulator)) > known)
+        out, _ = process.communicate(f"{pin or messages(simulator)[0]['pin']}\n", timeout=PATIENCE)
     prompt, _, result = out.rpartition(" : ")
     assert prompt == f"PIN, from {simulator}/"
     return result
@@ -91,11 +98,19 @@ def environment() -> dict[str, str]:
 
 
 def test_the_commands_of_the_quick_start_verify_a_number(clone: Path) -> None:
+    assert [command.count("\n") for command in (SERVE, VERIFY)] == [1, 1], "with the PIN three things to type"
     prepare(clone)
     with running(SERVE, clone) as simulator:
         assert typed(VERIFY, clone, simulator) == "approved +573001234567\n"
         # A second run finds the service as the first one left it.
         assert typed(VERIFY, clone, simulator) == "approved +573001234567\n"
+
+
+def test_the_commands_of_docs_testing_verify_a_test_number(clone: Path) -> None:
+    prepare(clone)
+    with running(SERVE_TEST_NUMBER, clone) as simulator:
+        assert typed(VERIFY_TEST_NUMBER, clone, simulator, "424242") == "approved +15005550006\n"
+        assert messages(simulator) == []
 
 
 @pytest.mark.long
