@@ -164,6 +164,16 @@ async def list_for_operator(database: Database) -> list[tuple[str, AnyRow]]:
     return [(row.name, row) for row in await database.read(webhooks.list_all)]
 
 
+async def list_failed_for_operator(database: Database) -> list[tuple[str, AnyRow, int]]:
+    """Return every webhook of clients that are not revoked: the client's name, the webhook, how many events failed."""
+
+    def step(tx: Connection) -> list[tuple[str, AnyRow, int]]:
+        rows = [row for row in webhooks.list_all(tx) if row.revoked_at is None]
+        return [(row.name, row, webhook_deliveries.count_failed(tx, row.id)) for row in rows]
+
+    return await database.read(step)
+
+
 async def show_for_operator(database: Database, webhook_id: str) -> tuple[AnyRow, list[Delivery]]:
     """Return a webhook and its last events. Refusal: `not_found`."""
 
