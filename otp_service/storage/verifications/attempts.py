@@ -17,6 +17,8 @@ from sqlalchemy.engine import Connection
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
+from otp_service.storage.limits import failures
+from otp_service.storage.numbers import SEALED_SQL
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.proofs import KeptProof
@@ -150,7 +152,7 @@ def _count(wait_steps: WaitSteps, opened: str) -> str:
 
 
 _SHOWN = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
-_SHOWN += ", (SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id) AS sealed"
+_SHOWN += f", {SEALED_SQL} AS sealed"
 _EXHAUSTS = "(status = 'pending' AND attempts_compared + 1 >= attempts)"
 _COMPARE = f"""
     UPDATE verifications SET attempts_compared = attempts_compared + 1,
@@ -199,16 +201,12 @@ _APPROVE = f"""
         OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
     )
     RETURNING {_SHOWN}"""
-# The number of the row as it is now: its rows may have been merged since the attempt was spent.
-_CLEAR = """
-    DELETE FROM failures WHERE number_id = (SELECT number_id FROM verifications WHERE id = :this)
-        AND client_id = :client AND purpose = :for_purpose"""
 _RECORD_APPROVED = _RECORD.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
-_APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, _CLEAR, _RECORD_APPROVED))
+_APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, failures.CLEAR, _RECORD_APPROVED))
 _APPROVE_IN_ONE = _statement(f"""
-    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
+    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({failures.CLEAR} AND {_WAS_ENDED}),
         recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED}),
         reported AS ({EVENTS.insert_sql("postgresql", "ended", "TRUE")})
     SELECT * FROM ended""")

@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
-from otp_service.storage.tables import numbers, verifications
+from otp_service.storage.numbers import SEALED
+from otp_service.storage.tables import verifications
 from otp_service.storage.verifications.sessions import SAME_SESSION, Session
 
 v = verifications.c
@@ -39,7 +40,6 @@ def of_row(row: AnyRow) -> KeptProof | None:
 
 COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session_hash)
 
-_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 _NOW = sa.bindparam("now", type_=sa.Double)
 
 _REDEEM = Compiled(
@@ -49,7 +49,7 @@ _REDEEM = Compiled(
         .where(v.proof_id == sa.bindparam("given_id"), v.proof_expires_at > _NOW)
         .where(v.redeemed_at.is_(None), v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
         .values(redeemed_at=_NOW)
-        .returning(v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, _sealed.label("sealed"))
+        .returning(v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, SEALED)
     )
 )
 
