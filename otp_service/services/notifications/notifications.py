@@ -12,10 +12,11 @@ from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields, require
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out

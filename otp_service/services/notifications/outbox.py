@@ -16,11 +16,10 @@ from otp_service.errors import Refusal
 from otp_service.gateways import breaker
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services import test_numbers
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_worker, message_ids, sending
+from otp_service.services.delivery import lease_worker, message_ids, sending, test_numbers
+from otp_service.services.delivery.test_numbers import TEST_ROUTE
 from otp_service.services.numbers import open_number
-from otp_service.services.test_numbers import TEST_ROUTE
 from otp_service.storage.queues import notifications
 from otp_service.vault import SealedFor
 

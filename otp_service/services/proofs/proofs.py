@@ -14,9 +14,9 @@ from otp_service.observability.metrics import PROOFS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery.test_numbers import TEST_ROUTE
 from otp_service.services.numbers import open_number
 from otp_service.services.proofs import tokens
-from otp_service.services.test_numbers import TEST_ROUTE
 from otp_service.storage.verifications import proofs, verifications
 from otp_service.storage.verifications.proofs import KeptProof
 from otp_service.storage.verifications.sessions import Session

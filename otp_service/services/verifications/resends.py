@@ -6,10 +6,10 @@ from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out

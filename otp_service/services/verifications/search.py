@@ -12,8 +12,9 @@ from otp_service.config.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, invalid_fields
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.verifications.lifecycle import Event, events_of
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import search as storage
