@@ -6,15 +6,15 @@ from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
-from otp_service.services.verifications.lifecycle import found
+from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
@@ -27,7 +27,7 @@ async def resend(
 ) -> Verification:
     """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
-    row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
+    row = await ctx.database.read(lambda tx: require_verification(tx, client_id, verification_id))
     message = _message(ctx, client_id, row, idempotent, deadline)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
@@ -93,7 +93,7 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     now, purpose = ctx.clock.now(), message.purpose
     resend_after = purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
-        row = found(verifications.read(tx, message.client_id, row.id))
+        row = require_verification(tx, message.client_id, row.id)
         raise _why_not(row, now) or Refusal("not_pending", "The verification has just changed. Read it again.")
     message.number_id = verifications.number_id(tx, row.id)  # a merge of two rows of the number may have changed it
     waits_until = failures.waits_until(
