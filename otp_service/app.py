@@ -8,10 +8,10 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from otp_service.api.events import as_json
 from otp_service.api.exceptions import HANDLERS, internal
 from otp_service.api.kit.middleware import Observed
 from otp_service.api.routes import OPERATIONS, routes
-from otp_service.api.webhooks import as_json
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.engine import Database
@@ -23,15 +23,14 @@ from otp_service.gateways.ogangi.caller import Account, Descriptor
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.gateways.webhooks import WebhookClient
 from otp_service.hashing.hasher import PinHasher
-from otp_service.services import loops
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, receipts
 from otp_service.services.inbound import reader
-from otp_service.services.loops import Loop, Wakes
 from otp_service.services.notifications import outbox
-from otp_service.services.operations import retention, rotation
+from otp_service.services.operations import loops, retention, rotation
 from otp_service.services.operations.clock import synchronize
+from otp_service.services.operations.loops import Loop, Wakes
 from otp_service.services.opt_outs import campaign
 from otp_service.services.webhooks import delivery
 from otp_service.vault import Vault

@@ -7,9 +7,11 @@ OtpError
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from typing_extensions import TypeAliasType
+
+T = TypeVar("T")
 
 ErrorCode = TypeAliasType(
     "ErrorCode",
@@ -106,6 +108,13 @@ class Refusal(OtpError):
 def not_found(noun: str) -> Refusal:
     """Return the refusal for an id that does not exist, or belongs to another client."""
     return Refusal("not_found", f"No such {noun}.")
+
+
+def require(row: T | None, noun: str) -> T:
+    """Return what was looked up by its id. Refusal: `not_found` if it is None."""
+    if row is None:
+        raise not_found(noun)
+    return row
 
 
 def invalid_fields(*wrong: FieldError) -> Refusal:

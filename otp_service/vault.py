@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from enum import StrEnum
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +17,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE_BYTES = 12
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class SealedFor(StrEnum):
+    """What a sealed value is bound to, so that it opens as nothing else."""
+
+    NUMBER = "number"
+    PHRASE = "phrase"
+    MESSAGE_ID = "message"
+    NOTIFICATION = "notification"
+    ANSWER = "answer"
+    WEBHOOK = "webhook"
+    SEARCH_CURSOR = "search cursor"
+    TOTP_SECRET = "totp secret"
 
 
 class _Keys:

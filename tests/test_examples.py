@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from prometheus_client.metrics import MetricWrapperBase
 
 from otp_service.api.routes import CALLBACKS, OPERATIONS
+from otp_service.config.policy import Policy, load_policy
 from otp_service.observability import metrics
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -55,6 +57,22 @@ def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
     http = "\n".join(["access_log off;", *folders, text])
     config.write_text(f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{http}\n}}\n")
     accepted_by("nginx", "-t", "-p", tmp_path, "-e", "stderr", "-c", config)
+
+
+def test_the_service_accepts_the_policy_file_and_every_purpose_has_a_brand_in_it() -> None:
+    path = EXAMPLES / "policy.toml"
+    assert load_policy(path) == Policy(), "its values are the defaults"
+    purposes = tomllib.loads(path.read_text())["purposes"]
+    assert purposes.keys() == Policy().purposes.keys()
+    assert all({"brand", "default_locale"} <= purpose.keys() for purpose in purposes.values())
+
+
+def test_the_service_accepts_what_is_commented_out_in_the_policy_file(tmp_path: Path) -> None:
+    text = re.sub(r'^# (?="?\w+"? = )', "", (EXAMPLES / "policy.toml").read_text(), flags=re.MULTILINE)
+    (tmp_path / "policy.toml").write_text(text)
+    policy = load_policy(tmp_path / "policy.toml")
+    assert policy.carriers == {"5730": "Tigo"}
+    assert policy != Policy()
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

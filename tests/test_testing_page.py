@@ -28,7 +28,7 @@ def test_the_job_starts_the_service_and_the_tests_pass(tmp_path: Path) -> None:
     run = clone / "run"
     run.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m otp_service "$@"\n')
     run.chmod(0o755)
-    (job,) = blocks("sh")
+    job = blocks("sh")[0]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}",

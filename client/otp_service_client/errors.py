@@ -58,6 +58,9 @@ class Error(Exception):
         wrong = "".join(f" {each.field}: {each.detail}" for each in self.errors)
         return f"{self.code}: {self.detail}{wrong}"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class Unreachable(Error):
     """There was no connection or no answer; the request may have been carried out."""
@@ -210,7 +213,7 @@ class Internal(Error):
 
 
 class GatewayFailed(Error):
-    """The gateway rejected the message on every route: nothing was sent."""
+    """No route could send the message; nothing was sent. Try again later, and alert an operator if it continues."""
 
     code = "gateway_failed"
 

@@ -28,12 +28,21 @@ def options(base_url: str | None, api_key: str | None, timeout: float) -> dict[s
     url = base_url or os.environ.get("OTP_SERVICE_URL", "")
     key = api_key or os.environ.get("OTP_SERVICE_KEY", "")
     if not re.match("https?://.", url):
-        raise ValueError("Pass base_url or set OTP_SERVICE_URL, such as https://otp.example.com.")
+        raise ValueError(_url_problem("base_url" if base_url else "OTP_SERVICE_URL", url))
     # httpx would show a key with a line break in its error.
     if not re.fullmatch("[!-~]+", key):
         raise ValueError("Pass api_key or set OTP_SERVICE_KEY: the key that `otp-service clients create` shows.")
     headers = {"Authorization": f"Bearer {key}", "User-Agent": "otp-service-client"}
     return {"base_url": url, "headers": headers, "timeout": timeout}
+
+
+def _url_problem(name: str, url: str) -> str:
+    """Return what is wrong with the address and what to write. A text that is no host, such as a key, is not shown."""
+    host = re.fullmatch(r"([A-Za-z0-9.-]+)(:[0-9]+)?(/\S*)?", url)
+    if not host:
+        return "Pass base_url or set OTP_SERVICE_URL, such as https://otp.example.com or http://127.0.0.1:8000."
+    scheme = "http" if re.fullmatch(r"localhost|127\.[0-9.]+", host[1]) else "https"
+    return f'{name}: "{url}" does not begin with http:// or https://; write {scheme}://{url}.'
 
 
 def headers_of(call: Call[Any]) -> dict[str, str]:

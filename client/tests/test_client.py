@@ -135,6 +135,8 @@ def test_a_wrong_field_is_named(otp: Any, to: str) -> None:
     with pytest.raises(errors.Invalid) as raised:
         otp.verifications.check(started.id, "12", session="s-1")
     assert [wrong.field for wrong in raised.value.errors] == ["pin"]
+    message = f"invalid: {raised.value.detail} pin: {raised.value.errors[0].detail}"
+    assert (str(raised.value), repr(raised.value)) == (message, f"Invalid({message!r})")
     with pytest.raises(errors.Mismatch):
         otp.verifications.check(started.id, "123456", session="s-2")
 
@@ -202,7 +204,13 @@ def test_the_address_and_the_key_come_from_the_environment(dev: Dev, to: str, mo
         assert otp.opt_outs.lookup(to).to == to
 
 
-BAD_SETTINGS = [("", "otp_k"), ("otp.example.com", "otp_k"), ("http://x", ""), ("http://x", "otp_k\n")]
+BAD_SETTINGS = [
+    ("", "otp_k"),
+    ("otp_k", "http://x"),
+    ("me:otp_k@host", "otp_k"),
+    ("http://x", ""),
+    ("http://x", "otp_k\n"),
+]
 
 
 @pytest.mark.parametrize(("url", "key"), BAD_SETTINGS)
@@ -210,6 +218,25 @@ def test_a_missing_or_malformed_setting_is_named_without_its_value(url: str, key
     with pytest.raises(ValueError, match="OTP_SERVICE_") as raised:
         Client(url, key)
     assert "otp_k" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("localhost", "http://localhost"),
+        ("otp.example.com/api", "https://otp.example.com/api"),
+    ],
+)
+def test_an_address_without_scheme_is_shown_with_the_right_form(
+    url: str, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f'base_url: "{url}" ')) as raised:
+        Client(url, "otp_k")
+    assert str(raised.value).endswith(f"write {right}.")
+    monkeypatch.setenv("OTP_SERVICE_URL", url)
+    with pytest.raises(ValueError, match=re.escape(f'OTP_SERVICE_URL: "{url}" ')):
+        AsyncClient(api_key="otp_k")
 
 
 # Answers are lost and proxies answer.

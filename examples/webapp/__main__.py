@@ -40,9 +40,9 @@ def listen(port: int | None) -> socket.socket:
     """Return a listening socket on this port. Without one, it is 8080 or a free one."""
     try:
         return socket.create_server(("127.0.0.1", PORT if port is None else port))
-    except OSError:
+    except OSError as error:
         if port is not None:
-            sys.exit(f"Port {port} cannot be used.")
+            sys.exit(f"Port {port} cannot be used: {error.strerror}. Choose another one with --port, or leave it out.")
         return socket.create_server(("127.0.0.1", 0))
 
 

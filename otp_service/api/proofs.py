@@ -55,7 +55,10 @@ class RedeemedAnswer(Answer):
 
     verification_id: Annotated[str, Field(description="The id of the approved verification.")]
     purpose: Annotated[str, Field(description="What the verification was for.")]
-    to: Annotated[str, Field(description="The verified number in E.164.")]
+    to: Annotated[
+        str | None,
+        Field(description="The verified number in E.164; null if the proof is of a challenge that proved no number."),
+    ]
     subject: Annotated[str | None, Field(description="`subject` of the start.")]
     reference: Annotated[str | None, Field(description="`reference` of the start.")]
     approved_at: Annotated[Timestamp, Field(description="When the verification was approved.")]

@@ -11,7 +11,24 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from otp_service.api import callbacks, notifications, opt_outs, proofs, public, search, verifications, webhooks
+from otp_service.api import (
+    callbacks,
+    challenges,
+    notifications,
+    opt_outs,
+    proofs,
+    public,
+    search,
+    verifications,
+    webhooks,
+)
+from otp_service.api.challenges import (
+    ChallengeAnswer,
+    ChallengeBody,
+    ChallengeCheckAnswer,
+    ChallengeCheckBody,
+    SwitchBody,
+)
 from otp_service.api.kit.operation import Operation
 from otp_service.api.notifications import NotificationAnswer, NotifyBody
 from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
@@ -35,6 +52,8 @@ from otp_service.errors import ErrorCode
 _SENDING: tuple[ErrorCode, ...] = ("opted_out", "rate_limited", "gateway_failed")
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
+_CHALLENGES = "/v1/challenges"
+_CHALLENGE = "/v1/challenges/{id}"
 _HOOKS = "/v1/webhooks"
 _HOOK = "/v1/webhooks/{id}"
 
@@ -71,6 +90,45 @@ _WITH_KEY = (
         "POST", f"{_ONE}/cancel", verifications.cancel, None, {200: VerificationAnswer}, ("not_found", "not_pending")
     ),
     Operation("GET", f"{_ONE}/events", verifications.events, None, {200: EventsAnswer}, ("not_found",)),
+    Operation(
+        "POST",
+        _CHALLENGES,
+        challenges.create,
+        ChallengeBody,
+        {201: ChallengeAnswer, 200: ChallengeAnswer},
+        ("no_factor", "country_not_allowed", *_SENDING),
+        tells_what_is_left=True,
+    ),
+    Operation("GET", _CHALLENGE, challenges.read, None, {200: ChallengeAnswer}, ("not_found",)),
+    Operation(
+        "POST",
+        f"{_CHALLENGE}/checks",
+        challenges.check,
+        ChallengeCheckBody,
+        {200: ChallengeCheckAnswer},
+        ("not_found", "mismatch"),
+    ),
+    Operation(
+        "POST",
+        f"{_CHALLENGE}/resends",
+        challenges.resend,
+        None,
+        {200: ChallengeAnswer},
+        ("not_found", "not_sms", "not_pending", "no_sends_left", *_SENDING),
+        tells_what_is_left=True,
+    ),
+    Operation(
+        "POST",
+        f"{_CHALLENGE}/switch",
+        challenges.switch,
+        SwitchBody,
+        {200: ChallengeAnswer},
+        ("not_found", "no_factor", "not_pending", "no_sends_left", "country_not_allowed", *_SENDING),
+    ),
+    Operation(
+        "POST", f"{_CHALLENGE}/cancel", challenges.cancel, None, {200: ChallengeAnswer}, ("not_found", "not_pending")
+    ),
+    Operation("GET", f"{_CHALLENGE}/events", challenges.events, None, {200: EventsAnswer}, ("not_found",)),
     Operation(
         "POST",
         "/v1/proofs/redeem",

@@ -1,49 +1,22 @@
-"""The calls under /v1/webhooks: their bodies, answers and handlers, and the content of events."""
+"""The calls under /v1/webhooks: their bodies, answers and handlers."""
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypeAliasType
 
+from otp_service.api.events import EVENT_NAMES, EventName
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import DELIVERY_ID, authenticated, once
 from otp_service.api.kit.examples import IDS
 from otp_service.api.kit.fields import Body, documented
-from otp_service.api.notifications import NotificationAnswer
-from otp_service.api.opt_outs import OptOutSource
-from otp_service.api.verifications import VerificationAnswer
 from otp_service.errors import not_found
 from otp_service.services.clients.idempotency import IdempotentRequest
-from otp_service.services.notifications.notifications import Notification
-from otp_service.services.verifications.representation import Verification
 from otp_service.services.webhooks import delivery, webhooks
-from otp_service.services.webhooks.messages import NumberState
-
-_EventName = Literal[
-    "verification.approved",
-    "verification.expired",
-    "verification.exhausted",
-    "verification.canceled",
-    "verification.failed",
-    "verification.delivered",
-    "verification.undelivered",
-    "notification.sent",
-    "notification.delivered",
-    "notification.undelivered",
-    "notification.failed",
-    "number.opted_out",
-    "number.opted_in",
-    "verification.*",
-    "notification.*",
-    "number.*",
-    "*",
-]
-EventName = TypeAliasType("EventName", _EventName)
-EVENT_TYPES = tuple(name for name in get_args(_EventName) if not name.endswith("*"))
 
 WebhookStatus = TypeAliasType("WebhookStatus", Literal["active", "disabled"])
 WebhookDeliveryStatus = TypeAliasType("WebhookDeliveryStatus", Literal["pending", "delivered", "failed"])
@@ -88,7 +61,7 @@ class WebhookBody(Body):
         AfterValidator(_once_each),
         Field(
             min_length=1,
-            max_length=len(get_args(_EventName)),
+            max_length=len(EVENT_NAMES),
             description="The events; `verification.*` is every event of verifications, `*` every event.",
             examples=[["verification.approved", "number.*"]],
             json_schema_extra={"uniqueItems": True},
@@ -165,29 +138,6 @@ class WebhookDeliveriesAnswer(Answer):
     """The last 100 events of a webhook, newest first."""
 
     deliveries: Annotated[list[WebhookDeliveryAnswer], Field(description="The events.")]
-
-
-class NumberEventAnswer(Answer):
-    """The `data` of the events of numbers."""
-
-    to: Annotated[str | None, Field(description="The number in E.164; null once retention has deleted it.")]
-    opted_out: Annotated[bool, Field(description="Whether no message is sent to the number.")]
-    source: Annotated[OptOutSource | None, Field(description="`user`: by SMS; `client`: by an application.")]
-    since: Annotated[Timestamp | None, Field(description="When it opted out; null if not opted out.")]
-
-
-_DATA: dict[type, type[Answer]] = {
-    Verification: VerificationAnswer,
-    Notification: NotificationAnswer,
-    NumberState: NumberEventAnswer,
-}
-
-
-def as_json(subject: object) -> Any:
-    """Return the `data` of an event: what a GET returns, never a proof. `decoy` is true for a decoy, else absent."""
-    shown = _DATA[type(subject)].model_validate(subject).model_dump(mode="json", exclude={"proof"})
-    is_decoy = isinstance(subject, Verification) and subject.decoy
-    return shown | ({"decoy": True} if is_decoy else {})
 
 
 async def create(request: Request) -> Response:

@@ -11,8 +11,10 @@ from otp_service import texts
 from otp_service.app import make_context
 from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import missing_file, schema_problem, unavailable
+from otp_service.clock import rfc3339
 from otp_service.config import test_numbers
 from otp_service.config.settings import ServiceSettings
+from otp_service.database.statements import AnyRow
 from otp_service.errors import SettingsError, Unavailable
 from otp_service.hashing import argon2
 from otp_service.hashing.hasher import PinHasher
@@ -21,10 +23,13 @@ from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
 from otp_service.services.operations import health, renumbering, rotation
 from otp_service.services.operations.clock import synchronize
+from otp_service.services.webhooks import webhooks
+from otp_service.storage.webhooks import DISABLED
 
 MOST_SKEW_SECONDS = 2.0
 SLOW_HASH_SECONDS = 0.25
 HASHED_FOR_SECONDS = 1.0
+LONG_FAILING_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, database, schema, clock, gateway and the speed of hashing; exit 1 if something is wrong."""
+    """Check settings, database, clock, webhooks, gateway and the speed of hashing; exit 1 if something is wrong."""
     try:
         settings = load_settings(ServiceSettings)
     except SettingsError as error:
@@ -124,6 +129,7 @@ async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         await _secret_keys(ctx),
         await _numbers(ctx),
         await _clock(ctx),
+        *await _webhooks(ctx),
     ]
 
 
@@ -151,6 +157,23 @@ async def _clock(ctx: Context) -> Finding:
         return Finding("clock", True, detail)
     cure = "docs/operations.md, Time, says how to take it over" if ctx.database.is_sqlite else "run NTP"
     return Finding("clock", None, f"{detail}; harmless for PINs, but times will confuse: {cure}")
+
+
+async def _webhooks(ctx: Context) -> list[Finding]:
+    findings = []
+    for client, row, failed in await webhooks.list_failed_for_operator(ctx.database):
+        if trouble := _webhook_trouble(row, failed, ctx.clock.now()):
+            cure = f"`webhooks show {row.id}` says why; once its receiver works, `webhooks replay {row.id}`"
+            findings.append(Finding("webhooks", None, f"{row.id} of {client} {trouble}: {cure}"))
+    return findings or [Finding("webhooks", True, "none is disabled, fails for long or has failed events")]
+
+
+def _webhook_trouble(row: AnyRow, failed: int, now: float) -> str | None:
+    if row.status == DISABLED:
+        return "is disabled"
+    if row.failing_since is not None and now - row.failing_since > LONG_FAILING_SECONDS:
+        return f"has taken no event since {rfc3339(row.failing_since)}"
+    return f"has failed events ({failed})" if failed else None
 
 
 async def _gateway(ctx: Context, settings: ServiceSettings) -> list[Finding]:

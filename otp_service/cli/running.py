@@ -1,6 +1,7 @@
 """What commands share: errors in plain words, and running asynchronous work on a database."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -145,14 +146,19 @@ def with_database(url: str, work: Callable[[Database, Clock], Awaitable[T]]) -> 
     return asyncio.run(run())
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises Problems if the port cannot be used."""
+def listening(host: str, port: int, option: str = "--port") -> socket.socket:
+    """Return a listening socket. Raises Problems if the port cannot be used. `option`: the one that sets the port."""
     try:
         return listen(host, port)
     except OSError as error:
         # Python adds the address to the reason.
         reason = (error.strerror or type(error).__name__).partition(" (while")[0]
-        raise Problems([f"Cannot listen on port {port} of {host}: {reason}."]) from None
+        cures = {
+            errno.EADDRINUSE: f"Stop the program that uses it, or choose another port with {option}.",
+            errno.EACCES: f"Choose a port above 1023 with {option}.",
+        }
+        cure = cures.get(error.errno or 0, "Choose an address of this machine with --host.")
+        raise Problems([f"Cannot listen on port {port} of {host}: {reason}. {cure}"]) from None
 
 
 def end_cleanly_when_stopped() -> None:

@@ -12,7 +12,7 @@ from otp_service.cli.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings
 from otp_service.services.verifications import search
-from otp_service.services.verifications.search import Story
+from otp_service.services.verifications.search import VerificationHistory
 from otp_service.vault import Vault
 
 _TIMES = {"at", "created_at", "expires_at", "finished_at"}
@@ -37,7 +37,7 @@ def find(number_or_id: str | None, subject: str | None, reference: str | None, *
     is_id = number_or_id is not None and number_or_id.startswith("ver_")
     found = with_database(
         settings.database_url,
-        lambda database, clock: search.find_all(
+        lambda database, clock: search.find_for_operator(
             database,
             vault,
             clock,
@@ -48,14 +48,14 @@ def find(number_or_id: str | None, subject: str | None, reference: str | None, *
         ),
     )
     if as_json:
-        click.echo(json.dumps({"verifications": [_fields(asdict(story)) for story in found]}))
+        click.echo(json.dumps({"verifications": [_fields(asdict(history)) for history in found]}))
         return
-    for story in found:
-        _print(story)
+    for history in found:
+        _print(history)
     if not found:
         click.echo("No verification matches. The number of a verification is deleted some time after its end.")
-    if len(found) == search.MOST_STORIES:
-        click.echo(f"These are the newest {search.MOST_STORIES}; there may be more.")
+    if len(found) == search.MOST_FOR_OPERATOR:
+        click.echo(f"These are the newest {search.MOST_FOR_OPERATOR}; there may be more.")
 
 
 def _fields(value: Any) -> Any:
@@ -69,10 +69,12 @@ def _fields(value: Any) -> Any:
     }
 
 
-def _print(story: Story) -> None:
-    kind = "decoy" if story.decoy else story.channel
-    click.echo(f"{story.id}\t{story.status}\t{story.purpose}\t{kind}\t{story.number or '-'}\tclient {story.client}")
-    click.echo(f"  subject {story.subject or '-'}\treference {story.reference or '-'}")
-    for event in story.events:
+def _print(history: VerificationHistory) -> None:
+    kind = "decoy" if history.decoy else history.channel
+    click.echo(
+        f"{history.id}\t{history.status}\t{history.purpose}\t{kind}\t{history.number or '-'}\tclient {history.client}"
+    )
+    click.echo(f"  subject {history.subject or '-'}\treference {history.reference or '-'}")
+    for event in history.events:
         details = "\t".join(each for each in (event.route, event.result, event.detail) if each)
         click.echo(f"  {rfc3339(event.at)}\t{event.type}\t{details}".rstrip())

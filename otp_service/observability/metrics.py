@@ -10,6 +10,13 @@ SENDS = Counter("otp_sends", "Sends by route and outcome", ["route", "outcome"])
 CHECKS = Counter("otp_checks", "Checks by purpose and result", ["purpose", "result"])
 DECOY_STARTS = Counter("otp_decoy_starts", "Starts of decoys by purpose and result", ["purpose", "result"])
 DECOY_CHECKS = Counter("otp_decoy_checks", "Checks of decoys by purpose and result", ["purpose", "result"])
+FACTORS = Counter("otp_factors", "What happened to factors, recovery codes and devices", ["event", "type"])
+CHALLENGES = Counter(
+    "otp_challenges", "Starts of challenges by purpose, factor and result", ["purpose", "factor", "result"]
+)
+CHALLENGE_CHECKS = Counter(
+    "otp_challenge_checks", "Checks of challenges by purpose, method and result", ["purpose", "method", "result"]
+)
 PROOFS = Counter("otp_proofs", "Redemptions of proofs by result", ["result"])
 GATEWAY_SECONDS = Histogram(
     "otp_gateway_seconds", "Duration of gateway calls", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)

@@ -11,7 +11,7 @@ from otp_service.gateways.webhooks import WebhookClient
 from otp_service.hashing.hasher import PinHasher
 from otp_service.services.delivery.decoys import RecentSends
 from otp_service.services.limits.concurrency import Concurrency
-from otp_service.services.loops import Wakes
+from otp_service.services.operations.loops import Wakes
 from otp_service.vault import Vault
 
 

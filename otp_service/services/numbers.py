@@ -4,10 +4,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.storage import numbers
-from otp_service.vault import Vault
-
-SEALED_NUMBER = "number"
-"""What sealed numbers are bound to."""
+from otp_service.vault import SealedFor, Vault
 
 
 def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int:
@@ -15,7 +12,7 @@ def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int
 
     The number stays readable until `seen_until` (seconds since the epoch), then until retention wipes it.
     """
-    sealed = vault.seal(SEALED_NUMBER, e164.encode())
+    sealed = vault.seal(SealedFor.NUMBER, e164.encode())
     return numbers.upsert(tx, digests=digests(vault, e164), sealed=sealed, seen_until=seen_until)
 
 
@@ -43,5 +40,5 @@ def digests(vault: Vault, e164: str) -> dict[str, str]:
 
 def open_number(vault: Vault, sealed: str | None) -> str | None:
     """Return the number in E.164, None if retention wiped it or its key is gone."""
-    number = vault.open(SEALED_NUMBER, sealed)
+    number = vault.open(SealedFor.NUMBER, sealed)
     return number.decode() if number is not None else None

@@ -11,6 +11,10 @@ from otp_service.database.compiled import Compiled
 from otp_service.database.statements import counts_by_key, insert_by, insert_into
 from otp_service.storage.tables import keyring, numbers
 
+SEALED_SQL = "(SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id)"
+SEALED = sa.literal_column(SEALED_SQL, sa.Text).label("sealed")
+"""The sealed number of a row of `verifications`."""
+
 
 @cache
 def _upserting(key_ids: tuple[str, ...]) -> Compiled:

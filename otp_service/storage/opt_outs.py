@@ -19,8 +19,8 @@ EVENTS = EventSource(
     "number",
     o.number_id,
     (o.opted_out, o.source, o.since),
-    state="CASE WHEN changed.opted_out THEN 'opted_out' ELSE 'opted_in' END",
-    is_shared=True,
+    status_sql="CASE WHEN changed.opted_out THEN 'opted_out' ELSE 'opted_in' END",
+    for_every_client=True,
 )
 
 

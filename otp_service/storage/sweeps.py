@@ -83,7 +83,7 @@ def wipe_hashes(tx: Connection, ended_before: float) -> int:
     return tx.execute(wiped.values(pin_hash=None, pepper_key=None)).rowcount
 
 
-def forget_numbers(tx: Connection, ended_before: float) -> int:
+def wipe_number_of_verifications(tx: Connection, ended_before: float) -> int:
     """Remove the number, the slot and the message ids from verifications that ended by then."""
     ids = _lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
     if ids:
@@ -92,13 +92,13 @@ def forget_numbers(tx: Connection, ended_before: float) -> int:
     return _change(tx, verifications, ids, wiped)
 
 
-def forget_notified(tx: Connection, ended_before: float) -> int:
+def wipe_number_of_notifications(tx: Connection, ended_before: float) -> int:
     """Remove the number and the message id from notifications that left the queue by then."""
     ids = _lock(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
     return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
-def forget_reported(tx: Connection, ended_before: float) -> int:
+def wipe_number_of_deliveries(tx: Connection, ended_before: float) -> int:
     """Remove the number from events for webhooks that left the queue by then."""
     ids = _lock(tx, sa.select(d.id).where(d.number_id.is_not(None), d.ended_at <= ended_before), by=d.ended_at)
     return _change(tx, webhook_deliveries, ids, {"number_id": None})

@@ -24,8 +24,9 @@ _TIME = {"postgresql": "{0}", "sqlite": "CASE WHEN {0} IS NOT NULL THEN printf('
 class EventSource:
     """A table whose rows have events, named after a noun: `verification.approved`.
 
-    `columns`: what a delivery keeps of a row; `state`: the SQL of what has become of the row `changed`; `is_shared`:
-    the events are those of every client, not of the row's; `only`: the SQL that a row `changed` must meet.
+    `columns`: what a delivery keeps of a row; `status_sql`: what has become of the row `changed`, in SQL;
+    `for_every_client`: the events are those of every client, not of the row's; `only`: the SQL that a row
+    `changed` must meet.
     """
 
     def __init__(
@@ -34,12 +35,12 @@ class EventSource:
         key: sa.Column[Any],
         columns: Sequence[sa.Column[Any]],
         *,
-        state: str = "changed.status",
-        is_shared: bool = False,
+        status_sql: str = "changed.status",
+        for_every_client: bool = False,
         only: str = "TRUE",
     ) -> None:
-        self._noun, self._key, self._columns, self._state = noun, key, columns, state
-        self._owned = "TRUE" if is_shared else "webhooks.client_id = changed.client_id"
+        self._noun, self._key, self._columns, self._status_sql = noun, key, columns, status_sql
+        self._owned = "TRUE" if for_every_client else "webhooks.client_id = changed.client_id"
         self._only = only
         self._statements: dict[str, sa.TextClause] = {}
 
@@ -51,14 +52,14 @@ class EventSource:
 
     def _statement(self, dialect: str) -> sa.TextClause:
         if dialect not in self._statements:
-            sql = self.insert_from(dialect, str(self._key.table), f"changed.{self._key.name} IN :keys")
+            sql = self.insert_sql(dialect, str(self._key.table), f"changed.{self._key.name} IN :keys")
             keys = sa.bindparam("keys", expanding=True, type_=self._key.type)
             self._statements[dialect] = sa.text(sql).bindparams(keys)
         return self._statements[dialect]
 
-    def insert_from(self, dialect: str, rows: str, where: str) -> str:
+    def insert_sql(self, dialect: str, rows: str, where: str) -> str:
         """Return the SQL that records the events of `rows`, a table or a CTE, at the time `:now`."""
-        event = f"'{self._noun}.' || {self._state}"
+        event = f"'{self._noun}.' || {self._status_sql}"
         pairs = ", ".join(f"'{column.name}', {_value(dialect, column)}" for column in self._columns)
         wanted = (f"'% ' || {event} || ' %'", f"'% {self._noun}.* %'", "'% * %'")
         return f"""
@@ -70,7 +71,7 @@ class EventSource:
             WHERE {where} AND {self._only} AND webhooks.status = 'active'
                 AND ({" OR ".join(f"' ' || webhooks.events || ' ' LIKE {each}" for each in wanted)})"""
 
-    def row(self, data: str) -> SimpleNamespace:
+    def parse(self, data: str) -> SimpleNamespace:
         """Return what a delivery keeps of a row, with None for a column that a former release did not keep."""
         kept = json.loads(data)
         return SimpleNamespace(**{column.name: _read(column, kept.get(column.name)) for column in self._columns})

@@ -39,8 +39,12 @@ def of_client(tx: Connection, client_id: str) -> Sequence[AnyRow]:
 
 
 def list_all(tx: Connection) -> Sequence[AnyRow]:
-    """Return all webhooks with the name of their client, by client and age."""
-    statement = sa.select(*COLUMNS, clients.c.name).join(clients, clients.c.id == w.client_id).where(_exists)
+    """Return all webhooks with the `name` of their client and when it was revoked, by client and age."""
+    statement = (
+        sa.select(*COLUMNS, clients.c.name, clients.c.revoked_at)
+        .join(clients, clients.c.id == w.client_id)
+        .where(_exists)
+    )
     return tx.execute(statement.order_by(clients.c.name, w.created_at, w.id)).all()
 
 

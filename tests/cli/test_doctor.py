@@ -1,6 +1,7 @@
 """`otp-service doctor`."""
 
 import platform
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from otp_service.hashing import argon2
 from otp_service.vault import generate_key_entry
 from tests.support.processes import Done, here, service_settings, together
+from tests.support.receivers import LOOPBACK, add, post_due, receiving
 from tests.support.servers import free_port
 from tests.support.service import SECRET_KEYS, serving
 from tests.support.vendor import PRIVATE_KEY, Vendor
@@ -37,7 +39,18 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
     done = looked(service_settings(database_url, vendor))
     found = findings(done)
     assert done.code == 0
-    assert list(found) == ["settings", "policy", "database", "schema", "keys", "numbers", "clock", "gateway", "argon2"]
+    assert list(found) == [
+        "settings",
+        "policy",
+        "database",
+        "schema",
+        "keys",
+        "numbers",
+        "clock",
+        "webhooks",
+        "gateway",
+        "argon2",
+    ]
     assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
     assert found["policy"].startswith("look ")
     assert "OTP_ALLOW_WEAK_ARGON2" in done.out
@@ -100,6 +113,36 @@ async def test_a_key_that_was_taken_away_too_early_is_wrong(database_url: str, v
     done = looked(service_settings(database_url, vendor, OTP_SECRET_KEYS=generate_key_entry()))
     assert done.code == 1
     assert findings(done)["keys"].startswith(f"WRONG {SECRET_KEYS.partition(':')[0]} is still needed")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_webhooks_that_do_not_take_their_events_are_worth_a_look(database_url: str, vendor: Vendor) -> None:
+    settings = service_settings(database_url, vendor)
+    with receiving() as receiver:
+        async with serving(database_url, vendor, webhook_networks=LOOPBACK) as service:
+            hook = (await add(service.api, receiver.url))["id"]
+            advice = f"`webhooks show {hook}` says why; once its receiver works, `webhooks replay {hook}`"
+            assert webhooks_of(looked(settings)).startswith("ok ")
+            service.shift(-7200)
+            await service.api.cancel((await service.api.start())["id"])
+            receiver.status = 500
+            await post_due(service)
+            found = looked(settings)
+            assert found.code == 0
+            assert re.fullmatch(rf"look {hook} of app-\d+ has taken no event since .*Z: {advice}", webhooks_of(found))
+            service.shift(7200)
+            receiver.status = 410
+            await post_due(service)
+            assert re.fullmatch(rf"look {hook} of app-\d+ is disabled: {advice}", webhooks_of(looked(settings)))
+            receiver.status = 204
+            await service.api.call("POST", f"/v1/webhooks/{hook}/test")
+            trouble = rf"look {hook} of app-\d+ has failed events \(1\): {advice}"
+            assert re.fullmatch(trouble, webhooks_of(looked(settings)))
+
+
+def webhooks_of(done: Done) -> str:
+    """What is said about webhooks."""
+    return findings(done)["webhooks"]
 
 
 @pytest.mark.parametrize(

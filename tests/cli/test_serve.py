@@ -99,7 +99,8 @@ def test_a_port_that_is_taken_and_options_that_are_none_are_named(database: Path
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         lines = failed("serve", "--port", str(port), "--workers", "2", settings=settings)
-    assert lines == [f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use."]
+    cure = "Stop the program that uses it, or choose another port with --port."
+    assert lines == [f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use. {cure}"]
     for options in (("--port", "70000"), ("--workers", "0"), ("--reload",)):
         done = here("serve", *options, settings=settings)
         assert (done.code, done.out) == (2, "")

@@ -22,7 +22,7 @@ from otp_service.gateways import base
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.hashing.hasher import PinHash, PinHasher
 from otp_service.services.context import Context
-from otp_service.services.loops import Loop
+from otp_service.services.operations.loops import Loop
 
 T = TypeVar("T")
 HEADER = b"crash-at"

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otp_service.cli.dev.command import SAMPLE_NUMBER
+from otp_service.cli.dev.welcome import SAMPLE_NUMBER
 from tests.support.processes import Running, launched, run
 
 PRODUCTION = {"OTP_OGANGI_BASE_URL": "https://gateway.invalid/mmc", "OTP_DATABASE_URL": "sqlite:///production.db"}
@@ -52,7 +52,21 @@ def verified(dev: Running) -> tuple[str, str]:
     assert answer["result"] == "approved", answer
     (message,) = httpx.get(f"{vendor}/messages").json()
     assert answer["verification"]["to"] == message["to"]
+    assert pasted_python(dev, vendor) == "approved"
     return key, address(lines)
+
+
+def pasted_python(dev: Running, vendor: str) -> str:
+    """What the client says to a person who pastes the lines of Python into a shell and types the PIN."""
+    (paste,) = re.findall(r"^\S.* -c '\n.*?^'$", dev.text(), re.MULTILINE | re.DOTALL)
+    known = len(httpx.get(f"{vendor}/messages").json())
+    shell = subprocess.Popen(["sh", "-c", paste], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with shell:
+        dev.wait_for(lambda: len(httpx.get(f"{vendor}/messages").json()) > known)
+        out, _ = shell.communicate(httpx.get(f"{vendor}/messages").json()[0]["pin"] + "\n", timeout=30)
+    prompt, _, result = out.rpartition(" : ")
+    assert prompt == f"PIN, from {vendor}/"
+    return result.strip()
 
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed: apt install curl")
@@ -102,15 +116,10 @@ def test_where_the_usual_ports_are_taken_it_finds_others(tmp_path: Path) -> None
         vendor, _, lines = printed(dev)
         assert not {"8000", "8001"} & {vendor.rpartition(":")[2], address(lines).rpartition(":")[2]}
         dev.wait_for(lambda: httpx.get(f"{vendor}/messages").status_code == 200)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = str(taken.getsockname()[1])
-            named = run("dev", "--port", port, "--folder", "other", settings={}, folder=tmp_path)
         assert dev.stop(signal.SIGHUP) == 0
     for holder in holders:
         if holder:
             holder.close()
-    assert (named.code, named.out) == (1, "")
-    assert named.err == f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use.\n"
 
 
 def hold(port: int) -> socket.socket | None:
@@ -119,6 +128,16 @@ def hold(port: int) -> socket.socket | None:
         return socket.create_server(("127.0.0.1", port))
     except OSError:
         return None
+
+
+@pytest.mark.parametrize("option", ["--port", "--simulator-port"])
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("dev", *ANY_PORTS, option, str(port), settings={}, folder=tmp_path)
+    cure = f"Stop the program that uses it, or choose another port with {option}."
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith(f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use. {cure}\n")
 
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otp_service.api.webhooks import as_json
+from otp_service.api.events import as_json
 from otp_service.services.webhooks import delivery
 from tests.support.servers import running
 from tests.support.service import Api, Service

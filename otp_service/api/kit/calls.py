@@ -19,7 +19,14 @@ from otp_service.services.context import Context
 
 log = structlog.get_logger("otp_service.api")
 
-_ID_PREFIXES = {"verifications": "ver", "notifications": "ntf", "webhooks": "whk"}
+_ID_PREFIXES = {
+    "verifications": "ver",
+    "notifications": "ntf",
+    "webhooks": "whk",
+    "factors": "fac",
+    "challenges": "chl",
+    "devices": "dev",
+}
 IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
 """Quoted (RFC 9651) or bare."""
 DELIVERY_ID = "whd_[0-9a-f]{32}"

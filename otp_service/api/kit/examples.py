@@ -10,6 +10,9 @@ IDS = {
     "verifications": "ver_yv7Hwn2_KRajpZPRUXK21g",
     "notifications": "ntf_2b0mOTmxxSbmIkpYjp8dAw",
     "webhooks": "whk_Dqk2vX1mR8aJc0tYw7LzPg",
+    "factors": "fac_5hRtWq9cXn2LdVbYs0KzJg",
+    "challenges": "chl_8sPmQv3xTf6HwBnRc1YkLw",
+    "devices": "dev_1nGdSx7yUj4FbMpZk9VtQw",
 }
 """An id under each `/v1/{noun}`."""
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from otp_service.app import create_app
 from otp_service.cli.dev.folder import DEFAULT, LOOSER, Folder
+from otp_service.cli.dev.welcome import SENDER, welcome
 from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
 from otp_service.clock import Clock
@@ -33,8 +34,6 @@ from otp_service.vault import generate_key_entry
 
 LOOPBACK = "127.0.0.1"
 CLIENT = "dev"
-SAMPLE_NUMBER = "+573001234567"
-SENDER = "12345"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     dump_no_core()
     end_cleanly_when_stopped()
     own = Folder(folder)
-    api, vendor = _bind(port, 8000), _bind(simulator_port, 8001)
+    api, vendor = _bind("--port", port, 8000), _bind("--simulator-port", simulator_port, 8001)
     settings = _settings(own, vendor.address)
     logs.configure(settings.log_level, settings.log_format)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # two servers would write every line twice
@@ -66,7 +65,7 @@ def dev(port: int | None, simulator_port: int | None, folder: Path) -> None:
     api_key = _api_key(own)
     own.write("url", api.address)
     own.write("simulator-url", vendor.address)
-    click.echo(_welcome(api.address, vendor.address, api_key, own.path))
+    click.echo(welcome(api.address, vendor.address, api_key, own.path))
     apps = (create_app(settings), api), (_simulator(settings, api.address), vendor)
     asyncio.run(_serve([(LoopbackOnly(app), address) for app, address in apps], settings))
 
@@ -82,9 +81,9 @@ def _simulator(settings: ServiceSettings, api: str) -> ASGIApp:
     )
 
 
-def _bind(port: int | None, usual: int) -> _Port:
+def _bind(option: str, port: int | None, usual: int) -> _Port:
     if port is not None:
-        return _Port(listening(LOOPBACK, port))
+        return _Port(listening(LOOPBACK, port, option))
     try:
         return _Port(listening(LOOPBACK, usual))
     except Problems:
@@ -132,36 +131,6 @@ def _api_key(folder: Folder) -> str:
     api_key = with_database(folder.database_url, ready)
     folder.write("api-key", api_key)
     return api_key
-
-
-def _welcome(api: str, vendor: str, api_key: str, folder: Path) -> str:
-    headers = """-H "Authorization: Bearer $OTP_SERVICE_KEY" -H 'Content-Type: application/json'"""
-    started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
-    texted = f'{{"from": "{SAMPLE_NUMBER}", "to": "{SENDER}", "text": "STOP"}}'
-    return f"""
-  API        {api}        documentation {api}/docs
-  SMS        {vendor}/       what the simulated gateway "delivered"; as JSON: {vendor}/messages
-  API key    {api_key}
-  folder     {folder}       delete it to begin anew
-  limits     {LOOSER} times looser than those of `serve`
-
-Let a shell know the address and the key:
-
-  export OTP_SERVICE_URL={api}
-  export OTP_SERVICE_KEY={api_key}
-
-Request a PIN, then read it from the SMS and check it:
-
-  id=$(curl -s $OTP_SERVICE_URL/v1/verifications {headers} -d '{started}' | tee /dev/stderr | grep -o "ver_[^\\"]*")
-  pin=$(curl -s {vendor}/messages | grep -o '"pin":"[0-9]*"' | head -n 1 | tr -dc 0-9)
-  curl -s $OTP_SERVICE_URL/v1/verifications/$id/checks {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
-
-Text STOP as that phone; START takes it back:
-
-  curl -s {vendor}/mo -d '{texted}'
-
-Ctrl-C stops.
-"""
 
 
 async def _serve(apps: list[tuple[ASGIApp, _Port]], settings: ServiceSettings) -> None:

@@ -12,11 +12,10 @@ from otp_service.services.context import Context
 from otp_service.storage import requests
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import sends, verifications
+from otp_service.vault import SealedFor
 
 KEPT_SECONDS = 86400.0
 DEAD_AFTER_SECONDS = 12.0
-ANSWER = "answer"
-"""What sealed answers are bound to."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ async def begin(ctx: Context, client_id: str, key: str, fingerprint_of: bytes) -
 
 def _known(tx: Connection, ctx: Context, row: AnyRow, now: float) -> IdempotentRequest | Saved | Lost:
     if row.status is not None:
-        body = ctx.vault.open(ANSWER, row.sealed)
+        body = ctx.vault.open(SealedFor.ANSWER, row.sealed)
         if body is None:
             raise Refusal("idempotency_mismatch", "The saved response is no longer readable. Use a new key.")
         return Saved(row.status, body)
@@ -115,7 +114,7 @@ def lock(tx: Connection, idempotent: IdempotentRequest | None) -> None:
 
 async def keep(ctx: Context, idempotent: IdempotentRequest, status: int, body: bytes) -> None:
     """Save a 2xx response, encrypted."""
-    sealed = ctx.vault.seal(ANSWER, body)
+    sealed = ctx.vault.seal(SealedFor.ANSWER, body)
 
     def step(tx: Connection) -> None:
         requests.keep(tx, idempotent.id, claimed_at=idempotent.claimed_at, status=status, sealed=sealed)

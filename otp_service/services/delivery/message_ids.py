@@ -4,10 +4,7 @@ from typing import Any
 
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.context import Context
-from otp_service.vault import Vault
-
-MESSAGE = "message"
-"""What they are bound to."""
+from otp_service.vault import SealedFor, Vault
 
 
 def columns_of(vault: Vault, message_id: str | None) -> dict[str, str | None]:
@@ -16,7 +13,7 @@ def columns_of(vault: Vault, message_id: str | None) -> dict[str, str | None]:
         return {}
     return {
         "message_digest": vault.fingerprint(_digest_input(message_id.lower())),
-        "message_sealed": vault.seal(MESSAGE, message_id.encode()),
+        "message_sealed": vault.seal(SealedFor.MESSAGE_ID, message_id.encode()),
     }
 
 
@@ -41,9 +38,9 @@ def digests(vault: Vault, message_id: str) -> list[str]:
 
 def read(vault: Vault, sealed: str | None) -> str | None:
     """Return the id; None if there is none or its secret key is missing."""
-    message_id = vault.open(MESSAGE, sealed)
+    message_id = vault.open(SealedFor.MESSAGE_ID, sealed)
     return message_id.decode() if message_id is not None else None
 
 
 def _digest_input(message_id: str) -> bytes:
-    return f"{MESSAGE} {message_id}".encode()
+    return f"message {message_id}".encode()

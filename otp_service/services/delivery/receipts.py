@@ -20,6 +20,7 @@ from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, message_ids
 from otp_service.services.numbers import open_number
+from otp_service.storage.queues import notification_receipts
 from otp_service.storage.verifications import events, receipts
 
 RANKS: tuple[DeliveryStatus, ...] = ("unknown", "sent", "failed", "undelivered", "delivered")
@@ -48,22 +49,31 @@ async def poll(ctx: Context) -> None:
     poll_after = ctx.policy.receipts.poll_after
 
     def claim(tx: Connection, now: float, limit: int) -> Sequence[AnyRow]:
-        return receipts.claim(tx, now, poll_after=poll_after, limit=limit)
+        of_sends = receipts.claim(tx, now, poll_after=poll_after, limit=limit)
+        left = limit - len(of_sends)
+        return [*of_sends, *notification_receipts.claim(tx, now, poll_after=poll_after, limit=left)]
 
-    ask = partial(_ask, ctx)
-    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=receipts.is_due, claim=claim, handle=ask)
+    await lease_worker.work(ctx, concurrency=CONCURRENCY, is_due=_is_due, claim=claim, handle=partial(_ask, ctx))
+
+
+def _is_due(tx: Connection, now: float) -> bool:
+    return receipts.QUEUE.is_due(tx, now) or notification_receipts.QUEUE.is_due(tx, now)
 
 
 async def _record(ctx: Context, receipt: Receipt) -> bool:
     """Record a receipt; False if it is about no message that we know."""
     digests = message_ids.digests(ctx.vault, receipt.message_id)
-    message = await ctx.database.read(lambda tx: receipts.find(tx, digests))
+    message = await ctx.database.read(lambda tx: _find(tx, digests))
     if message is None:
         return await _match(ctx, receipt)
     if message.standing in _lower(receipt.status):
-        await ctx.database.write(lambda tx: _raise(ctx, tx, message, receipt.status))
+        await ctx.database.write(lambda tx: _update_status(ctx, tx, message, receipt.status))
         _record_for_decoys(ctx, message, receipt.status)
     return True
+
+
+def _find(tx: Connection, digests: Sequence[str]) -> AnyRow | None:
+    return receipts.find(tx, digests) or notification_receipts.find(tx, digests)
 
 
 def _record_for_decoys(ctx: Context, message: AnyRow, status: DeliveryStatus) -> None:
@@ -97,19 +107,19 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
     receipts.lock_verification(tx, send.verification_id)
     if not receipts.identify(tx, send.id, message_ids.columns_of(ctx.vault, receipt.message_id)):
         return False
-    _raise(ctx, tx, send, receipt.status)
+    _update_status(ctx, tx, send, receipt.status)
     return True
 
 
-def _raise(ctx: Context, tx: Connection, message: AnyRow, status: DeliveryStatus) -> None:
-    """Raise what is known of a message. `message`: from `receipts.find` or `receipts.without_id`."""
+def _update_status(ctx: Context, tx: Connection, message: AnyRow, status: DeliveryStatus) -> None:
+    """Record what became of a message unless something more certain is known. `message`: as storage returned it."""
     over, final, now = _lower(status), status in FINAL, ctx.clock.now()
     if message.verification_id is None:
-        receipts.raise_notification(tx, message.id, status, over=over, final=final, now=now)
+        notification_receipts.update_status(tx, message.id, status, over=over, final=final, now=now)
         return
     receipts.lock_verification(tx, message.verification_id)
-    if receipts.raise_send(tx, message.id, status, over=over, final=final):
-        receipts.show(tx, message.verification_id, message.id, status, now=now)
+    if receipts.update_status(tx, message.id, status, over=over, final=final):
+        receipts.update_delivery_status(tx, message.verification_id, message.id, status, now=now)
         events.add(tx, message.verification_id, now=now, kind="receipt", result=status, route=message.route)
 
 
@@ -142,7 +152,7 @@ async def _imitate_receipt(ctx: Context, decoy: AnyRow) -> None:
     """Give a decoy the receipt that a real message would have by now, if real ones get any."""
     drawn = ctx.recent_sends.draw_receipt()
     if drawn is not None:
-        await ctx.database.write(lambda tx: _raise(ctx, tx, decoy, drawn[1]))
+        await ctx.database.write(lambda tx: _update_status(ctx, tx, decoy, drawn[1]))
 
 
 async def _ask_for_message(ctx: Context, message_id: str) -> None:
@@ -170,4 +180,4 @@ async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
 def _known(ctx: Context, tx: Connection, found: Sequence[Receipt]) -> set[str]:
     """Return the ids of these receipts that are about messages of ours."""
     ids = {receipt.message_id for receipt in found}
-    return {each for each in ids if receipts.find(tx, message_ids.digests(ctx.vault, each)) is not None}
+    return {each for each in ids if _find(tx, message_ids.digests(ctx.vault, each)) is not None}

@@ -17,17 +17,15 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.factors import challenges, devices, events, recovery_codes, representation, totp, typed
 from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
-from otp_service.services.factors.representation import RecoveryCodeUse
+from otp_service.services.factors.owner import Owner
 from otp_service.services.limits import limits
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications import checks
 from otp_service.storage.factors import factors, failures
-from otp_service.storage.factors import recovery_codes as recovery_codes_table
 from otp_service.storage.verifications import attempts
 from otp_service.storage.verifications import events as history
 from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
 from otp_service.storage.verifications.sessions import Session
-from otp_service.vault import SealedFor
 
 SMS, TOTP = "sms", "otp"
 """With `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
@@ -67,6 +65,11 @@ class _ValidCheck:
     typed: str = field(repr=False)
     session: Session = field(repr=False)
     ticket: Ticket
+
+    @property
+    def owner(self) -> Owner:
+        """Return whose challenge it is."""
+        return Owner(self.request.client_id, self.known.row.subject, self.known.row.subject_id)
 
     @property
     def counted(self) -> Counted:
@@ -146,9 +149,7 @@ async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest
         return await _not_compared(ctx, valid, is_locked=False)
 
 
-def _spend(
-    tx: Connection, ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None
-) -> Spent | Unspent:
+def _spend(tx: Connection, ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None) -> Spent | Unspent:
     """Spend an attempt and count it at the subject, both or none."""
     idempotency.lock(tx, idempotent)
     start = attempts.Matching(
@@ -169,14 +170,13 @@ def _rules(ctx: Context, valid: _ValidCheck) -> Failures:
 def _step_of(ctx: Context, valid: _ValidCheck) -> int | None:
     """Return the TOTP step of the value, None if it is wrong, or the challenge is a decoy."""
     factor = valid.known.factor
-    secret = ctx.vault.open(SealedFor.TOTP_SECRET, factor.secret_sealed) if factor is not None else None
+    secret = ctx.vault.open(totp.SEALED_FOR, factor.secret_sealed) if factor is not None else None
     return totp.step_of(secret, valid.typed, ctx.clock.now()) if secret is not None else None
 
 
 def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, step: int | None) -> CheckedChallenge:
     """Use the value, which is right as far as anybody but the database knows, and approve."""
     now, request, known = ctx.clock.now(), valid.request, valid.known
-    subject_id = known.row.subject_id
     if not _use(tx, ctx, valid, step, now):
         return _incorrect(tx, ctx, valid, spent)
     kept = proofs.new_proof(ctx, spent.purpose, now)
@@ -191,11 +191,8 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, st
     )
     if row is None:
         raise _Ended
-    failures.clear(tx, subject_id)
-    device = devices.add(tx, ctx, request.client_id, subject_id, row.subject, now) if request.remember else None
-    if valid.method == RECOVERY_CODE:
-        used = RecoveryCodeUse(row.subject, recovery_codes_table.count(tx, subject_id))
-        events.record(tx, request.client_id, "factor.recovery_code_used", used, now)
+    failures.clear(tx, valid.owner.id)
+    device = devices.add(tx, ctx, valid.owner, now)[0] if request.remember else None
     token = proofs.token(
         ctx,
         row,
@@ -210,24 +207,28 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, st
 
 def _use(tx: Connection, ctx: Context, valid: _ValidCheck, step: int | None, now: float) -> bool:
     """Use up what was typed; return False if it is wrong or was used before."""
+    if valid.known.row.decoy:
+        return False
     if valid.method == RECOVERY_CODE:
-        row = valid.known.row
-        digests = recovery_codes.digests(ctx, valid.request.client_id, row.subject, valid.typed)
-        return not row.decoy and recovery_codes_table.use(tx, row.subject_id, digests)
+        return recovery_codes.use(tx, ctx, valid.owner, valid.typed, now)
     return factors.use(tx, valid.known.row.factor_id, step=step, now=now)
 
 
 def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -> CheckedChallenge:
     now, known = ctx.clock.now(), valid.known
-    row = attempts.incorrect(
-        tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method
-    )
-    factor = known.factor
-    if factor is not None and valid.method != RECOVERY_CODE:
-        if failures.waits_until(tx, known.row.subject_id, failures.FACTORS) > now:
-            locked = representation.represent(factor, row.subject, is_locked=True)
-            events.record(tx, valid.request.client_id, "factor.locked", locked, now)
+    row = attempts.incorrect(tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method)
+    _report_lock(tx, valid, now)
     return CheckedChallenge("incorrect", challenges.represent(ctx, known, row))
+
+
+def _report_lock(tx: Connection, valid: _ValidCheck, now: float) -> None:
+    """Record the event of a factor whose subject waits from now on."""
+    factor, owner = valid.known.factor, valid.owner
+    if factor is None or valid.method == RECOVERY_CODE:
+        return
+    if failures.waits_until(tx, owner.id, failures.FACTORS) > now:
+        locked = representation.represent(factor, owner.subject, is_locked=True)
+        events.record(tx, owner.client_id, "factor.locked", locked, now)
 
 
 async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) -> CheckedChallenge:

@@ -11,9 +11,10 @@ from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.factors import totp
 from otp_service.services.factors.challenges import RECOVERY_CODE
 from otp_service.services.numbers import open_number
@@ -67,9 +68,7 @@ def new_row(
     }
 
 
-def columns_of(
-    ctx: Context, factor: AnyRow | None, purpose: Purpose, request: ChallengeRequest
-) -> dict[str, Any]:
+def columns_of(ctx: Context, factor: AnyRow | None, purpose: Purpose, request: ChallengeRequest) -> dict[str, Any]:
     """Return the columns that depend on the factor, before anything is sent. `factor`: as in `_ValidStart`."""
     if request.decoy:
         factor_id, channel = _imitated_id(ctx, request), "totp"
@@ -135,7 +134,7 @@ def message(
 
 def columns_of_message(tx: Connection, ctx: Context, first: PinMessage, now: float) -> dict[str, Any]:
     """Return the columns of a challenge whose first message is counted now. Locks the number's row."""
-    lifetime = first.purpose.lifetime
+    lifetime = float(first.purpose.lifetime)
     if first.test_number is not None:  # its PIN counts no longer than it is one
         lifetime = min(lifetime, first.test_number.ends_at - now)
     return {

@@ -144,8 +144,8 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
         verifications.clear_slot(tx, other.id, now)
     verifications.insert(tx, new)  # the subject's row is locked: nobody else takes the slot
     if message is not None:
-        key = {"client_id": request.client_id, "number_id": message.number_id}
-        units = limits.of_send(ctx, **key, address_digest=new["address_digest"])
+        address = new["address_digest"]
+        units = limits.of_send(ctx, client_id=request.client_id, number_id=message.number_id, address_digest=address)
         pin_messages.reserve_and_insert(tx, message, [*units, pause] if pause is not None else units, now)
     return challenges.find(tx, ctx, request.client_id, start.id), True
 
@@ -168,9 +168,7 @@ def _require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRo
 def _pause(ctx: Context, message: PinMessage | None) -> Unit | None:
     if message is None:
         return None
-    return limits.pause(
-        ctx, client_id=message.client_id, number_id=message.number_id, purpose=message.purpose.name
-    )
+    return limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=message.purpose.name)
 
 
 def _check_number(
@@ -199,7 +197,7 @@ async def _pass_by_device(
         subject_id = _lock_subject(tx, request, now)
         if not challenges.active_factors(tx, ctx, subject_id) or not devices.use(tx, ctx, subject_id, device, now):
             return None
-        proof = proofs.new(ctx, purpose.name, now)
+        proof = proofs.new_proof(ctx, purpose.name, now)
         new = challenge_rows.new_row(ctx, request, purpose, challenge_id, subject_id, now)
         new |= challenge_rows.columns_of(ctx, None, purpose, request)
         new |= {"channel": "device", "status": "approved", "ended_at": now, **proof.parameters}

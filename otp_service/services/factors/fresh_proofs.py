@@ -45,7 +45,7 @@ def redeem_phone(tx: Connection, ctx: Context, client_id: str, subject: str, pro
 
 def _claims(ctx: Context, client_id: str, proof: str | None, prefix: str) -> dict[str, Any] | None:
     """Return the claims of a proof of this client, None of anything else."""
-    claims = tokens.read(ctx.vault, proof) if proof is not None else None
+    claims = tokens.verify(ctx.vault, proof) if proof is not None else None
     is_ours = claims is not None and claims["aud"] == client_id and claims["verification_id"].startswith(prefix)
     return claims if is_ours else None
 

@@ -13,18 +13,18 @@ from otp_service.errors import Refusal
 from otp_service.gateways.base import InboundMessage
 from otp_service.services import numbers
 from otp_service.services.context import Context
+from otp_service.services.limits import limits
 from otp_service.services.notifications import notifications
 from otp_service.services.opt_outs import keywords
 from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications import phrases
-from otp_service.services.verifications.representation import PHRASE
 from otp_service.storage import opt_outs
 from otp_service.storage.limits import buckets, failures
-from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.queues import campaign_messages
 from otp_service.storage.verifications import events, verifications
 from otp_service.storage.verifications import phrases as stored_phrases
+from otp_service.vault import SealedFor
 
 log = structlog.get_logger("otp_service.inbound")
 
@@ -35,8 +35,6 @@ In doubt a STOP is the person's, so its time is short, and a START is the echo.
 """
 LISTED_SECONDS = 86400.0
 """How late a callback can be: after the list showed a keyword of a number, only the list counts for so long."""
-REPLY_SECONDS = 86400.0
-"""How often a person gets an automatic reply."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +209,8 @@ def _reply(
     if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
         return
     number_id = numbers.upsert(tx, ctx.vault, text.numbers[0], seen_until=now)
-    limit = f"inbound_{text.kind}"
-    once_a_day = Unit(limit, f"{limit}:{number_id}:1/{REPLY_SECONDS:.0f}", REPLY_SECONDS, 1)
-    if (confirms_stop or not opt_outs.is_out(tx, number_id)) and buckets.reserve(tx, [once_a_day], now):
+    unit = limits.of_reply(text.kind, number_id)
+    if (confirms_stop or not opt_outs.is_out(tx, number_id)) and buckets.reserve(tx, [unit], now):
         e164 = text.numbers[0]
         notifications.queue_reply(
             tx, ctx, number_id=number_id, e164=e164, text=answer, now=now, confirms_stop=confirms_stop
@@ -235,16 +232,16 @@ def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float
     digests = {digest for e164 in text.numbers for digest in numbers.digests(ctx.vault, e164).values()}
     phrase_digests = ctx.vault.fingerprints(phrases.digest_input(text.text))
     for row in stored_phrases.awaiting_text(tx, digests, phrase_digests):
-        phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+        phrase = ctx.vault.open(SealedFor.PHRASE, row.phrase_sealed)
         if phrase is not None and phrases.same(phrase.decode(), text.text):
             return _approve(tx, ctx, row, now)
     return text.kind
 
 
 def _approve(tx: Connection, ctx: Context, row: AnyRow, now: float) -> str:
-    proof = proofs.new(ctx, row.purpose, now)
+    proof = proofs.new_proof(ctx, row.purpose, now)
     if verifications.approve_inbound(tx, row.id, proof=proof, now=now) is None:
         return "late"
-    failures.clear(tx, client_id=row.client_id, number_id=row.number_id, purpose=row.purpose)
+    failures.clear(tx, row.id, client_id=row.client_id, purpose=row.purpose)
     events.add(tx, row.id, now=now, kind="inbound", result="approved")
     return "phrase"

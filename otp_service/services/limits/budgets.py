@@ -38,10 +38,9 @@ async def show(database: Database, vault: Vault, clock: Clock, policy: Failures,
 def _budgets(tx: Connection, number_id: int, policy: Failures, now: float) -> list[Budget]:
     shown = []
     for bucket in buckets.of_number(tx, number_id, OF_NUMBER):
-        limit, _, scope = bucket["key"].split(":", 2)
-        used = max(0.0, bucket["arrival"] - now)
-        left = int((bucket["tolerance"] - used + 1e-6) // bucket["interval"])
-        shown.append(Budget(limit, scope, left, max(now, bucket["arrival"] + bucket["interval"] - bucket["tolerance"])))
+        limit, scope = buckets.limit_and_scope(bucket.key)
+        left = buckets.left(arrival=bucket.arrival, interval=bucket.interval, window=bucket.tolerance, now=now)
+        shown.append(Budget(limit, scope, left, max(now, bucket.free_at)))
     for row in failures.of_number(tx, number_id):
         scope = f"{row.client_id}:{row.purpose}"
         shown.append(Budget(FAILURES, scope, _checks_left(row, policy, now), max(now, row.waits_until), row.checks))

@@ -22,9 +22,10 @@ PER_NOTIFIED = "notifications_per_number"
 PER_NOTIFYING = "notifications_per_client"
 INBOUND_PER_NUMBER = "inbound_per_number"
 INBOUND_PER_CLIENT = "inbound_per_client"
-REPLIES = ("inbound_stop", "inbound_help")
-"""One automatic reply a day to each keyword."""
-OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED, INBOUND_PER_NUMBER, *REPLIES)
+REPLIES = {"stop": "inbound_stop", "help": "inbound_help"}
+"""By the keyword that is answered."""
+REPLY_RATE = Rate(1, 86400.0)
+OF_NUMBER = (PER_NUMBER, PAUSE, PER_NOTIFIED, INBOUND_PER_NUMBER, *REPLIES.values())
 """Every limit whose keys begin with the limit and the number's id."""
 FAILURES = "failures_per_number"
 SUBJECT_FAILURES = "failures_per_subject"
@@ -56,6 +57,11 @@ def of_notification(ctx: Context, *, client_id: str, number_id: int) -> list[Uni
     return of_number + [_unit(PER_NOTIFYING, client_id, rate) for rate in limits.notifications_per_client]
 
 
+def of_reply(keyword: str, number_id: int) -> Unit:
+    """Return the unit that an automatic reply to a keyword needs."""
+    return _unit(REPLIES[keyword], str(number_id), REPLY_RATE)
+
+
 def _unit(limit: str, of_whom: str, rate: Rate) -> Unit:
     return Unit(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
 
@@ -76,7 +82,7 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
     if refused:
         free_at = buckets.free_at(tx, [unit.key for unit in refused])
         last = max(refused, key=lambda unit: free_at.get(unit.key, now))
-        raise limited(last.limit, free_at.get(last.key, now) - now, size=last.burst, window=last.interval * last.burst)
+        raise limited(last.limit, free_at.get(last.key, now) - now, size=last.burst, window=last.window)
     return reserved
 
 
@@ -98,15 +104,14 @@ def left_of_client(ctx: Context, client_id: str, reserved: Sequence[Reserved]) -
     arrivals = {unit.key: unit.arrival for unit in reserved}
     now = ctx.clock.now()
     units = [unit for unit in _of_client(ctx, client_id) if unit.key in arrivals]
-    quotas = [_left(unit, max(0.0, arrivals[unit.key] - now)) for unit in units]
+    quotas = [_quota(unit, arrivals[unit.key], now) for unit in units]
     return min(quotas, key=lambda quota: quota.left, default=None)
 
 
-def _left(unit: Unit, used: float) -> Quota:
-    """Return the quota of a bucket that is full again in `used` seconds."""
-    window = unit.interval * unit.burst
-    left = int((window - used + 1e-6) // unit.interval)
-    return Quota(unit.limit, unit.burst, window, left, used - unit.interval * (unit.burst - left - 1))
+def _quota(unit: Unit, arrival: float, now: float) -> Quota:
+    left = buckets.left(arrival=arrival, interval=unit.interval, window=unit.window, now=now)
+    next_in = max(0.0, arrival - now) - unit.interval * (unit.burst - left - 1)
+    return Quota(unit.limit, unit.burst, unit.window, left, next_in)
 
 
 def address_key(user_ip: str) -> str:

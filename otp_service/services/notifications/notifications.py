@@ -10,20 +10,20 @@ from sqlalchemy.engine import Connection
 from otp_service import phone, texts
 from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal, invalid_fields, not_found
+from otp_service.errors import FieldError, Refusal, invalid_fields, require
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.storage import opt_outs
 from otp_service.storage.queues import notifications
+from otp_service.vault import SealedFor
 
-TEXT = "notification"
-"""What sealed texts are bound to."""
 MOST_SEGMENTS = 10
 _SHOWN_STATUS = {"sending": "queued"}
 """A client cannot tell a message in progress from one that waits."""
@@ -106,9 +106,7 @@ async def read(ctx: Context, client_id: str, notification_id: str) -> Notificati
     """Return a notification as it is now. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
         row = await ctx.database.read(lambda tx: notifications.read(tx, client_id, notification_id))
-    if row is None:
-        raise not_found("notification")
-    return represent(ctx, row)
+    return represent(ctx, require(row, "notification"))
 
 
 def _remembered(tx: Connection, ctx: Context, e164: str, now: float) -> int:
@@ -129,7 +127,7 @@ def _new_row(
         "segments": texts.segments(text),
         "route": test_numbers.TEST_ROUTE if test_number is not None else None,
         "carrier": carrier or ctx.policy.carrier_for(e164) or ctx.default_carrier,
-        "text_sealed": ctx.vault.seal(TEXT, text.encode()),
+        "text_sealed": ctx.vault.seal(SealedFor.NOTIFICATION, text.encode()),
         "tries": 0,
     }
 

@@ -16,13 +16,12 @@ from otp_service.errors import Refusal
 from otp_service.gateways import breaker
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services import test_numbers
 from otp_service.services.context import Context
-from otp_service.services.delivery import lease_worker, message_ids, sending
-from otp_service.services.notifications.notifications import TEXT
+from otp_service.services.delivery import lease_worker, message_ids, sending, test_numbers
+from otp_service.services.delivery.test_numbers import TEST_ROUTE
 from otp_service.services.numbers import open_number
-from otp_service.services.test_numbers import TEST_ROUTE
 from otp_service.storage.queues import notifications
+from otp_service.vault import SealedFor
 
 log = structlog.get_logger("otp_service.outbox")
 
@@ -63,7 +62,7 @@ def _message(ctx: Context, row: AnyRow) -> Message | str:
         return "client_revoked"
     if ctx.clock.now() > _deadline(ctx, row):
         return "too_late"
-    to, text = open_number(ctx.vault, row.sealed), ctx.vault.open(TEXT, row.text_sealed)
+    to, text = open_number(ctx.vault, row.sealed), ctx.vault.open(SealedFor.NOTIFICATION, row.text_sealed)
     if to is None or text is None:
         return "unreadable"
     if row.route != TEST_ROUTE:

@@ -1,1 +1,1 @@
-"""Retention, key rotation, renumbering, health and the clock, for operators."""
+"""Background loops, and what they and operators do: retention, key rotation, renumbering, health, the clock."""

@@ -9,12 +9,12 @@ from otp_service import phone
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.services.limits.limits import OF_NUMBER
-from otp_service.services.numbers import SEALED_NUMBER, digests, open_number
+from otp_service.services.numbers import digests, open_number
 from otp_service.storage import numbers, opt_outs
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import verifications
-from otp_service.vault import Vault
+from otp_service.vault import SealedFor, Vault
 
 BATCH = 200
 
@@ -61,7 +61,9 @@ def rewrite(tx: Connection, vault: Vault, number_id: int, e164: str, *, key_id: 
     """
     for other in numbers.others(tx, number_id, digests(vault, e164)):
         _merge(tx, keep=number_id, drop=other, now=now)
-    numbers.rewrite(tx, number_id, digest=vault.digests(e164)[key_id], sealed=vault.seal(SEALED_NUMBER, e164.encode()))
+    numbers.rewrite(
+        tx, number_id, digest=vault.digests(e164)[key_id], sealed=vault.seal(SealedFor.NUMBER, e164.encode())
+    )
 
 
 def _merge(tx: Connection, *, keep: int, drop: int, now: float) -> None:

@@ -11,15 +11,12 @@ from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
-from otp_service.services.clients.idempotency import ANSWER
-from otp_service.services.notifications.notifications import TEXT
 from otp_service.services.numbers import open_number
 from otp_service.services.operations import renumbering
-from otp_service.services.webhooks.messages import SEALED_FOR
 from otp_service.storage import inbound_cursor, numbers, requests, webhooks
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import phrases, sends
-from otp_service.vault import Vault
+from otp_service.vault import SealedFor, Vault
 
 BATCH = 200
 
@@ -132,20 +129,20 @@ def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None, now: float)
 def _rewrap_answers(tx: Connection, vault: Vault, after: int | None) -> tuple[int | None, int]:
     rows = requests.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
     moved = 0
-    for request_id, sealed in rows:
-        plain = vault.open(ANSWER, sealed)
-        if plain is not None:
-            moved += requests.rewrite(tx, request_id, sealed, vault.seal(ANSWER, plain))
+    for request_id, was in rows:
+        sealed = _resealed(vault, SealedFor.ANSWER, was)
+        if sealed is not None:
+            moved += requests.rewrite(tx, request_id, was, sealed)
     return (rows[-1][0] if rows else None), moved
 
 
 def _rewrap_texts(tx: Connection, vault: Vault, after: str | None) -> tuple[str | None, int]:
     rows = notifications.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
     moved = 0
-    for notification_id, sealed in rows:
-        plain = vault.open(TEXT, sealed)
-        if plain is not None:
-            moved += notifications.rewrite(tx, notification_id, sealed, vault.seal(TEXT, plain))
+    for notification_id, was in rows:
+        sealed = _resealed(vault, SealedFor.NOTIFICATION, was)
+        if sealed is not None:
+            moved += notifications.rewrite(tx, notification_id, was, sealed)
     return (rows[-1][0] if rows else None), moved
 
 
@@ -153,8 +150,14 @@ def _rewrap_webhooks(tx: Connection, vault: Vault, after: str | None) -> tuple[s
     rows = webhooks.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
     moved = 0
     for row in rows:
-        plain, former = (vault.open(SEALED_FOR, each) for each in (row.secret_sealed, row.former_secret_sealed))
-        if plain is not None:
-            former_sealed = vault.seal(SEALED_FOR, former) if former is not None else None
-            moved += webhooks.rewrite(tx, row, vault.seal(SEALED_FOR, plain), former_sealed)
+        secret, former = (
+            _resealed(vault, SealedFor.WEBHOOK, was) for was in (row.secret_sealed, row.former_secret_sealed)
+        )
+        if secret is not None:
+            moved += webhooks.rewrite(tx, row, secret, former)
     return (rows[-1].id if rows else None), moved
+
+
+def _resealed(vault: Vault, use: SealedFor, was: str | None) -> str | None:
+    plain = vault.open(use, was)
+    return vault.seal(use, plain) if plain is not None else None

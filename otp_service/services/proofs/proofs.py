@@ -14,9 +14,9 @@ from otp_service.observability.metrics import PROOFS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery.test_numbers import TEST_ROUTE
 from otp_service.services.numbers import open_number
 from otp_service.services.proofs import tokens
-from otp_service.services.test_numbers import TEST_ROUTE
 from otp_service.storage.verifications import proofs, verifications
 from otp_service.storage.verifications.proofs import KeptProof
 from otp_service.storage.verifications.sessions import Session
@@ -45,7 +45,7 @@ class Redeemed:
     redeemed_at: float
 
 
-def new(ctx: Context, purpose: str, now: float) -> KeptProof:
+def new_proof(ctx: Context, purpose: str, now: float) -> KeptProof:
     """Return what the approval at `now` stores of its proof."""
     rules = ctx.policy.purposes.get(purpose) or Purpose(name=purpose)  # the policy may have lost it since the start
     return KeptProof(secrets.token_urlsafe(16), ctx.vault.writing_key_id, int(now) + rules.proof_lifetime)
@@ -106,7 +106,7 @@ async def redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentReq
 
 
 async def _redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentRequest | None) -> Redeemed:
-    claims = tokens.read(ctx.vault, request.proof)
+    claims = tokens.verify(ctx.vault, request.proof)
     if claims is None or claims["aud"] != request.client_id:
         raise invalid()
     verification_id, proof_id = claims["verification_id"], claims["jti"]
@@ -126,8 +126,8 @@ async def _redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentRe
                 detail = "session or purpose differs from the start, or session is missing. The proof was not redeemed."
                 raise Refusal("mismatch", detail)
             raise refusal
-        to = open_number(ctx.vault, row.sealed)
-        if to is None and row.subject_id is None:  # retention wiped it: nothing is committed
+        to = open_number(ctx.vault, row.sealed) if "phone_number" in claims else None
+        if to is None and "phone_number" in claims:  # retention wiped it: nothing is committed
             raise invalid()
         return Redeemed(row.id, row.purpose, to, row.subject, row.reference, row.ended_at, row.redeemed_at)
 

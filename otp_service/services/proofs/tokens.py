@@ -37,7 +37,7 @@ def sign(vault: Vault, key_id: str, claims: dict[str, Any]) -> str | None:
     return _jws.encode(payload, key, algorithm=_ES256, headers={"kid": key_id})
 
 
-def read(vault: Vault, token: str) -> dict[str, Any] | None:
+def verify(vault: Vault, token: str) -> dict[str, Any] | None:
     """Return the claims of a token that `sign` returned, None of any other text."""
     try:
         key_id = str(jwt.get_unverified_header(token).get("kid"))

@@ -10,16 +10,17 @@ from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing import pins
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS, DECOY_CHECKS
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.proofs import proofs
-from otp_service.services.verifications.lifecycle import found
+from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.limits import failures
-from otp_service.storage.verifications import attempts, events, verifications
+from otp_service.storage.verifications import attempts, events
 from otp_service.storage.verifications.attempts import Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.proofs import KeptProof
@@ -119,7 +120,7 @@ def _conclude(
     now, verification_id = ctx.clock.now(), valid.start.verification_id
     if not right:
         return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
-    proof = proofs.new(ctx, spent.purpose, now)
+    proof = proofs.new_proof(ctx, spent.purpose, now)
     client_id = valid.start.client_id
     row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
     return row, proof
@@ -131,8 +132,8 @@ async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
-        row = found(verifications.read(tx, client_id, verification_id))
-        result = _result_of(row, now)
+        row = require_verification(tx, client_id, verification_id)
+        result = result_of(row, now)
         events.add(tx, verification_id, now=now, kind="check", result=result)
         return Checked(result, represent(ctx, row))
 
@@ -145,9 +146,9 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) ->
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
-        row = found(verifications.read(tx, client_id, verification_id))
+        row = require_verification(tx, client_id, verification_id)
         _check_match(row, valid)
-        result = "locked" if is_locked else _result_of(row, now)
+        result = "locked" if is_locked else result_of(row, now)
         retry_at = _locked_until(tx, row, now) if is_locked else None
         events.add_bounded(tx, verification_id, now=now, kind="check", result=result)
         return Checked(result, represent(ctx, row), retry_at)
@@ -174,7 +175,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
         raise Refusal("mismatch", detail)
 
 
-def _result_of(row: AnyRow, now: float) -> str:
+def result_of(row: AnyRow, now: float) -> str:
     """Return the result of a check that is not compared, from the verification's state."""
     status = status_at(row, now)
     if status == "pending":

@@ -9,10 +9,10 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, phrases
-from otp_service.services.verifications.lifecycle import found
+from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.new_verifications import StartRequest
-from otp_service.services.verifications.representation import NOTHING_SENT, PHRASE, Verification, represent
-from otp_service.storage.verifications import verifications
+from otp_service.services.verifications.representation import NOTHING_SENT, Verification, represent
+from otp_service.vault import SealedFor
 
 
 async def start(
@@ -34,8 +34,11 @@ async def _start(
     if not ctx.policy.inbound.poll_every:
         raise _no_channel("The service does not read what people text: poll_every is 0.")
     verification_id = new_verifications.new_id()
-    phrase = phrases.new()
-    sealed, digest = ctx.vault.seal(PHRASE, phrase.encode()), ctx.vault.fingerprint(phrases.digest_input(phrase))
+    phrase = phrases.new_phrase()
+    sealed, digest = (
+        ctx.vault.seal(SealedFor.PHRASE, phrase.encode()),
+        ctx.vault.fingerprint(phrases.digest_input(phrase)),
+    )
 
     def step(tx: Connection) -> AnyRow:
         idempotency.lock(tx, idempotent)
@@ -56,7 +59,7 @@ async def _start(
             return pending
         units = limits.of_inbound_start(ctx, client_id=request.client_id, number_id=new["number_id"])
         limits.reserve(tx, units, now)
-        return found(verifications.read(tx, request.client_id, verification_id))
+        return require_verification(tx, request.client_id, verification_id)
 
     async with ctx.concurrency.turn(request.client_id, to or verification_id):
         row = await ctx.database.write(step)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
-from otp_service.errors import Refusal, not_found
+from otp_service.errors import Refusal, require
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
@@ -33,7 +33,7 @@ class Event:
 async def read(ctx: Context, client_id: str, verification_id: str) -> Verification:
     """Return a client's verification; an inbound one that was approved has its proof. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
-        row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
+        row = await ctx.database.read(lambda tx: require_verification(tx, client_id, verification_id))
     return replace(represent(ctx, row), proof=proofs.token_of_inbound(ctx, row))
 
 
@@ -45,10 +45,10 @@ async def cancel(
     def step(tx: Connection) -> AnyRow:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        row = found(verifications.read(tx, client_id, verification_id))
+        row = require_verification(tx, client_id, verification_id)
         ended = verifications.cancel(tx, verification_id, reason="requested", now=now)
         # The row was read before the update: only a second read shows how a race ended.
-        row = ended or found(verifications.read(tx, client_id, verification_id))
+        row = ended or require_verification(tx, client_id, verification_id)
         if row.status != "canceled":
             raise Refusal("not_pending", "The verification has ended and cannot be canceled.")
         return row
@@ -62,7 +62,7 @@ async def list_events(ctx: Context, client_id: str, verification_id: str) -> lis
     """Return the events of a verification, oldest first. Refusal: `not_found`."""
 
     def step(tx: Connection) -> list[Event]:
-        return events_of(tx, found(verifications.read(tx, client_id, verification_id)), ctx.clock.now())
+        return events_of(tx, require_verification(tx, client_id, verification_id), ctx.clock.now())
 
     with ctx.concurrency.of_client(client_id):
         return await ctx.database.read(step)
@@ -91,8 +91,6 @@ def _final(row: AnyRow, now: float) -> list[Event]:
     return [Event(at, status)] if at <= now else []
 
 
-def found(row: AnyRow | None) -> AnyRow:
-    """Return the row. Refusal: `not_found`."""
-    if row is None:
-        raise not_found("verification")
-    return row
+def require_verification(tx: Connection, client_id: str, verification_id: str) -> AnyRow:
+    """Return the row of a client's verification. Refusal: `not_found`."""
+    return require(verifications.read(tx, client_id, verification_id), "verification")

@@ -14,8 +14,9 @@ from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.observability.metrics import DECOY_STARTS, STARTS
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications.representation import Verification

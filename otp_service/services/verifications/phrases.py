@@ -13,7 +13,7 @@ _LONGEST = 200
 """Characters of a text that can be a phrase."""
 
 
-def new() -> str:
+def new_phrase() -> str:
     """Return a phrase of 40 random bits as it is shown, such as `ABCD-EFGH`."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_LETTERS))
     return f"{letters[:4]}-{letters[4:]}"

@@ -16,10 +16,9 @@ from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
-from otp_service.services import test_numbers
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.delivery import decoys, lease_worker, message_ids, sending
+from otp_service.services.delivery import decoys, lease_worker, message_ids, sending, test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
 from otp_service.services.limits import limits

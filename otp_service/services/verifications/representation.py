@@ -7,9 +7,8 @@ from otp_service.errors import Quota
 from otp_service.services.context import Context
 from otp_service.services.numbers import open_number
 from otp_service.storage.verifications.endings import status_at
+from otp_service.vault import SealedFor
 
-PHRASE = "phrase"
-"""The context that phrases are sealed with."""
 NOTHING_SENT = "none"
 """The `delivery_status` of an inbound verification."""
 
@@ -92,5 +91,5 @@ def delivery_of(row: AnyRow) -> Delivery:
 
 
 def _inbound(ctx: Context, row: AnyRow) -> InboundPhrase | None:
-    phrase = ctx.vault.open(PHRASE, row.phrase_sealed)
+    phrase = ctx.vault.open(SealedFor.PHRASE, row.phrase_sealed)
     return InboundPhrase(ctx.sender, phrase.decode()) if phrase is not None else None

@@ -8,15 +8,15 @@ from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import pin_messages
-from otp_service.services.verifications.lifecycle import found
+from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.pin_messages import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
@@ -31,7 +31,7 @@ async def resend(
 ) -> Verification:
     """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
     deadline = pin_messages.deadline()
-    row = found(await ctx.database.read(lambda tx: verifications.read(tx, client_id, verification_id)))
+    row = await ctx.database.read(lambda tx: require_verification(tx, client_id, verification_id))
     message = message_of(ctx, client_id, row, idempotent, deadline)
     row = await send_again(ctx, row, message)
     return represent(ctx, row, limits.left_of_client(ctx, client_id, message.reserved))
@@ -114,7 +114,7 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     now, purpose = ctx.clock.now(), message.purpose
     resend_after = purpose.resend_after or (0,)
     if not verifications.claim_resend(tx, message.client_id, row.id, now=now, resend_after=resend_after):
-        row = found(verifications.read(tx, message.client_id, row.id))
+        row = require_verification(tx, message.client_id, row.id)
         raise _why_not(row, now) or Refusal("not_pending", "The verification has just changed. Read it again.")
     message.number_id = verifications.number_id(tx, row.id)  # a merge of two rows of the number may have changed it
     _refuse_while_waiting(tx, row, message, now)
@@ -131,8 +131,10 @@ def _refuse_while_waiting(tx: Connection, row: AnyRow, message: PinMessage, now:
     if row.subject_id is not None:
         limit, until = limits.SUBJECT_FAILURES, subject_failures.waits_until(tx, row.subject_id, FACTORS)
     else:
-        key = {"client_id": message.client_id, "number_id": message.number_id, "purpose": message.purpose.name}
-        limit, until = limits.FAILURES, failures.waits_until(tx, **key)
+        limit = limits.FAILURES
+        until = failures.waits_until(
+            tx, client_id=message.client_id, number_id=message.number_id, purpose=message.purpose.name
+        )
     if until > now:
         raise limits.limited(limit, until - now)
 

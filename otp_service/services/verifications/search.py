@@ -12,16 +12,17 @@ from otp_service.config.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, invalid_fields
-from otp_service.services import numbers, test_numbers
+from otp_service.services import numbers
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.verifications.lifecycle import Event, events_of
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import search as storage
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.search import Filter
-from otp_service.vault import Vault
+from otp_service.vault import SealedFor, Vault
 
-MOST_STORIES = 100
+MOST_FOR_OPERATOR = 100
 """Are shown to an operator at once."""
 
 Status = Literal["pending", "approved", "expired", "exhausted", "canceled", "failed"]
@@ -50,7 +51,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Story:
+class VerificationHistory:
     """A verification with its events. `number`: masked, None if a decoy has none."""
 
     id: str
@@ -123,25 +124,25 @@ async def newest_of_number(ctx: Context, client_id: str, purpose: str, to: str) 
         return await ctx.database.read(step)
 
 
-def _use(request: SearchRequest) -> str:
-    return f"search cursor {request.client_id}"
+def _sealed_for(request: SearchRequest) -> str:
+    return f"{SealedFor.SEARCH_CURSOR} {request.client_id}"
 
 
 def _cursor(vault: Vault, request: SearchRequest, last: AnyRow) -> str:
-    return vault.seal(_use(request), json.dumps([last.created_at, last.id]).encode())
+    return vault.seal(_sealed_for(request), json.dumps([last.created_at, last.id]).encode())
 
 
 def _read_cursor(vault: Vault, request: SearchRequest) -> tuple[float, str] | None:
     if request.cursor is None:
         return None
-    plain = vault.open(_use(request), request.cursor)
+    plain = vault.open(_sealed_for(request), request.cursor)
     if plain is None:
         raise invalid_fields(FieldError("cursor", "Must be the next_cursor of an earlier response."))
     created_at, verification_id = json.loads(plain)
     return float(created_at), str(verification_id)
 
 
-async def find_all(
+async def find_for_operator(
     database: Database,
     vault: Vault,
     clock: Clock,
@@ -150,23 +151,23 @@ async def find_all(
     verification_id: str | None,
     subject: str | None,
     reference: str | None,
-) -> list[Story]:
+) -> list[VerificationHistory]:
     """Return the newest verifications of all clients that match what is given, each with its events."""
 
-    def step(tx: Connection) -> list[Story]:
+    def step(tx: Connection) -> list[VerificationHistory]:
         number_id = numbers.find(tx, vault, e164) if e164 is not None else None
         if e164 is not None and number_id is None:
             return []
         now = clock.now()
         wanted = Filter(verification_id=verification_id, number_id=number_id, subject=subject, reference=reference)
-        rows = storage.find(tx, wanted, now=now, limit=MOST_STORIES)
-        return [_story(tx, row, now) for row in rows]
+        rows = storage.find(tx, wanted, now=now, limit=MOST_FOR_OPERATOR)
+        return [_history(tx, row, now) for row in rows]
 
     return await database.read(step)
 
 
-def _story(tx: Connection, row: AnyRow, now: float) -> Story:
-    return Story(
+def _history(tx: Connection, row: AnyRow, now: float) -> VerificationHistory:
+    return VerificationHistory(
         id=row.id,
         client=row.client,
         purpose=row.purpose,

@@ -4,10 +4,10 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import test_numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, pin_messages
 from otp_service.services.verifications.new_verifications import StartRequest

@@ -19,7 +19,7 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker
 from otp_service.services.webhooks import messages
 from otp_service.services.webhooks.messages import AsJson
-from otp_service.services.webhooks.webhooks import found
+from otp_service.services.webhooks.webhooks import require_webhook
 from otp_service.storage import webhooks
 from otp_service.storage.queues import webhook_deliveries
 
@@ -54,7 +54,7 @@ async def work(ctx: Context, as_json: AsJson) -> None:
 async def test(ctx: Context, client_id: str, webhook_id: str) -> Tested:
     """Post a test event now; success enables a disabled webhook, and counts as any. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
-        webhook = await ctx.database.read(lambda tx: found(tx, webhook_id, client_id))
+        webhook = await ctx.database.read(lambda tx: require_webhook(tx, webhook_id, client_id))
         content = messages.body("webhook.test", ctx.clock.now(), {"webhook_id": webhook_id})
         posted = await _post(ctx, webhook, f"whd_{secrets.token_hex(16)}", content)
         if posted.error is None:
@@ -74,7 +74,7 @@ async def _deliver(ctx: Context, as_json: AsJson, event: AnyRow) -> bool:
     if event.client_revoked:
         posted = Posted(None, "client_revoked")
     else:
-        content = messages.body(event.type, event.created_at, as_json(messages.subject_of(ctx, event)))
+        content = messages.body(event.type, event.created_at, as_json(messages.resource_of(ctx, event)))
         posted = await _post(ctx, event, event.id, content)
 
     def step(tx: Connection) -> tuple[str, str | None]:

@@ -19,9 +19,8 @@ from otp_service.services.verifications.representation import represent
 from otp_service.storage import opt_outs as opt_outs_table
 from otp_service.storage.queues import notifications as notifications_table
 from otp_service.storage.verifications import verifications as verifications_table
+from otp_service.vault import SealedFor
 
-SEALED_FOR = "webhook"
-"""What sealed secrets are bound to."""
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
 
@@ -46,11 +45,11 @@ def new_secret() -> str:
 
 def open_secrets(ctx: Context, webhook: AnyRow) -> list[str]:
     """Return the secrets that sign now, the newest first; none if the key of the newest is gone."""
-    newest = ctx.vault.open(SEALED_FOR, webhook.secret_sealed)
+    newest = ctx.vault.open(SealedFor.WEBHOOK, webhook.secret_sealed)
     if newest is None:
         return []
     still = webhook.former_until is not None and webhook.former_until > ctx.clock.now()
-    former = ctx.vault.open(SEALED_FOR, webhook.former_secret_sealed) if still else None
+    former = ctx.vault.open(SealedFor.WEBHOOK, webhook.former_secret_sealed) if still else None
     return [secret.decode() for secret in (newest, former) if secret is not None]
 
 
@@ -75,22 +74,22 @@ def _signature(secret: str, signed: bytes) -> str:
     return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
-def subject_of(ctx: Context, event: AnyRow) -> object:
+def resource_of(ctx: Context, event: AnyRow) -> object:
     """Return the verification, notification or opt-out that a claimed event is about, as of the event's time."""
     noun = str(event.type).partition(".")[0]
-    return _SUBJECTS[noun](ctx, event)
+    return _RESOURCES[noun](ctx, event)
 
 
 def _verification(ctx: Context, event: AnyRow) -> object:
-    return represent(ctx, _row(verifications_table.EVENTS.row(event.data), event), at=event.created_at)
+    return represent(ctx, _row(verifications_table.EVENTS.parse(event.data), event), at=event.created_at)
 
 
 def _notification(ctx: Context, event: AnyRow) -> object:
-    return notifications.represent(ctx, _row(notifications_table.EVENTS.row(event.data), event))
+    return notifications.represent(ctx, _row(notifications_table.EVENTS.parse(event.data), event))
 
 
 def _opt_out(ctx: Context, event: AnyRow) -> object:
-    row = _row(opt_outs_table.EVENTS.row(event.data), event)
+    row = _row(opt_outs_table.EVENTS.parse(event.data), event)
     is_out = bool(row.opted_out)
     return NumberState(
         open_number(ctx.vault, row.sealed),
@@ -105,4 +104,4 @@ def _row(kept: SimpleNamespace, event: AnyRow) -> Any:
     return kept
 
 
-_SUBJECTS = {"verification": _verification, "notification": _notification, "number": _opt_out}
+_RESOURCES = {"verification": _verification, "notification": _notification, "number": _opt_out}

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
-from otp_service.errors import FieldError, Refusal, not_found
+from otp_service.errors import FieldError, Refusal, require
 from otp_service.gateways.webhooks import BadUrlError
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
@@ -16,6 +16,7 @@ from otp_service.services.context import Context
 from otp_service.services.webhooks import messages
 from otp_service.storage import webhooks
 from otp_service.storage.queues import webhook_deliveries
+from otp_service.vault import SealedFor
 
 MOST_PER_CLIENT = 10
 FORMER_SECRET_SECONDS = 86400.0
@@ -51,15 +52,15 @@ class Delivery:
 
 
 async def create(
-    ctx: Context, client_id: str, url: str, events: list[str], request: IdempotentRequest | None = None
+    ctx: Context, client_id: str, url: str, events: list[str], idempotent: IdempotentRequest | None = None
 ) -> Webhook:
     """Add a webhook and return it with its secret. Refusals: `invalid`, `too_many_webhooks`."""
     secret, wanted = messages.new_secret(), list(dict.fromkeys(events))
-    sealed = ctx.vault.seal(messages.SEALED_FOR, secret.encode())
+    sealed = ctx.vault.seal(SealedFor.WEBHOOK, secret.encode())
     new = {"id": f"whk_{secrets.token_urlsafe(16)}", "client_id": client_id, "url": url, "status": webhooks.ACTIVE}
 
     def step(tx: Connection) -> float:
-        idempotency.lock(tx, request)
+        idempotency.lock(tx, idempotent)
         webhooks.lock_client(tx, client_id)
         if webhooks.count(tx, client_id) >= MOST_PER_CLIENT:
             raise Refusal("too_many_webhooks", f"A client has at most {MOST_PER_CLIENT} webhooks; delete one first.")
@@ -91,14 +92,14 @@ async def list_all(ctx: Context, client_id: str) -> list[Webhook]:
 async def read(ctx: Context, client_id: str, webhook_id: str) -> Webhook:
     """Return a webhook. Refusal: `not_found`."""
     with ctx.concurrency.of_client(client_id):
-        return _shown(await ctx.database.read(lambda tx: found(tx, webhook_id, client_id)))
+        return _shown(await ctx.database.read(lambda tx: require_webhook(tx, webhook_id, client_id)))
 
 
 async def delete(ctx: Context, client_id: str, webhook_id: str) -> None:
     """Delete a webhook; what waits for it is not posted any more. Refusal: `not_found`."""
 
     def step(tx: Connection) -> None:
-        found(tx, webhook_id, client_id)
+        require_webhook(tx, webhook_id, client_id)
         webhooks.delete(tx, webhook_id)
 
     async with ctx.concurrency.turn(client_id, webhook_id):
@@ -106,15 +107,15 @@ async def delete(ctx: Context, client_id: str, webhook_id: str) -> None:
 
 
 async def replace_secret(
-    ctx: Context, client_id: str, webhook_id: str, request: IdempotentRequest | None = None
+    ctx: Context, client_id: str, webhook_id: str, idempotent: IdempotentRequest | None = None
 ) -> str:
     """Return a new secret; the present one signs too for a day. Refusal: `not_found`."""
     secret = messages.new_secret()
-    sealed = ctx.vault.seal(messages.SEALED_FOR, secret.encode())
+    sealed = ctx.vault.seal(SealedFor.WEBHOOK, secret.encode())
 
     def step(tx: Connection) -> None:
-        idempotency.lock(tx, request)
-        found(tx, webhook_id, client_id)
+        idempotency.lock(tx, idempotent)
+        require_webhook(tx, webhook_id, client_id)
         former_until = ctx.clock.now() + FORMER_SECRET_SECONDS
         webhooks.replace_secret(tx, webhook_id, sealed, former_until=former_until)
 
@@ -127,7 +128,7 @@ async def deliveries(ctx: Context, client_id: str, webhook_id: str) -> list[Deli
     """Return the last events of a webhook, newest first. Refusal: `not_found`."""
 
     def step(tx: Connection) -> list[Delivery]:
-        found(tx, webhook_id, client_id)
+        require_webhook(tx, webhook_id, client_id)
         return [_delivery(row) for row in webhook_deliveries.newest(tx, webhook_id)]
 
     with ctx.concurrency.of_client(client_id):
@@ -135,20 +136,17 @@ async def deliveries(ctx: Context, client_id: str, webhook_id: str) -> list[Deli
 
 
 async def replay(
-    ctx: Context, client_id: str, webhook_id: str, delivery_id: str, request: IdempotentRequest | None = None
+    ctx: Context, client_id: str, webhook_id: str, delivery_id: str, idempotent: IdempotentRequest | None = None
 ) -> Delivery:
     """Post an event again, with all its tries. Refusals: `not_found`, `webhook_disabled`."""
 
     def step(tx: Connection) -> Delivery:
-        idempotency.lock(tx, request)
-        if found(tx, webhook_id, client_id).status != webhooks.ACTIVE:
+        idempotency.lock(tx, idempotent)
+        if require_webhook(tx, webhook_id, client_id).status != webhooks.ACTIVE:
             detail = "The webhook is disabled. Fix the receiver, then POST .../test: success enables the webhook."
             raise Refusal("webhook_disabled", detail)
         webhook_deliveries.replay(tx, webhook_id, delivery_id, ctx.clock.now())
-        row = webhook_deliveries.read(tx, webhook_id, delivery_id)
-        if row is None:
-            raise not_found("delivery")
-        return _delivery(row)
+        return _delivery(require(webhook_deliveries.read(tx, webhook_id, delivery_id), "delivery"))
 
     async with ctx.concurrency.turn(client_id, webhook_id):
         delivery = await ctx.database.write(step)
@@ -156,12 +154,9 @@ async def replay(
     return delivery
 
 
-def found(tx: Connection, webhook_id: str, client_id: str | None = None) -> AnyRow:
+def require_webhook(tx: Connection, webhook_id: str, client_id: str | None = None) -> AnyRow:
     """Return the row of a webhook. Refusal: `not_found`."""
-    row = webhooks.read(tx, webhook_id, client_id)
-    if row is None:
-        raise not_found("webhook")
-    return row
+    return require(webhooks.read(tx, webhook_id, client_id), "webhook")
 
 
 async def list_for_operator(database: Database) -> list[tuple[str, AnyRow]]:
@@ -169,11 +164,21 @@ async def list_for_operator(database: Database) -> list[tuple[str, AnyRow]]:
     return [(row.name, row) for row in await database.read(webhooks.list_all)]
 
 
+async def list_failed_for_operator(database: Database) -> list[tuple[str, AnyRow, int]]:
+    """Return every webhook of clients that are not revoked: the client's name, the webhook, how many events failed."""
+
+    def step(tx: Connection) -> list[tuple[str, AnyRow, int]]:
+        rows = [row for row in webhooks.list_all(tx) if row.revoked_at is None]
+        return [(row.name, row, webhook_deliveries.count_failed(tx, row.id)) for row in rows]
+
+    return await database.read(step)
+
+
 async def show_for_operator(database: Database, webhook_id: str) -> tuple[AnyRow, list[Delivery]]:
     """Return a webhook and its last events. Refusal: `not_found`."""
 
     def step(tx: Connection) -> tuple[AnyRow, list[Delivery]]:
-        return found(tx, webhook_id), [_delivery(row) for row in webhook_deliveries.newest(tx, webhook_id)]
+        return require_webhook(tx, webhook_id), [_delivery(row) for row in webhook_deliveries.newest(tx, webhook_id)]
 
     return await database.read(step)
 
@@ -182,9 +187,9 @@ async def replay_for_operator(database: Database, clock: Clock, webhook_id: str,
     """Post one event again, or all that failed, and enable the webhook; return how many. Refusal: `not_found`."""
 
     def step(tx: Connection) -> int:
-        found(tx, webhook_id)
-        if delivery_id is not None and webhook_deliveries.read(tx, webhook_id, delivery_id) is None:
-            raise not_found("delivery")
+        require_webhook(tx, webhook_id)
+        if delivery_id is not None:
+            require(webhook_deliveries.read(tx, webhook_id, delivery_id), "delivery")
         ids = [delivery_id] if delivery_id else webhook_deliveries.failed(tx, webhook_id, MOST_REPLAYED)
         webhooks.enable(tx, webhook_id)
         for each in ids:

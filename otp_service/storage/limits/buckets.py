@@ -9,10 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
-from otp_service.database.statements import insert_by, insert_into
+from otp_service.database.statements import AnyRow, insert_by, insert_into
 from otp_service.storage.tables import buckets
 
 b = buckets.c
+_SLACK = 1e-6
+"""Seconds: sums of doubles do not come out even."""
+_FREE_AT = b.arrival + b.interval - b.tolerance
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Unit:
     key: str
     interval: float
     burst: int
+
+    @property
+    def window(self) -> float:
+        """Return the seconds in which an empty bucket is full again."""
+        return self.interval * self.burst
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,7 @@ def _reserve(insert: Callable[[sa.Table], Any], count: int) -> Any:
     return new.on_conflict_do_update(
         index_elements=[b.key],
         set_={"arrival": arrival, "interval": new.excluded.interval, "tolerance": new.excluded.tolerance},
-        # A microsecond of slack: sums of doubles do not come out even.
-        where=arrival <= now + new.excluded.tolerance + 1e-6,
+        where=arrival <= now + new.excluded.tolerance + _SLACK,
     ).returning(b.key, b.interval, b.arrival)
 
 
@@ -63,14 +70,19 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
     values: dict[str, Any] = {"now": now}
     for row, unit in enumerate(sorted(units, key=lambda unit: unit.key)):  # one order for all: no deadlock
         values |= {f"key_{row}": unit.key, f"arrival_{row}": now + unit.interval}
-        values |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.interval * unit.burst}
+        values |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.window}
     return [Reserved(row.key, row.interval, row.arrival) for row in _reserving(len(units)).all(tx, values)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:
     """Return when each bucket has its next unit, in seconds since the epoch."""
-    statement = sa.select(b.key, b.arrival + b.interval - b.tolerance).where(b.key.in_(keys))
+    statement = sa.select(b.key, _FREE_AT).where(b.key.in_(keys))
     return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def left(*, arrival: float, interval: float, window: float, now: float) -> int:
+    """Return how many units are left in a bucket that is full again at `arrival`."""
+    return int((window - max(0.0, arrival - now) + _SLACK) // interval)
 
 
 def release(tx: Connection, reserved: Sequence[Reserved], now: float) -> None:
@@ -88,9 +100,15 @@ def refill(tx: Connection, key: str) -> None:
     tx.execute(sa.delete(buckets).where(b.key == key))
 
 
-def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> list[dict[str, Any]]:
-    """Return every bucket of a number: key, arrival, interval, tolerance."""
-    return [dict(row) for row in tx.execute(sa.select(buckets).where(_of_number(number_id, limits))).mappings()]
+def of_number(tx: Connection, number_id: int, limits: Sequence[str]) -> Sequence[AnyRow]:
+    """Return every bucket of a number, with when it has its next unit: `free_at`."""
+    return tx.execute(sa.select(buckets, _FREE_AT.label("free_at")).where(_of_number(number_id, limits))).all()
+
+
+def limit_and_scope(key: str) -> tuple[str, str]:
+    """Return the limit of a key that begins with the limit and a number's id, and what comes after them."""
+    limit, _, rest = key.split(":", 2)
+    return limit, rest
 
 
 def refill_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
@@ -103,8 +121,9 @@ def refill_number(tx: Connection, number_id: int, limits: Sequence[str]) -> int:
 def merge(tx: Connection, limits: Sequence[str], *, keep: int, drop: int) -> None:
     """Give the buckets of one row of a number to another row of it; of two of a kind the emptier one counts."""
     for bucket in of_number(tx, drop, limits):
-        limit, _, rest = bucket["key"].split(":", 2)
-        new = insert_into(tx, buckets).values({**bucket, "key": f"{limit}:{keep}:{rest}"})
+        limit, rest = limit_and_scope(bucket.key)
+        row = {"arrival": bucket.arrival, "interval": bucket.interval, "tolerance": bucket.tolerance}
+        new = insert_into(tx, buckets).values(key=f"{limit}:{keep}:{rest}", **row)
         later = sa.case((b.arrival > new.excluded.arrival, b.arrival), else_=new.excluded.arrival)
         tx.execute(new.on_conflict_do_update(index_elements=[b.key], set_={"arrival": later}))
     refill_number(tx, drop, limits)

@@ -16,17 +16,15 @@ def waits_until(tx: Connection, *, client_id: str, number_id: int, purpose: str)
     return tx.scalar(sa.select(f.waits_until).where(_of(client_id, number_id, purpose))) or 0.0
 
 
-CLEAR = sa.delete(failures).where(
-    f.number_id == sa.bindparam("number", type_=f.number_id.type),
-    f.client_id == sa.bindparam("client", type_=sa.Text),
-    f.purpose == sa.bindparam("for_purpose", type_=sa.Text),
-)
-"""Clears the count of one number, client and purpose."""
+CLEAR = """
+    DELETE FROM failures WHERE number_id = (SELECT number_id FROM verifications WHERE id = :this)
+        AND client_id = :client AND purpose = :for_purpose"""
+"""Clears what counts for a verification. By its row, since its number may have been merged with another meanwhile."""
 
 
-def clear(tx: Connection, *, client_id: str, number_id: int, purpose: str) -> None:
-    """Clear the count of a number after an approval, for that client and purpose."""
-    tx.execute(CLEAR, {"number": number_id, "client": client_id, "for_purpose": purpose})
+def clear(tx: Connection, verification_id: str, *, client_id: str, purpose: str) -> None:
+    """Clear the count of a verification's number after an approval, for its client and purpose."""
+    tx.execute(sa.text(CLEAR), {"this": verification_id, "client": client_id, "for_purpose": purpose})
 
 
 def of_number(tx: Connection, number_id: int) -> Sequence[AnyRow]:

@@ -47,6 +47,11 @@ class LeaseQueue:
         values |= {self.due_at.name: lease_until, self.tries.name: self.tries + 1}
         return self._change(tx, self.waiting, *only, now=now, limit=limit, values=values)
 
+    def due_again(self, since: sa.Column[Any], after: Sequence[int]) -> sa.ColumnElement[Any]:
+        """Return when a row is due after the claim that is made now: the next of `after` from `since`; null if none."""
+        later = {tries: since + seconds for tries, seconds in enumerate(after) if tries > 0}
+        return sa.case(later, value=self.tries + 1) if later else sa.null()
+
     def claim_in_turns(
         self,
         tx: Connection,

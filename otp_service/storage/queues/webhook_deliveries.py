@@ -108,6 +108,12 @@ def failed(tx: Connection, webhook_id: str, limit: int) -> Sequence[str]:
     return tx.execute(statement.order_by(d.created_at.desc()).limit(limit)).scalars().all()
 
 
+def count_failed(tx: Connection, webhook_id: str) -> int:
+    """Return how many events of a webhook were given up."""
+    statement = sa.select(sa.func.count()).select_from(webhook_deliveries)
+    return tx.execute(statement.where(d.webhook_id == webhook_id, d.status == "failed")).scalar_one()
+
+
 def move_number(tx: Connection, *, keep: int, drop: int) -> None:
     """Give the events of one row of a number to another row of it."""
     tx.execute(sa.update(webhook_deliveries).where(d.number_id == drop).values(number_id=keep))

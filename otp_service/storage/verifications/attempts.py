@@ -18,6 +18,8 @@ from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.factors.failures import FACTORS, RECOVERY_CODES
+from otp_service.storage.limits import failures
+from otp_service.storage.numbers import SEALED_SQL
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.proofs import KeptProof
@@ -168,7 +170,7 @@ def _count(wait_steps: WaitSteps, counted: Counted, opened: str) -> str:
 
 
 _SHOWN = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
-_SHOWN += ", (SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id) AS sealed"
+_SHOWN += f", {SEALED_SQL} AS sealed"
 _EXHAUSTS = "(status = 'pending' AND attempts_compared + 1 >= attempts)"
 _COMPARE = f"""
     UPDATE verifications SET attempts_compared = attempts_compared + 1,
@@ -188,10 +190,10 @@ _OWNER = "client_id, number_id, subject_id"  # for the events of webhooks
 
 _COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
 _INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
-_REPORTED = _statement(EVENTS.insert_from("sqlite", "verifications", "changed.id = :this"))
+_REPORTED = _statement(EVENTS.insert_sql("sqlite", "verifications", "changed.id = :this"))
 _INCORRECT_IN_ONE = _statement(f"""
     WITH compared AS ({_COMPARE}, {_OWNER}), recorded AS ({_RECORD_INCORRECT}),
-        reported AS ({EVENTS.insert_from("postgresql", "compared", _EXHAUSTED_NOW)})
+        reported AS ({EVENTS.insert_sql("postgresql", "compared", _EXHAUSTED_NOW)})
     SELECT * FROM compared""")
 
 
@@ -221,18 +223,14 @@ _APPROVE = f"""
         OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
     )
     RETURNING {_SHOWN}"""
-# The number of the row as it is now: its rows may have been merged since the attempt was spent.
-_CLEAR = """
-    DELETE FROM failures WHERE number_id = (SELECT number_id FROM verifications WHERE id = :this)
-        AND client_id = :client AND purpose = :for_purpose"""
 _RECORD_APPROVED = _RECORD.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
-_APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, _CLEAR, _RECORD_APPROVED))
+_APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, failures.CLEAR, _RECORD_APPROVED))
 _APPROVE_IN_ONE = _statement(f"""
-    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({_CLEAR} AND {_WAS_ENDED}),
+    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({failures.CLEAR} AND {_WAS_ENDED}),
         recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED}),
-        reported AS ({EVENTS.insert_from("postgresql", "ended", "TRUE")})
+        reported AS ({EVENTS.insert_sql("postgresql", "ended", "TRUE")})
     SELECT * FROM ended""")
 
 

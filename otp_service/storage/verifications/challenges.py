@@ -17,7 +17,7 @@ def switch(tx: Connection, challenge_id: str, factor: Mapping[str, Any], now: fl
 
     `factor`: the columns that depend on it. PINs that were sent for the former factor no longer count.
     """
-    pending = sa.update(verifications).where(v.id == challenge_id, v.status == "pending", ENDS_AT > now)
+    pending = sa.update(verifications).where(v.id == challenge_id, v.status == "pending", now < ENDS_AT)
     if tx.execute(pending.values(**factor)).rowcount == 0:
         return False
     live = sa.update(sends).where(sends.c.verification_id == challenge_id, sends.c.pin_hash.is_not(None))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow, counts_by_key
-from otp_service.storage.tables import numbers, verifications
+from otp_service.storage.tables import PENDING, numbers, verifications
 
 v = verifications.c
 
@@ -21,7 +21,7 @@ def awaiting_text(tx: Connection, number_digests: Collection[str], phrase_digest
     statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
     statement = statement.join(numbers, numbers.c.id == v.number_id)
     statement = statement.where(numbers.c.digest.in_(list(number_digests)))
-    statement = statement.where(v.status == "pending", v.channel == "inbound", ~v.decoy)
+    statement = statement.where(v.status == PENDING, v.channel == "inbound", ~v.decoy)
     fits = v.phrase_digest.in_(list(phrase_digests))
     return tx.execute(
         statement.where(fits | v.phrase_digest.is_(None)).order_by(v.phrase_digest.is_(None)).limit(_MOST_WAITING)

@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
-from otp_service.storage.tables import numbers, verifications
+from otp_service.storage.numbers import SEALED
+from otp_service.storage.tables import verifications
 from otp_service.storage.verifications.sessions import SAME_SESSION, Session
 
 v = verifications.c
@@ -39,7 +40,6 @@ def of_row(row: AnyRow) -> KeptProof | None:
 
 COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session_hash)
 
-_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 _NOW = sa.bindparam("now", type_=sa.Double)
 
 
@@ -51,7 +51,7 @@ def _redeeming(is_bound: bool) -> Any:
     )
     if is_bound:
         statement = statement.where(v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
-    shown = (v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, v.subject_id, _sealed.label("sealed"))
+    shown = (v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, v.subject_id, SEALED)
     return statement.values(redeemed_at=_NOW).returning(*shown)
 
 

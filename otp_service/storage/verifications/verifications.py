@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, insert_by
+from otp_service.storage.numbers import SEALED
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
 from otp_service.storage.verifications import proofs
 from otp_service.storage.verifications import sends as sends_table
@@ -20,8 +21,6 @@ v = verifications.c
 
 _THIS = sa.bindparam("this", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Double)
-
-_sealed = sa.select(numbers.c.sealed).where(numbers.c.id == v.number_id).scalar_subquery()
 
 COLUMNS = (
     v.id,
@@ -46,13 +45,13 @@ COLUMNS = (
     v.channel,
     v.phrase_sealed,
     v.decoy,
-    _sealed.label("sealed"),
+    SEALED,
 )
 """The columns of a verification that its client sees."""
 _kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]
 _NO_CHALLENGE = "changed.subject_id IS NULL"
 EVENTS = EventSource("verification", v.id, _kept, only=_NO_CHALLENGE)
-DELIVERY_EVENTS = EventSource("verification", v.id, _kept, state="changed.delivery_status", only=_NO_CHALLENGE)
+DELIVERY_EVENTS = EventSource("verification", v.id, _kept, status_sql="changed.delivery_status", only=_NO_CHALLENGE)
 
 
 def _finding_pending() -> Any:
@@ -140,7 +139,7 @@ def number_id(tx: Connection, verification_id: str) -> int:
 
 _END = (
     sa.update(verifications)
-    .where(v.id == _THIS, v.status == "pending", ENDS_AT > _NOW)
+    .where(v.id == _THIS, v.status == PENDING, ENDS_AT > _NOW)
     .values(ended_at=_NOW, phrase_sealed=None)
     .returning(*COLUMNS)
 )
@@ -168,7 +167,7 @@ def clear_slot(tx: Connection, verification_id: str, now: float) -> None:
     over = now >= ENDS_AT
     statement = (
         sa.update(verifications)
-        .where(v.id == verification_id, v.status == "pending")
+        .where(v.id == verification_id, v.status == PENDING)
         .values(
             status=sa.case((over, ENDS_AS), else_="canceled"),
             reason=sa.case((over, None), else_="superseded"),
@@ -192,7 +191,7 @@ def claim_resend(
     resend_at = sa.case(dict(enumerate(next_at)), value=v.sends_spent, else_=next_at[-1])
     statement = (
         sa.update(verifications)
-        .where(v.id == verification_id, v.client_id == client_id, v.status == "pending", v.expires_at > now)
+        .where(v.id == verification_id, v.client_id == client_id, v.status == PENDING, v.expires_at > now)
         .where(v.attempts_spent < v.attempts, v.sends_spent < v.sends, v.resend_at <= now)
         .values(sends_spent=v.sends_spent + 1, resend_at=resend_at)
     )
@@ -227,7 +226,7 @@ def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, r
     """
     newest = ~_other_sends(verification_id, sends.c.id > send_id)
     only = ~_other_sends(verification_id, sends.c.id != send_id)
-    failed = sa.and_(v.status == "pending", only)
+    failed = sa.and_(v.status == PENDING, only)
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id)

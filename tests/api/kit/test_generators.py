@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 
 import otp_service
+from otp_service.api.events import NumberEventAnswer
 from otp_service.api.kit import openapi, problems
 from otp_service.api.routes import OPERATIONS
-from otp_service.api.webhooks import NumberEventAnswer
 from otp_service.errors import ErrorCode
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor

@@ -59,8 +59,8 @@ def a_batch_of_each(tx: Connection, now: float) -> list[int]:
     return [
         sweeps.expire(tx, now),
         sweeps.wipe_hashes(tx, now),
-        sweeps.forget_numbers(tx, now),
-        sweeps.forget_notified(tx, now),
+        sweeps.wipe_number_of_verifications(tx, now),
+        sweeps.wipe_number_of_notifications(tx, now),
         sweeps.wipe_numbers(tx, now, now),
         sweeps.purge_buckets(tx, now),
         sweeps.purge_failures(tx, now, now),

@@ -47,7 +47,7 @@ async def approve(service: Service, verification_id: str, spent: Spent) -> bool:
     def step(tx: Connection) -> bool:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == verification_id)))
         now = service.ctx.clock.now()
-        proof = proofs.new(service.ctx, spent.purpose, now)
+        proof = proofs.new_proof(service.ctx, spent.purpose, now)
         row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
         return row is not None
 

@@ -8,7 +8,7 @@ from otp_service.services.verifications import phrases
 
 
 def test_a_phrase_is_eight_characters_without_look_alikes_and_never_the_same() -> None:
-    made = {phrases.new() for _ in range(2000)}
+    made = {phrases.new_phrase() for _ in range(2000)}
     assert len(made) == 2000
     assert all(re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", phrase) for phrase in made)
     assert len(set("".join(made))) == 33

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from otp_service.api.webhooks import EVENT_TYPES
+from otp_service.api.events import EVENT_TYPES
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.services.opt_outs import opt_outs

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from otp_service.errors import Unavailable
-from otp_service.services import loops
-from otp_service.services.loops import Loop
+from otp_service.services.operations import loops
+from otp_service.services.operations.loops import Loop
 
 LONG = 3600.0
 

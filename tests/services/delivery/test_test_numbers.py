@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from otp_service.services import test_numbers
 from otp_service.services.context import Context
+from otp_service.services.delivery import test_numbers
 from otp_service.services.notifications import outbox
 from tests.support.notifications import get, post
 from tests.support.receivers import LOOPBACK, add, post_due, receiving
