@@ -11,6 +11,7 @@ CHECKS = Counter("otp_checks", "Checks by purpose and result", ["purpose", "resu
 DECOY_STARTS = Counter("otp_decoy_starts", "Starts of decoys by purpose and result", ["purpose", "result"])
 DECOY_CHECKS = Counter("otp_decoy_checks", "Checks of decoys by purpose and result", ["purpose", "result"])
 PROOFS = Counter("otp_proofs", "Redemptions of proofs by result", ["result"])
+FACTORS = Counter("otp_factors", "What happened to factors, recovery codes and devices", ["event", "type"])
 GATEWAY_SECONDS = Histogram(
     "otp_gateway_seconds", "Duration of gateway calls", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
 )
