@@ -29,7 +29,7 @@ class SealedFor(StrEnum):
     ANSWER = "answer"
     WEBHOOK = "webhook"
     SEARCH_CURSOR = "search cursor"
-    TOTP_SECRET = "totp secret"
+    TOTP_SECRET = "totp secret"  # noqa: S105 - only what secrets are bound to
 
 
 class _Keys:

@@ -1,4 +1,4 @@
-"""The texts that ship, by purpose and locale: GSM-7 only, one segment. Beside them the answer to HELP.
+"""The texts that ship, by purpose and locale: GSM-7 only, one segment. Beside them the answer to HELP, and notices.
 
 `{pin}` comes last, so that a gateway that appends the PIN instead of replacing its placeholder reads as well.
 """
@@ -35,3 +35,15 @@ HELP: Final = {
     "pt": "Enviamos os PIN e avisos que pediu. STOP encerra, START retoma.",
 }
 """The answer to HELP, AYUDA, AJUDA."""
+
+FACTOR_ADDED: Final = {
+    "en": "{brand}: a new sign-in method was added to your account. If this was not you, change your password.",
+    "es": "{brand}: tu cuenta tiene un nuevo método de acceso. Si no lo pediste, cambia tu contraseña.",
+    "pt": "{brand}: sua conta tem um novo método de acesso. Se desconhece isso, troque sua senha.",
+}
+FACTOR_REMOVED: Final = {
+    "en": "{brand}: a sign-in method was removed from your account. If this was not you, change your password.",
+    "es": "{brand}: se ha quitado un método de acceso de tu cuenta. Si no lo pediste, cambia tu contraseña.",
+    "pt": "{brand}: um método de acesso foi removido da sua conta. Se desconhece isso, troque sua senha.",
+}
+"""The notices to a subject's phones when its factors change."""

@@ -6,7 +6,6 @@ from sqlalchemy.engine import Connection
 
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
-from otp_service.services.numbers import open_number
 from otp_service.services.proofs import proofs, tokens
 from otp_service.storage.verifications import proofs as kept_proofs
 from otp_service.storage.verifications import verifications
@@ -26,21 +25,21 @@ def require(tx: Connection, ctx: Context, client_id: str, subject: str, proof: s
         raise Refusal("proof_needed", detail)
 
 
-def redeem_phone(tx: Connection, ctx: Context, client_id: str, subject: str, proof: str, now: float) -> str:
-    """Redeem a proof of a number and return it. Refusals: `invalid_proof`, `already_redeemed`, `mismatch`."""
+def claims_of_phone(ctx: Context, client_id: str, subject: str, proof: str) -> dict[str, Any]:
+    """Return what a proof of a number claims. Refusals: `invalid_proof`, `mismatch`."""
     claims = _claims(ctx, client_id, proof, "ver_")
     if claims is None:
         raise proofs.invalid()
     if claims.get("sub", subject) != subject:
         raise Refusal("mismatch", "The verification was of another subject. The proof was not redeemed.")
-    row = _redeem(tx, client_id, claims, now)
-    if row is None:
+    return claims
+
+
+def redeem_phone(tx: Connection, client_id: str, claims: dict[str, Any], now: float) -> None:
+    """Redeem the proof with these claims. Refusals: `invalid_proof`, `already_redeemed`."""
+    if _redeem(tx, client_id, claims, now) is None:
         known = verifications.read(tx, client_id, claims["verification_id"])
         raise proofs.why_not(known, claims["jti"], now)
-    to = open_number(ctx.vault, row.sealed)
-    if to is None:
-        raise proofs.invalid()
-    return to
 
 
 def _claims(ctx: Context, client_id: str, proof: str | None, prefix: str) -> dict[str, Any] | None:

@@ -3,9 +3,12 @@
 `attempts.spend` counts them.
 """
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database.statements import AnyRow
 from otp_service.storage.tables import subject_failures
 
 f = subject_failures.c
@@ -17,6 +20,19 @@ FACTORS, RECOVERY_CODES = "factors", "recovery_codes"
 def waits_until(tx: Connection, subject_id: int, kind: str) -> float:
     """Return the time until which the next check waits; 0 if nothing is counted."""
     return tx.scalar(sa.select(f.waits_until).where(f.subject_id == subject_id, f.kind == kind)) or 0.0
+
+
+def of_subject(tx: Connection, subject_id: int) -> Sequence[AnyRow]:
+    """Return the counts of a subject: `kind`, `checks`, `waits_until`, `last_at`."""
+    columns = (f.kind, f.checks, f.waits_until, f.last_at)
+    return tx.execute(sa.select(*columns).where(f.subject_id == subject_id).order_by(f.kind)).all()
+
+
+def give_back(tx: Connection, subject_id: int, kind: str, *, spent_at: float) -> None:
+    """Take back the count of a check that was right, and the wait that it began."""
+    waits_until = sa.case((f.last_at == spent_at, 0.0), else_=f.waits_until)
+    statement = sa.update(subject_failures).where(f.subject_id == subject_id, f.kind == kind, f.checks > 0)
+    tx.execute(statement.values(checks=f.checks - 1, waits_until=waits_until))
 
 
 def clear(tx: Connection, subject_id: int) -> None:

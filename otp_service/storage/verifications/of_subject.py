@@ -1,0 +1,42 @@
+"""The verifications and challenges of a subject: what is kept of it, and how it is forgotten."""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.storage.tables import PENDING, verifications
+from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
+from otp_service.storage.verifications.verifications import COLUMNS
+
+v = verifications.c
+
+
+def challenges(tx: Connection, subject_id: int, limit: int) -> Sequence[AnyRow]:
+    """Return the challenges of a subject, newest first: `verifications.COLUMNS` and `factor_id`."""
+    statement = sa.select(*COLUMNS, v.factor_id).where(v.subject_id == subject_id)
+    return tx.execute(statement.order_by(v.created_at.desc()).limit(limit)).all()
+
+
+def cancel_challenges(
+    tx: Connection, subject_id: int, *, reason: str, now: float, factor_ids: Collection[str] | None = None
+) -> None:
+    """End the pending challenges of a subject, or only those of some factors: canceled unless they ended before."""
+    over = now >= ENDS_AT
+    statement = sa.update(verifications).where(v.subject_id == subject_id, v.status == PENDING)
+    if factor_ids is not None:
+        statement = statement.where(v.factor_id.in_(list(factor_ids)))
+    ended = {
+        "status": sa.case((over, ENDS_AS), else_="canceled"),
+        "reason": sa.case((over, None), else_=reason),
+        "ended_at": sa.case((over, ENDS_AT), else_=now),
+    }
+    tx.execute(statement.values(ended))
+
+
+def forget(tx: Connection, client_id: str, subject: str) -> None:
+    """Remove the subject from everything that a client started for it. Its challenges have ended."""
+    slot = sa.case((v.subject_id.is_not(None), ""), else_=v.slot)
+    statement = sa.update(verifications).where(v.subject == subject, v.client_id == client_id)
+    tx.execute(statement.values(subject=None, slot=slot))
