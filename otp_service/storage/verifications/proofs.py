@@ -40,6 +40,7 @@ def of_row(row: AnyRow) -> KeptProof | None:
 
 COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session_hash)
 
+_REDEEMED = (v.id, v.purpose, v.subject, v.reference, v.delivery_route, v.ended_at, v.redeemed_at)
 _NOW = sa.bindparam("now", type_=sa.Double)
 
 _REDEEM = Compiled(
@@ -49,7 +50,7 @@ _REDEEM = Compiled(
         .where(v.proof_id == sa.bindparam("given_id"), v.proof_expires_at > _NOW)
         .where(v.redeemed_at.is_(None), v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
         .values(redeemed_at=_NOW)
-        .returning(v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, SEALED)
+        .returning(*_REDEEMED, SEALED)
     )
 )
 
