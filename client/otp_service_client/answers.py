@@ -107,7 +107,7 @@ class SearchPage:
 
 @dataclass(frozen=True)
 class Redemption:
-    """What a redeemed proof says: who was approved, and for what."""
+    """What a redeemed proof says: who was approved, and for what. `test`: the number is a test number."""
 
     verification_id: str
     purpose: str
@@ -116,6 +116,7 @@ class Redemption:
     reference: str | None = field(repr=False)
     approved_at: datetime
     redeemed_at: datetime
+    test: bool = False
 
 
 @dataclass(frozen=True)

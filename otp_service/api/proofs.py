@@ -63,6 +63,9 @@ class RedeemedAnswer(Answer):
     reference: Annotated[str | None, Field(description="`reference` of the start.")]
     approved_at: Annotated[Timestamp, Field(description="When the verification was approved.")]
     redeemed_at: Annotated[Timestamp, Field(description="When this call redeemed the proof.")]
+    test: Annotated[
+        bool, Field(description="True for a test number; otherwise absent.", exclude_if=lambda is_test: not is_test)
+    ] = False
 
 
 class KeyAnswer(Answer):

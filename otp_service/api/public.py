@@ -43,7 +43,6 @@ class GatewayState(Answer):
     """The state of the gateway as this process sees it."""
 
     status: Annotated[GatewayStatus, Field(description="`trouble`: an operator should look; checks still work.")]
-    last: Annotated[str, Field(description="The outcome of the newest send.", examples=["ok"])]
     routes: Annotated[
         dict[str, BreakerState],
         Field(
@@ -100,7 +99,6 @@ async def readyz(request: Request) -> Response:
 def _gateway(found: GatewayHealth, now: float) -> dict[str, Any]:
     return {
         "status": "trouble" if found.trouble(now) else "ok",
-        "last": found.last,
         "routes": found.routes(now),
         "alarm": "bad_signature" if found.bad_signature else None,
     }

@@ -72,7 +72,7 @@ class Purpose(Table):
     sends: StrictInt = Field(default=3, ge=1, le=20)
     resend_after: tuple[Annotated[StrictInt, Field(ge=0, le=600)], ...] = Field(default=(30, 60), max_length=19)
     live_pins: StrictInt = Field(default=1, ge=1, le=3)
-    proof_lifetime: StrictInt = Field(default=300, ge=1, le=900)
+    proof_lifetime: StrictInt = Field(default=300, ge=30, le=900)
     routes: tuple[Route, ...] = Field(default=("pin", "sms", "mt"), min_length=1)
     inbound: StrictBool = True
     send_to_opted_out: StrictBool = False

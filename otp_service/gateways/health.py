@@ -1,4 +1,4 @@
-"""The state of the gateway as this process sees it: the newest send, a breaker for each route, the signature."""
+"""The state of the gateway as this process sees it: a breaker for each route, and whether the signature is accepted."""
 
 from dataclasses import dataclass, field
 
@@ -15,19 +15,18 @@ ROUTES = ("pin", "sms", "mt")
 
 @dataclass
 class GatewayHealth:
-    """What this process knows about the gateway. `last`: the reason of the newest send; `breakers`: by route.
+    """What this process knows about the gateway. `breakers`: by route.
 
     `bad_signature`: the gateway rejected our signature and has not accepted one since. No retry can mend that.
+    Anybody can read the state: how one message went is not in it, or it would tell a decoy from a real start.
     """
 
-    last: str = "nothing sent yet"
     bad_signature: bool = False
     breakers: dict[str, Breaker] = field(default_factory=lambda: {route: Breaker() for route in ROUTES})
-    _trouble: bool = False
 
     def trouble(self, now: float) -> bool:
-        """Return whether a person should look: the newest send failed, a route is open or the signature is rejected."""
-        return self._trouble or "open" in self.routes(now).values() or self.bad_signature
+        """Return whether a person should look: a route is open or the signature is rejected."""
+        return "open" in self.routes(now).values() or self.bad_signature
 
     def routes(self, now: float) -> dict[str, str]:
         """Return the state of each breaker, and update the metric."""
@@ -42,7 +41,6 @@ class GatewayHealth:
 
     def record_send(self, route: str, sent: Sent, now: float) -> None:
         """Record the outcome of a send that was allowed."""
-        self.last, self._trouble = sent.reason, sent.outcome is not Outcome.ACCEPTED
         breaker = self.breakers[route]
         before = breaker.state
         breaker.record(sent, now)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from otp_service.api.kit.examples import of_error
 from tests.api.support import nothing_counted, post, problem, wrong_fields
 from tests.support.service import Service, serving, wrong
 from tests.support.vendor import Vendor
@@ -96,7 +97,9 @@ async def test_a_refused_start_leaves_a_verification_that_no_pin_approves(sqlite
         for method in ("pin", "sms", "mt"):
             vendor.fail(method, "refuse")
         answer = await service.api.try_start("+573009999999")
-        failed = problem(answer, 502, "gateway_failed")["verification_id"]
+        refusal = problem(answer, 502, "gateway_failed")
+        assert refusal["detail"] == of_error("gateway_failed", "verifications.start", "verification")["detail"]
+        failed = refusal["verification_id"]
         for pin in ("000000", "123456", "999999"):
             assert await service.api.check(failed, pin) == "no_pin"
         for blank in ("", "null", None):

@@ -122,6 +122,12 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     assert "purposes.signup.colour: unknown key" in found
 
 
+def test_a_proof_lives_long_enough_to_be_redeemed(tmp_path: Path) -> None:
+    found = problems(tmp_path, "purposes.signup.proof_lifetime = 29")
+    assert found == ["purposes.signup.proof_lifetime: must be greater than or equal to 30"]
+    load_policy(written(tmp_path, "purposes.signup.proof_lifetime = 30"))
+
+
 @pytest.mark.parametrize(
     "toml",
     [

@@ -197,7 +197,6 @@ async def test_a_refused_signature_raises_the_alarm_until_one_is_taken(migrated:
         assert await exhaust(service, 1) == [201]
         assert await ready(service) == {
             "status": "ok",
-            "last": "ok",
             "routes": {"pin": "closed", "sms": "closed", "mt": "closed"},
             "alarm": None,
         }

@@ -40,7 +40,10 @@ _DETAILS: dict[ErrorCode, str] = {
     "invalid_proof": "Not a proof that this client can redeem, or it has expired. Start a new verification.",
     "idempotency_mismatch": "This Idempotency-Key was used for another request. Use a new one.",
     "rate_limited": "Limit sends_per_number reached. Retry in 30 seconds.",
-    "gateway_failed": "Every route rejected the message, so nothing was sent. Retry later.",
+    "gateway_failed": (
+        "No route could send the message; nothing was sent. Retry in a minute; if it continues, run "
+        "`otp-service doctor`."
+    ),
     "overloaded": "Too many requests; retry later.",
     "unavailable": "The database is unavailable; retry after Retry-After.",
 }

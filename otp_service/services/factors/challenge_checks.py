@@ -26,6 +26,7 @@ from otp_service.storage.verifications import attempts
 from otp_service.storage.verifications import events as history
 from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
 from otp_service.storage.verifications.sessions import Session
+from otp_service.vault import SealedFor
 
 SMS, TOTP = "sms", "otp"
 """With `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
@@ -170,7 +171,7 @@ def _rules(ctx: Context, valid: _ValidCheck) -> Failures:
 def _step_of(ctx: Context, valid: _ValidCheck) -> int | None:
     """Return the TOTP step of the value, None if it is wrong, or the challenge is a decoy."""
     factor = valid.known.factor
-    secret = ctx.vault.open(totp.SEALED_FOR, factor.secret_sealed) if factor is not None else None
+    secret = ctx.vault.open(SealedFor.TOTP_SECRET, factor.secret_sealed) if factor is not None else None
     return totp.step_of(secret, valid.typed, ctx.clock.now()) if secret is not None else None
 
 

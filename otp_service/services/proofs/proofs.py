@@ -34,7 +34,7 @@ class RedeemRequest:
 
 @dataclass(frozen=True)
 class Redeemed:
-    """What a redeemed proof says. `to`: None if no message was sent for it, but a TOTP value was right."""
+    """What a redeemed proof says. `to`: None if it proves no number; `test`: the number is a test number."""
 
     verification_id: str
     purpose: str
@@ -43,6 +43,7 @@ class Redeemed:
     reference: str | None
     approved_at: float
     redeemed_at: float
+    test: bool
 
 
 def new_proof(ctx: Context, purpose: str, now: float) -> KeptProof:
@@ -80,10 +81,14 @@ def token(
         "phone_number": to,
         "phone_number_verified": True if has_number else None,
         "amr": [method],
-        "test": True if row.delivery_route == TEST_ROUTE else None,
+        "test": True if _is_test(row) else None,
         "session_hash": session_hash,
     }
     return tokens.sign(ctx.vault, kept.key_id, {name: value for name, value in claims.items() if value is not None})
+
+
+def _is_test(row: AnyRow) -> bool:
+    return bool(row.delivery_route == TEST_ROUTE)
 
 
 def token_of_inbound(ctx: Context, row: AnyRow) -> str | None:
@@ -129,7 +134,9 @@ async def _redeem(ctx: Context, request: RedeemRequest, idempotent: IdempotentRe
         to = open_number(ctx.vault, row.sealed) if "phone_number" in claims else None
         if to is None and "phone_number" in claims:  # retention wiped it: nothing is committed
             raise invalid()
-        return Redeemed(row.id, row.purpose, to, row.subject, row.reference, row.ended_at, row.redeemed_at)
+        return Redeemed(
+            row.id, row.purpose, to, row.subject, row.reference, row.ended_at, row.redeemed_at, test=_is_test(row)
+        )
 
     async with ctx.concurrency.turn(request.client_id, verification_id):
         return await ctx.database.write(step)

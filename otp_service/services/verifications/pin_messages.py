@@ -137,7 +137,8 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     await _record_nothing_sent(ctx, message, sent)
     raise Refusal(
         "gateway_failed",
-        "Every route rejected the message, so nothing was sent. Retry later.",
+        "No route could send the message; nothing was sent. Retry in a minute; if it continues, run "
+        "`otp-service doctor`.",
         verification_id=message.verification_id,
     )
 

@@ -40,6 +40,7 @@ def of_row(row: AnyRow) -> KeptProof | None:
 
 COLUMNS = (v.proof_id, v.proof_key, v.proof_expires_at, v.redeemed_at, v.session_hash)
 
+_REDEEMED = (v.id, v.purpose, v.subject, v.reference, v.delivery_route, v.ended_at, v.redeemed_at)
 _NOW = sa.bindparam("now", type_=sa.Double)
 
 
@@ -51,8 +52,7 @@ def _redeeming(is_bound: bool) -> Any:
     )
     if is_bound:
         statement = statement.where(v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
-    shown = (v.id, v.purpose, v.subject, v.reference, v.ended_at, v.redeemed_at, v.subject_id, SEALED)
-    return statement.values(redeemed_at=_NOW).returning(*shown)
+    return statement.values(redeemed_at=_NOW).returning(*_REDEEMED, SEALED)
 
 
 _REDEEM = Compiled(lambda _: _redeeming(is_bound=True))

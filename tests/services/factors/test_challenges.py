@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from otp_service.services.factors import recovery_codes
-from tests.support.factors import active_sms, active_totp, client_id, new_totp, value, verify
+from tests.support.factors import active_sms, client_id, new_totp, value, verify
 from tests.support.service import Service, new_number, wrong
 
 SUBJECT = "user-17"

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -91,6 +92,21 @@ async def test_claims_without_a_value_are_left_out_and_the_issuer_has_a_default(
     claims = await verified(service, proof)
     assert claims["iss"] == "urn:otp-service"
     assert not {"sub", "session_hash", "test"} & claims.keys()
+
+
+@pytest.mark.both_databases
+async def test_a_proof_and_its_redemption_say_that_the_number_is_a_test_number(
+    database_url: str, vendor: Vendor
+) -> None:
+    number, pin = new_number(), "424242"
+    until = datetime.now(UTC).date() + timedelta(days=10)
+    async with serving(database_url, vendor, {"test_numbers": {number: {"pin": pin, "until": until}}}) as service:
+        started = await service.api.start(number)
+        proof = (await service.api.try_check(started["id"], pin)).json()["proof"]
+        assert (await verified(service, proof))["test"] is True
+        assert (await redeem(service.api, proof)).json()["test"] is True
+        _, real = await approved(service)
+        assert "test" not in (await redeem(service.api, real)).json()
 
 
 async def test_a_proof_is_redeemed_once(service: Service) -> None:

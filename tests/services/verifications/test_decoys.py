@@ -53,6 +53,19 @@ def shape(verification: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def test_readyz_is_the_same_after_a_decoy_and_after_a_real_start(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(routes=["sms", "mt"])) as service:
+        shown = [(await service.http.get("/readyz")).json()]
+        await decoy(service)
+        shown.append((await service.http.get("/readyz")).json())
+        for fault in (None, "refuse", "message_failed", "http_503"):
+            if fault is not None:
+                vendor.fail("*", fault)
+            await service.api.try_start(new_number())
+            shown.append((await service.http.get("/readyz")).json())
+        assert all(each == shown[0] for each in shown)
+
+
 def headers(answer: Any) -> list[str]:
     return sorted(answer.headers)
 

@@ -256,7 +256,7 @@ async def test_nothing_is_sent_where_nothing_listens(database_url: str, vendor: 
         assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")
         ready = (await service.http.get("/readyz")).json()
         assert ready["status"] == "ok"
-        assert (ready["gateway"]["status"], ready["gateway"]["last"]) == ("trouble", "not_connected")
+        assert ready["gateway"]["status"] == "ok", "one message says nothing about the gateway"
 
 
 async def test_no_further_route_goes_out_after_the_person_said_stop(
