@@ -18,7 +18,6 @@ CHALLENGE_CHECKS = Counter(
     "otp_challenge_checks", "Checks of challenges by purpose, method and result", ["purpose", "method", "result"]
 )
 PROOFS = Counter("otp_proofs", "Redemptions of proofs by result", ["result"])
-FACTORS = Counter("otp_factors", "What happened to factors, recovery codes and devices", ["event", "type"])
 GATEWAY_SECONDS = Histogram(
     "otp_gateway_seconds", "Duration of gateway calls", ["route"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 6, 10)
 )
