@@ -13,6 +13,7 @@ COMMANDS = {
     "clients": "clients:clients",
     "secrets": "secret_keys:secret_keys",
     "verifications": "verifications:verifications",
+    "factors": "factors:factors",
     "budgets": "numbers:budgets",
     "numbers": "numbers:numbers",
     "opt-outs": "opt_outs:opt_outs",

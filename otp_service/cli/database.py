@@ -5,7 +5,7 @@ import click
 from otp_service.cli.running import with_database
 from otp_service.config.settings import DatabaseSettings, load
 from otp_service.database import migrate as migrations
-from otp_service.services.operations import retention
+from otp_service.services.operations import restore
 from otp_service.storage import schema
 
 
@@ -19,8 +19,14 @@ def migrate() -> None:
 
 
 @click.command()
-def restored() -> None:
-    """Cancel the pending verifications of a restored backup, so that no old PIN becomes valid again."""
+@click.option("--delete-recovery-codes", is_flag=True, help="Also delete all recovery codes: used ones are back.")
+def restored(*, delete_recovery_codes: bool) -> None:
+    """End what a restored backup revives: pending verifications and challenges, proofs, devices, used TOTP values."""
     url = load(DatabaseSettings).database_url
-    count = with_database(url, lambda database, clock: retention.cancel_pending(database, clock, "restored"))
-    click.echo(f"Canceled {count} pending verifications.")
+    ended = with_database(
+        url, lambda database, clock: restore.end_all(database, clock, with_recovery_codes=delete_recovery_codes)
+    )
+    click.echo(f"Canceled {ended.pending} pending verifications and challenges.")
+    click.echo(f"Revoked {ended.devices} devices.")
+    if delete_recovery_codes:
+        click.echo(f"Deleted the recovery codes of {ended.subjects_without_codes} subjects.")

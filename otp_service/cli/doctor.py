@@ -127,6 +127,7 @@ async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         answers,
         Finding("schema", True, f"current, revision {revision}"),
         await _secret_keys(ctx),
+        await _factors(ctx),
         await _numbers(ctx),
         await _clock(ctx),
         *await _webhooks(ctx),
@@ -134,12 +135,28 @@ async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
 
 
 async def _secret_keys(ctx: Context) -> Finding:
-    uses = await rotation.status(ctx.database, ctx.vault)
-    gone = [use.key_id for use in uses if use.needed and not use.configured]
-    if gone:
-        detail = f"{', '.join(gone)} is still needed but not in OTP_SECRET_KEYS: put it back, then `secrets rewrap`"
+    gone = [use for use in await rotation.status(ctx.database, ctx.vault) if use.needed and not use.configured]
+    unreadable = [use.key_id for use in gone if use.reads]
+    if unreadable:
+        detail = (
+            f"{', '.join(unreadable)} is still needed but not in OTP_SECRET_KEYS: put it back, then `secrets rewrap`"
+        )
         return Finding("keys", False, detail)
+    if gone:
+        codes, devices = sum(use.recovery_codes for use in gone), sum(use.devices for use in gone)
+        keys = ", ".join(use.key_id for use in gone)
+        return Finding("keys", None, f"without {keys}, {codes} recovery codes and {devices} devices are not accepted")
     return Finding("keys", True, "every key that is needed is there")
+
+
+async def _factors(ctx: Context) -> Finding:
+    unusable = await rotation.unusable_factors(ctx.database, ctx.vault)
+    if unusable:
+        detail = (
+            f"no key of OTP_SECRET_KEYS reads {unusable} of them: put the key back, or let their users add new ones"
+        )
+        return Finding("factors", False, detail)
+    return Finding("factors", True, "every secret and number can be read")
 
 
 async def _numbers(ctx: Context) -> Finding:

@@ -55,6 +55,9 @@ def status() -> None:
                 (f"{use.answers} saved answers", use.answers),
                 (f"{use.messages} texts and ids of messages", use.messages),
                 (f"{use.webhooks} secrets of webhooks", use.webhooks),
+                (f"{use.totp_secrets} secrets of authenticator apps", use.totp_secrets),
+                (f"{use.recovery_codes} recovery codes", use.recovery_codes),
+                (f"{use.devices} devices", use.devices),
             )
             if count
         )

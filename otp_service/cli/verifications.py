@@ -2,25 +2,26 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 import click
 
 from otp_service import phone
 from otp_service.cli.dev.folder import load_settings
 from otp_service.cli.running import with_database
+from otp_service.cli.times import in_rfc3339
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings
 from otp_service.services.verifications import search
 from otp_service.services.verifications.search import VerificationHistory
 from otp_service.vault import Vault
 
-_TIMES = {"at", "created_at", "expires_at", "finished_at"}
+_IDS = ("ver_", "chl_", "fac_")
+"""How ids of verifications begin, of challenges, and of enrolments of authenticator apps."""
 
 
 @click.group()
 def verifications() -> None:
-    """Find verifications of all clients."""
+    """Find verifications and challenges of all clients."""
 
 
 @verifications.command()
@@ -29,12 +30,12 @@ def verifications() -> None:
 @click.option("--reference", help="The application's own reference.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def find(number_or_id: str | None, subject: str | None, reference: str | None, *, as_json: bool) -> None:
-    """Show the newest verifications of a NUMBER (E.164), or the one with an ID, with all their events."""
+    """Show the newest verifications and challenges of a NUMBER (E.164), or the one with an ID, with their events."""
     if not (number_or_id or subject or reference):
         raise click.UsageError("Give a number, an id, --subject or --reference.")
     settings = load_settings(StorageSettings)
     vault = Vault(settings.keys)
-    is_id = number_or_id is not None and number_or_id.startswith("ver_")
+    is_id = number_or_id is not None and number_or_id.startswith(_IDS)
     found = with_database(
         settings.database_url,
         lambda database, clock: search.find_for_operator(
@@ -48,7 +49,7 @@ def find(number_or_id: str | None, subject: str | None, reference: str | None, *
         ),
     )
     if as_json:
-        click.echo(json.dumps({"verifications": [_fields(asdict(history)) for history in found]}))
+        click.echo(json.dumps({"verifications": in_rfc3339([asdict(history) for history in found])}))
         return
     for history in found:
         _print(history)
@@ -58,23 +59,13 @@ def find(number_or_id: str | None, subject: str | None, reference: str | None, *
         click.echo(f"These are the newest {search.MOST_FOR_OPERATOR}; there may be more.")
 
 
-def _fields(value: Any) -> Any:
-    """Return the value with its times in RFC 3339."""
-    if isinstance(value, list):
-        return [_fields(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: rfc3339(each) if name in _TIMES and each is not None else _fields(each) for name, each in value.items()
-    }
-
-
 def _print(history: VerificationHistory) -> None:
     kind = "decoy" if history.decoy else history.channel
     click.echo(
         f"{history.id}\t{history.status}\t{history.purpose}\t{kind}\t{history.number or '-'}\tclient {history.client}"
     )
-    click.echo(f"  subject {history.subject or '-'}\treference {history.reference or '-'}")
+    factor = f"\tfactor {history.factor}" if history.factor is not None else ""
+    click.echo(f"  subject {history.subject or '-'}\treference {history.reference or '-'}{factor}")
     for event in history.events:
         details = "\t".join(each for each in (event.route, event.result, event.detail) if each)
         click.echo(f"  {rfc3339(event.at)}\t{event.type}\t{details}".rstrip())

@@ -6,11 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import insert_into
+from otp_service.storage.batches import BATCH, change, delete, lock
 from otp_service.storage.tables import (
     PENDING,
     buckets,
     campaign_messages,
     events,
+    factors,
     failures,
     notifications,
     numbers,
@@ -26,8 +28,6 @@ from otp_service.storage.verifications.endings import ALL_SPENT, ENDS_AS, ENDS_A
 from otp_service.storage.verifications.verifications import EVENTS
 from otp_service.storage.webhooks import ACTIVE
 
-BATCH = 50
-"""Takes about 5 ms. SQLite has one writer, and a check waits for it; larger batches are hardly faster."""
 ECHO_KEPT_SECONDS = 86400.0
 """Campaign messages are kept at least this long: without its row, an echo would count as the person's own text."""
 HELD_SECONDS = 3600.0
@@ -53,18 +53,18 @@ def return_turn(tx: Connection, now: float) -> None:
 
 def expire(tx: Connection, now: float) -> int:
     """Expire pending verifications that are past their lifetime."""
-    late = _lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
+    late = lock(tx, sa.select(v.id).where(v.status == PENDING, v.expires_at <= now), by=v.expires_at)
     return _end(tx, late, now)
 
 
 def exhaust(tx: Connection, now: float) -> int:
     """Exhausts pending verifications whose last attempt was spent by a check that died."""
     lost = sa.select(v.id).where(v.status == PENDING, ALL_SPENT, now >= LOST_AT)
-    return _end(tx, _lock(tx, lost, by=v.expires_at), now)
+    return _end(tx, lock(tx, lost, by=v.expires_at), now)
 
 
 def _end(tx: Connection, ids: list[Any], now: float) -> int:
-    count = _change(tx, verifications, ids, _ENDED)
+    count = change(tx, verifications, ids, _ENDED)
     EVENTS.record(tx, ids, now=now)
     return count
 
@@ -76,7 +76,7 @@ def wipe_hashes(tx: Connection, ended_before: float) -> int:
     due = sa.select(s.verification_id).where(s.pin_hash.is_not(None), ended_at <= ended_before)
     found = tx.execute(due.order_by(s.verification_id).limit(BATCH)).scalars().all()
     # Their verifications are locked: another sweep that changes their sends skips them.
-    ids = _lock(tx, sa.select(v.id).where(v.id.in_(found)), by=v.id) if found else []
+    ids = lock(tx, sa.select(v.id).where(v.id.in_(found)), by=v.id) if found else []
     if not ids:
         return 0
     wiped = sa.update(sends).where(s.verification_id.in_(ids), s.pin_hash.is_not(None))
@@ -85,23 +85,23 @@ def wipe_hashes(tx: Connection, ended_before: float) -> int:
 
 def wipe_number_of_verifications(tx: Connection, ended_before: float) -> int:
     """Remove the number, the slot and the message ids from verifications that ended by then."""
-    ids = _lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
+    ids = lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
     if ids:
         tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
     wiped = {"number_id": None, "slot": "", "address_digest": None, "phrase_sealed": None}
-    return _change(tx, verifications, ids, wiped)
+    return change(tx, verifications, ids, wiped)
 
 
 def wipe_number_of_notifications(tx: Connection, ended_before: float) -> int:
     """Remove the number and the message id from notifications that left the queue by then."""
-    ids = _lock(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
-    return _change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
+    ids = lock(tx, sa.select(n.id).where(n.number_id.is_not(None), n.ended_at <= ended_before), by=n.ended_at)
+    return change(tx, notifications, ids, {"number_id": None, **_NO_MESSAGE})
 
 
 def wipe_number_of_deliveries(tx: Connection, ended_before: float) -> int:
     """Remove the number from events for webhooks that left the queue by then."""
-    ids = _lock(tx, sa.select(d.id).where(d.number_id.is_not(None), d.ended_at <= ended_before), by=d.ended_at)
-    return _change(tx, webhook_deliveries, ids, {"number_id": None})
+    ids = lock(tx, sa.select(d.id).where(d.number_id.is_not(None), d.ended_at <= ended_before), by=d.ended_at)
+    return change(tx, webhook_deliveries, ids, {"number_id": None})
 
 
 def fail_undeliverable(tx: Connection, now: float) -> int:
@@ -109,19 +109,21 @@ def fail_undeliverable(tx: Connection, now: float) -> int:
     gone = sa.select(webhooks.c.id).where(webhooks.c.status != ACTIVE)
     waiting = sa.select(d.id).where(d.status == PENDING, d.webhook_id.in_(gone))
     ended = {"status": "failed", "due_at": None, "ended_at": now, "last_error": "webhook_disabled"}
-    return _change(tx, webhook_deliveries, _lock(tx, waiting, by=d.due_at), ended)
+    return change(tx, webhook_deliveries, lock(tx, waiting, by=d.due_at), ended)
 
 
 def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
     """Wipe the sealed form of numbers that nothing was sent to since then; the digest stays for the counters.
 
-    A number that opted out, or for which a notification, a campaign message or an event waits, is kept for a while.
+    A number that opted out, that is a factor, or for which a notification, a campaign message or an event waits, is
+    kept for a while.
     """
     c, o, f = numbers.c, opt_outs.c, campaign_messages.c
-    ids = _lock(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
+    ids = lock(tx, sa.select(c.id).where(c.sealed.is_not(None), c.seen_until <= seen_before), by=c.seen_until)
     needed = (
         sa.exists().where(n.number_id == c.id, n.ended_at.is_(None))
         | sa.exists().where(o.number_id == c.id, o.opted_out)
+        | sa.exists().where(factors.c.number_id == c.id)
         | sa.exists().where(f.number_id == c.id, f.outcome.is_(None))
         | sa.exists().where(d.number_id == c.id, d.ended_at.is_(None))
     )
@@ -129,15 +131,13 @@ def wipe_numbers(tx: Connection, now: float, seen_before: float) -> int:
         "sealed": sa.case((needed, c.sealed)),
         "seen_until": sa.case((needed, now + HELD_SECONDS), else_=c.seen_until),
     }
-    return _change(tx, numbers, ids, kept)
+    return change(tx, numbers, ids, kept)
 
 
 def purge_buckets(tx: Connection, now: float) -> int:
     """Delete limits that are full again."""
     b = buckets.c
-    return _delete(
-        tx, buckets, b.key, _lock(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True)
-    )
+    return delete(tx, buckets, b.key, lock(tx, sa.select(b.key).where(b.arrival <= now), by=b.arrival, to_delete=True))
 
 
 def purge_failures(tx: Connection, now: float, used_before: float) -> int:
@@ -145,7 +145,7 @@ def purge_failures(tx: Connection, now: float, used_before: float) -> int:
     f = failures.c
     key = f.number_id, f.client_id, f.purpose
     old = sa.select(*key).where(f.last_at <= used_before, f.waits_until <= now)
-    return _delete(tx, failures, sa.tuple_(*key), _lock(tx, old, by=f.last_at, to_delete=True))
+    return delete(tx, failures, sa.tuple_(*key), lock(tx, old, by=f.last_at, to_delete=True))
 
 
 def purge_campaign_messages(tx: Connection, now: float, created_before: float) -> int:
@@ -153,67 +153,44 @@ def purge_campaign_messages(tx: Connection, now: float, created_before: float) -
     created_before = min(created_before, now - ECHO_KEPT_SECONDS)
     f = campaign_messages.c
     old = sa.select(f.id).where(f.created_at <= created_before, f.outcome.is_not(None))
-    return _delete(tx, campaign_messages, f.id, _lock(tx, old, by=f.created_at, to_delete=True))
+    return delete(tx, campaign_messages, f.id, lock(tx, old, by=f.created_at, to_delete=True))
 
 
 def purge_numbers(tx: Connection, used_before: float) -> int:
     """Delete numbers that nothing refers to, with their lifted opt-outs."""
     c = numbers.c
-    referring = [
-        table.c.number_id for table in (failures, verifications, notifications, campaign_messages, webhook_deliveries)
-    ]
+    tables = (failures, verifications, notifications, campaign_messages, webhook_deliveries, factors)
+    referring = [table.c.number_id for table in tables]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)
     unused = sa.select(c.id).where(c.sealed.is_(None), c.seen_until <= used_before, ~referred, ~out)
-    ids = _lock(tx, unused, by=c.seen_until, to_delete=True)
-    _delete(tx, opt_outs, opt_outs.c.number_id, ids)
-    return _delete(tx, numbers, c.id, ids)
+    ids = lock(tx, unused, by=c.seen_until, to_delete=True)
+    delete(tx, opt_outs, opt_outs.c.number_id, ids)
+    return delete(tx, numbers, c.id, ids)
 
 
 def purge_requests(tx: Connection, claimed_before: float) -> int:
     """Delete idempotency keys that were claimed by then."""
     r = requests.c
     old = sa.select(r.id).where(r.claimed_at <= claimed_before)
-    return _delete(tx, requests, r.id, _lock(tx, old, by=r.claimed_at, to_delete=True))
+    return delete(tx, requests, r.id, lock(tx, old, by=r.claimed_at, to_delete=True))
 
 
 def purge_audit(tx: Connection, ended_before: float) -> int:
     """Delete verifications that ended by then, with their sends and events."""
-    ids = _lock(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
-    _delete(tx, events, events.c.verification_id, ids)
-    _delete(tx, sends, s.verification_id, ids)
-    return _delete(tx, verifications, v.id, ids)
+    ids = lock(tx, sa.select(v.id).where(v.ended_at <= ended_before), by=v.ended_at, to_delete=True)
+    delete(tx, events, events.c.verification_id, ids)
+    delete(tx, sends, s.verification_id, ids)
+    return delete(tx, verifications, v.id, ids)
 
 
 def purge_notifications(tx: Connection, ended_before: float) -> int:
     """Delete notifications that left the queue by then."""
     old = sa.select(n.id).where(n.ended_at <= ended_before)
-    return _delete(tx, notifications, n.id, _lock(tx, old, by=n.ended_at, to_delete=True))
+    return delete(tx, notifications, n.id, lock(tx, old, by=n.ended_at, to_delete=True))
 
 
 def purge_deliveries(tx: Connection, ended_before: float) -> int:
     """Delete events for webhooks that left the queue by then."""
     old = sa.select(d.id).where(d.ended_at <= ended_before)
-    return _delete(tx, webhook_deliveries, d.id, _lock(tx, old, by=d.ended_at, to_delete=True))
-
-
-def _lock(tx: Connection, due: sa.Select[Any], *, by: sa.Column[Any], to_delete: bool = False) -> list[Any]:
-    """Lock the first rows of `due` that nobody else has locked; return their keys.
-
-    `by`: the column of the index to read; without an order PostgreSQL reads the table if it expects many rows.
-    `to_delete`: otherwise other rows can still be inserted that refer to them.
-    """
-    few = due.order_by(by).limit(BATCH).with_for_update(skip_locked=True, key_share=not to_delete)
-    return [row[0] if len(row) == 1 else tuple(row) for row in tx.execute(few)]
-
-
-def _change(tx: Connection, table: sa.Table, ids: list[Any], changes: dict[str, Any]) -> int:
-    if not ids:
-        return 0
-    return tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(changes)).rowcount
-
-
-def _delete(tx: Connection, table: sa.Table, key: sa.ColumnElement[Any], keys: list[Any]) -> int:
-    if not keys:
-        return 0
-    return tx.execute(sa.delete(table).where(key.in_(keys))).rowcount
+    return delete(tx, webhook_deliveries, d.id, lock(tx, old, by=d.ended_at, to_delete=True))

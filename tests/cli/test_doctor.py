@@ -14,6 +14,7 @@ from tests.support.processes import Done, here, service_settings, together
 from tests.support.receivers import LOOPBACK, add, post_due, receiving
 from tests.support.servers import free_port
 from tests.support.service import SECRET_KEYS, serving
+from tests.support.stored_factors import add_codes, add_device, add_totp
 from tests.support.vendor import PRIVATE_KEY, Vendor
 
 WRONG_KEY = "0000-0000-0000-000000000000"
@@ -45,6 +46,7 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
         "database",
         "schema",
         "keys",
+        "factors",
         "numbers",
         "clock",
         "webhooks",
@@ -143,6 +145,28 @@ async def test_webhooks_that_do_not_take_their_events_are_worth_a_look(database_
 def webhooks_of(done: Done) -> str:
     """What is said about webhooks."""
     return findings(done)["webhooks"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_factors_that_no_key_reads_are_wrong_and_digests_without_a_key_are_worth_a_look(
+    database_url: str, vendor: Vendor
+) -> None:
+    new = generate_key_entry()
+    async with serving(database_url, vendor) as service:
+        await add_totp(service, "u")
+        await add_codes(service, "u", 3)
+        await add_device(service, "u")
+    settings = service_settings(database_url, vendor, OTP_SECRET_KEYS=new)
+    done = looked(settings)
+    assert done.code == 1
+    assert findings(done)["factors"].startswith("WRONG no key of OTP_SECRET_KEYS reads 1 of them")
+    both = service_settings(database_url, vendor, OTP_SECRET_KEYS=f"{new},{SECRET_KEYS}")
+    assert here("secrets", "rewrap", settings=both).code == 0
+    done = looked(settings)
+    assert done.code == 0
+    assert findings(done)["factors"].startswith("ok ")
+    assert findings(done)["keys"].startswith("look ")
+    assert "3 recovery codes and 1 devices are not accepted" in findings(done)["keys"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ _WORDS = {
     "told": "n % CAST(2 * :every AS bigint) = 0",
     "ended": "CASE WHEN {recent} THEN :now - 100 - n % 80000 ELSE {long_ago} END",
     "long_ago": ":now - 86500 - 6.0 * (n % 5000000)",
+    "subject": "(SELECT id FROM subjects WHERE subject = 'old ' || n AND client_id = :client)",
     "number": "(SELECT id FROM numbers WHERE digest = 'old:' || (n / CAST(:every AS bigint)))",
 }
 _STATEMENTS = (
@@ -70,6 +71,39 @@ SELECT 'whk_old_' || n, :client, '', '*', 'deleted', :now FROM {series} WHERE n 
 INSERT INTO webhook_deliveries (id, webhook_id, type, data, number_id, status, created_at, tries, ended_at)
 SELECT {id}, 'whk_old_' || CAST(:first AS bigint), 'number.opted_out', 'null', CASE WHEN {told} THEN {number} END,
   'delivered', :now - 100, 1, CASE WHEN {told} THEN :now - 50 ELSE {long_ago} END
+FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO subjects (client_id, subject, created_at, codes_created_at, idle_since)
+SELECT :client, 'old ' || n, {long_ago}, {long_ago}, CASE WHEN NOT ({told}) THEN :now - n % 86400 END
+FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO factors (id, subject_id, type, status, number_id, number_masked, secret_sealed, last_step, created_at)
+SELECT 'fac_' || {id}, {subject}, 'sms', 'active', {number}, '+57******0000', NULL, NULL, {long_ago}
+FROM {series} WHERE {told}
+UNION ALL
+SELECT 'fac_totp_' || {id}, {subject}, 'totp', 'active', NULL, NULL, 'old:x', 1, {long_ago}
+FROM {series} WHERE {told}
+""",
+    """
+INSERT INTO recovery_codes (subject_id, digest) SELECT {subject}, 'old:' || n FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO devices (id, subject_id, digest, created_at, expires_at)
+SELECT 'dev_' || {id}, {subject}, 'old:' || n, {long_ago}, :now + 3600 + n % 80000 FROM {series} WHERE {told}
+""",
+    """
+INSERT INTO subject_failures (subject_id, kind, checks, waits_until, last_at)
+SELECT {subject}, 'factors', 1, 0, :now - n % 86400 FROM {series} WHERE {told}
+""",
+    """
+INSERT INTO verifications (id, client_id, purpose, number_id, number_masked, slot, status, pin_length, attempts,
+  attempts_spent, attempts_compared, sends, sends_spent, created_at, expires_at, resend_at, ended_at,
+  delivery_status, subject, subject_id, factor_id, channel)
+SELECT 'chl_' || {id}, :client, 'login', NULL, '', '', 'approved', 6, 5,
+  1, 1, 3, 0, {ended} - 30, {ended} + 570, {ended}, {ended},
+  'sent', 'old ' || n, {subject}, 'fac_totp_' || {id}, 'totp'
 FROM {series} WHERE {recent}
 """,
 )

@@ -136,10 +136,17 @@ def _require_name(name: str) -> None:
         raise ClientError("A client's name is 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first.")
 
 
-def _active(tx: Connection, name: str) -> AnyRow:
+def find(tx: Connection, name: str) -> AnyRow:
+    """Return a client, revoked or not. Raises ClientError."""
+    _require_name(name)
     row = clients.by_name(tx, name)
     if row is None:
         raise ClientError(f"There is no client {name}; `clients list` shows them.")
+    return row
+
+
+def _active(tx: Connection, name: str) -> AnyRow:
+    row = find(tx, name)
     if row.revoked_at is not None:
         raise ClientError(f"The client {name} is revoked; create one with another name.")
     return row

@@ -53,5 +53,10 @@ def step_of(secret: bytes, value: str, now: float) -> int | None:
     return found
 
 
+def newest_step(now: float) -> int:
+    """Return the newest time step whose value is accepted now."""
+    return int(now // STEP_SECONDS) + _STEPS_BESIDE
+
+
 def _totp(secret: bytes) -> pyotp.TOTP:
     return pyotp.TOTP(b32encode(secret).decode(), digits=DIGITS, interval=STEP_SECONDS)

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock, elapsed
+from otp_service.config.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS
@@ -17,6 +18,8 @@ from otp_service.services.context import Context
 from otp_service.services.operations.clock import synchronize
 from otp_service.storage import clock as stored_clock
 from otp_service.storage import sweeps
+from otp_service.storage.batches import BATCH
+from otp_service.storage.factors import sweeps as factor_sweeps
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import proofs, sends, verifications
 
@@ -25,7 +28,8 @@ log = structlog.get_logger("otp_service.retention")
 PERIOD_SECONDS = 5.0
 STUCK_AFTER_SECONDS = 15.0
 """Longer than any request lives: 10 s of gateway and a full hash queue. Nothing younger is purged."""
-
+CHALLENGED_SECONDS = LONGEST_LIFETIME + STUCK_AFTER_SECONDS
+"""No challenge is longer in use. Its checks count at its subject, which must not be gone."""
 MOST_BATCHES = 20
 """Of one sweep in one round: a year that is due at once must not keep the others waiting."""
 PAUSE = 1.0
@@ -51,9 +55,9 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
     keep = ctx.policy.retention
     return {
         "stuck": _abandon_stuck,
-        "abandoned": lambda tx, now: notifications.abandon(tx, now, sweeps.BATCH),
-        "abandoned_campaign": lambda tx, now: campaign_messages.abandon(tx, now, sweeps.BATCH),
-        "abandoned_webhooks": lambda tx, now: webhook_deliveries.abandon(tx, now, sweeps.BATCH),
+        "abandoned": lambda tx, now: notifications.abandon(tx, now, BATCH),
+        "abandoned_campaign": lambda tx, now: campaign_messages.abandon(tx, now, BATCH),
+        "abandoned_webhooks": lambda tx, now: webhook_deliveries.abandon(tx, now, BATCH),
         "undeliverable": sweeps.fail_undeliverable,
         "expired": sweeps.expire,
         "exhausted": sweeps.exhaust,
@@ -64,6 +68,10 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "numbers": lambda tx, now: sweeps.wipe_numbers(tx, now, now - keep.number),
         "limits": sweeps.purge_buckets,
         "failures": lambda tx, now: sweeps.purge_failures(tx, now, now - keep.counters),
+        "unverified_factors": factor_sweeps.purge_unverified,
+        "devices": factor_sweeps.purge_devices,
+        "subject_failures": lambda tx, now: factor_sweeps.purge_failures(tx, now, now - keep.counters),
+        "idle_subjects": lambda tx, now: factor_sweeps.purge_idle(tx, now - max(keep.counters, CHALLENGED_SECONDS)),
         "campaign": lambda tx, now: sweeps.purge_campaign_messages(tx, now, now - keep.counters),
         "webhooks": lambda tx, now: sweeps.purge_deliveries(tx, now - keep.counters),
         "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
@@ -80,7 +88,7 @@ async def _batches(ctx: Context, work: Sweep) -> int:
         begun = elapsed()
         count = await ctx.database.write(lambda tx: work(tx, ctx.clock.now()))
         total += count
-        if count < sweeps.BATCH:
+        if count < BATCH:
             break
         await asyncio.sleep((elapsed() - begun) * PAUSE)
     return total
@@ -88,7 +96,7 @@ async def _batches(ctx: Context, work: Sweep) -> int:
 
 def _abandon_stuck(tx: Connection, now: float) -> int:
     """End sends whose process died before it recorded their outcome: it is unknown, and nothing is repeated."""
-    stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, sweeps.BATCH)
+    stuck = sends.stuck(tx, now - STUCK_AFTER_SECONDS, BATCH)
     for send in stuck:
         verifications.abandon_send(tx, send, now)
     return len(stuck)
@@ -103,7 +111,7 @@ async def round_of(ctx: Context) -> bool:
     touched = await sweep(ctx)
     if touched:
         log.debug("swept", **touched)
-    more = any(count >= MOST_BATCHES * sweeps.BATCH for count in touched.values())
+    more = any(count >= MOST_BATCHES * BATCH for count in touched.values())
     if more:
         await ctx.database.write(lambda tx: sweeps.return_turn(tx, ctx.clock.now()))
     return more

@@ -14,6 +14,7 @@ from otp_service.database.engine import Database
 from otp_service.services.numbers import open_number
 from otp_service.services.operations import renumbering
 from otp_service.storage import inbound_cursor, numbers, requests, webhooks
+from otp_service.storage.factors import devices, factors, recovery_codes
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import phrases, sends
 from otp_service.vault import SealedFor, Vault
@@ -25,7 +26,10 @@ _Batch = Callable[..., tuple[Any, int]]
 
 @dataclass(frozen=True)
 class KeyUse:
-    """What still needs a key. `configured`: it is in OTP_SECRET_KEYS."""
+    """What still needs a key. `configured`: it is in OTP_SECRET_KEYS.
+
+    No command moves `recovery_codes` and `devices` to another key: only their keyed digests are known.
+    """
 
     key_id: str
     configured: bool
@@ -35,11 +39,21 @@ class KeyUse:
     answers: int
     messages: int
     webhooks: int
+    totp_secrets: int
+    recovery_codes: int
+    devices: int
+
+    @property
+    def reads(self) -> bool:
+        """Return whether data would be unreadable without the key."""
+        return self.indexes or any(
+            (self.numbers, self.live_pins, self.answers, self.messages, self.webhooks, self.totp_secrets)
+        )
 
     @property
     def needed(self) -> bool:
         """Return whether data would be lost without the key."""
-        return self.indexes or bool(self.numbers or self.live_pins or self.answers or self.messages or self.webhooks)
+        return self.reads or bool(self.recovery_codes or self.devices)
 
 
 async def record_index_key(database: Database, vault: Vault) -> str:
@@ -63,6 +77,9 @@ async def status(database: Database, vault: Vault) -> list[KeyUse]:
             requests.count_by_key,
             _messages_by_key,
             webhooks.count_by_key,
+            factors.count_by_key,
+            recovery_codes.count_by_key,
+            devices.count_by_key,
         )
         counts = [counter(tx) for counter in counters]
         known = dict.fromkeys([*vault.key_ids, *([index_key] if index_key else []), *chain(*counts)])
@@ -88,6 +105,20 @@ def _messages_by_key(tx: Connection) -> dict[str, int]:
     return dict(sum((Counter(counter(tx)) for counter in counters), Counter()))
 
 
+async def unusable_factors(database: Database, vault: Vault) -> int:
+    """Return how many factors nobody can pass: no configured key opens their secret or their number."""
+    after, unusable = "", 0
+    while rows := await database.read(partial(factors.readable, after=after, limit=BATCH)):
+        opened = (
+            open_number(vault, row.sealed)
+            if row.type == "sms"
+            else vault.open(SealedFor.TOTP_SECRET, row.secret_sealed)
+            for row in rows
+        )
+        after, unusable = rows[-1].id, unusable + sum(each is None for each in opened)
+    return unusable
+
+
 async def rewrap(database: Database, vault: Vault, clock: Clock, progress: Callable[[int], None]) -> int:
     """Re-index and re-encrypt under the first key what others wrote; return how many values.
 
@@ -97,13 +128,18 @@ async def rewrap(database: Database, vault: Vault, clock: Clock, progress: Calla
     """
     await database.write(lambda tx: _move_index(tx, vault))
     done = 0
-    numbers_batch = partial(_rewrap_numbers, now=clock.now())
-    batches: tuple[_Batch, ...] = (numbers_batch, _rewrap_answers, _rewrap_texts, _rewrap_webhooks)
-    for batch in batches:
-        after, more = None, True
-        while more:
-            after, count = await database.write(partial(batch, vault=vault, after=after))
-            done, more = done + count, after is not None
+    batches: tuple[tuple[_Batch, int | str], ...] = (
+        (partial(_rewrap_numbers, now=clock.now()), 0),
+        (partial(_rewrap_sealed, of=requests, use=SealedFor.ANSWER), 0),
+        (partial(_rewrap_sealed, of=notifications, use=SealedFor.NOTIFICATION), ""),
+        (partial(_rewrap_sealed, of=factors, use=SealedFor.TOTP_SECRET), ""),
+        (_rewrap_webhooks, ""),
+    )
+    for batch, first in batches:
+        last: int | str | None = first
+        while last is not None:
+            last, count = await database.write(partial(batch, vault=vault, after=last))
+            done += count
             progress(done)
     return done
 
@@ -113,10 +149,10 @@ def _move_index(tx: Connection, vault: Vault) -> None:
     numbers.move_index_key(tx, vault.writing_key_id)
 
 
-def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None, now: float) -> tuple[int | None, int]:
+def _rewrap_numbers(tx: Connection, vault: Vault, after: int, now: float) -> tuple[int | None, int]:
     """Return the last id of the batch (None if none is left) and how many numbers were moved."""
     numbers.lock_table(tx)
-    rows = numbers.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
+    rows = numbers.written_by_others(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for number_id, _ in rows:
         e164 = open_number(vault, numbers.sealed(tx, number_id))  # merging another row may have deleted this one
@@ -126,28 +162,22 @@ def _rewrap_numbers(tx: Connection, vault: Vault, after: int | None, now: float)
     return (rows[-1][0] if rows else None), moved
 
 
-def _rewrap_answers(tx: Connection, vault: Vault, after: int | None) -> tuple[int | None, int]:
-    rows = requests.written_by_others(tx, vault.writing_key_id, after or 0, BATCH)
+def _rewrap_sealed(tx: Connection, vault: Vault, after: Any, *, of: Any, use: SealedFor) -> tuple[Any, int]:
+    """Return the last id of the batch (None if none is left) and how many values were moved.
+
+    `of`: the storage of a table with one sealed value a row.
+    """
+    rows = of.written_by_others(tx, vault.writing_key_id, after, BATCH)
     moved = 0
-    for request_id, was in rows:
-        sealed = _resealed(vault, SealedFor.ANSWER, was)
+    for row_id, was in rows:
+        sealed = _resealed(vault, use, was)
         if sealed is not None:
-            moved += requests.rewrite(tx, request_id, was, sealed)
+            moved += of.rewrite(tx, row_id, was, sealed)
     return (rows[-1][0] if rows else None), moved
 
 
-def _rewrap_texts(tx: Connection, vault: Vault, after: str | None) -> tuple[str | None, int]:
-    rows = notifications.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
-    moved = 0
-    for notification_id, was in rows:
-        sealed = _resealed(vault, SealedFor.NOTIFICATION, was)
-        if sealed is not None:
-            moved += notifications.rewrite(tx, notification_id, was, sealed)
-    return (rows[-1][0] if rows else None), moved
-
-
-def _rewrap_webhooks(tx: Connection, vault: Vault, after: str | None) -> tuple[str | None, int]:
-    rows = webhooks.written_by_others(tx, vault.writing_key_id, after or "", BATCH)
+def _rewrap_webhooks(tx: Connection, vault: Vault, after: str) -> tuple[str | None, int]:
+    rows = webhooks.written_by_others(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for row in rows:
         secret, former = (

@@ -52,7 +52,7 @@ class Page:
 
 @dataclass(frozen=True)
 class VerificationHistory:
-    """A verification with its events. `number`: masked, None if a decoy has none."""
+    """A verification or challenge with its events. `number`: masked, None if there is none; `factor`: its id."""
 
     id: str
     client: str
@@ -61,6 +61,7 @@ class VerificationHistory:
     status: str
     reason: str | None
     channel: str
+    factor: str | None
     decoy: bool
     subject: str | None
     reference: str | None
@@ -175,6 +176,7 @@ def _history(tx: Connection, row: AnyRow, now: float) -> VerificationHistory:
         status=status_at(row, now),
         reason=row.reason,
         channel=row.channel,
+        factor=row.factor_id,
         decoy=bool(row.decoy),
         subject=row.subject,
         reference=row.reference,

@@ -46,6 +46,13 @@ def delete_of_subject(tx: Connection, subject_id: int) -> None:
     tx.execute(sa.delete(devices).where(d.subject_id == subject_id))
 
 
+def delete_next(tx: Connection, *, after: str, limit: int) -> Sequence[str]:
+    """Delete the next devices of anybody, by id; return their ids."""
+    ids = tx.scalars(sa.select(d.id).where(d.id > after).order_by(d.id).limit(limit)).all()
+    tx.execute(sa.delete(devices).where(d.id.in_(ids)))
+    return ids
+
+
 def count_by_key(tx: Connection) -> dict[str, int]:
     """Return the number of devices that are kept under each key id."""
     return counts_by_key(tx, d.digest)

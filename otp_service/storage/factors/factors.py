@@ -102,6 +102,14 @@ def move_number(tx: Connection, *, keep: int, drop: int) -> None:
     tx.execute(sa.update(factors).where(f.number_id == drop).values(number_id=keep))
 
 
+def spend_steps(tx: Connection, *, step: int, after: str, limit: int) -> Sequence[str]:
+    """Accept no TOTP step up to this one of the next factors, by id; return their ids."""
+    behind = sa.select(f.id).where(f.id > after, f.last_step < step).order_by(f.id).limit(limit)
+    ids = tx.scalars(behind).all()
+    tx.execute(sa.update(factors).where(f.id.in_(ids), f.last_step < step).values(last_step=step))
+    return ids
+
+
 def count_by_key(tx: Connection) -> dict[str, int]:
     """Return the number of TOTP secrets that are sealed under each key id."""
     return counts_by_key(tx, f.secret_sealed)
@@ -116,6 +124,12 @@ def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> li
         .limit(limit)
     )
     return [(row.id, row.secret_sealed) for row in tx.execute(statement)]
+
+
+def readable(tx: Connection, *, after: str, limit: int) -> Sequence[AnyRow]:
+    """Return what the next factors are read with, by id: `id`, `type`, `secret_sealed` and `sealed`, of the number."""
+    statement = sa.select(f.id, f.type, f.secret_sealed, _sealed.label("sealed")).where(f.id > after)
+    return tx.execute(statement.order_by(f.id).limit(limit)).all()
 
 
 def rewrite(tx: Connection, factor_id: str, former: str, sealed: str) -> int:

@@ -35,6 +35,6 @@ def give_back(tx: Connection, subject_id: int, kind: str, *, spent_at: float) ->
     tx.execute(statement.values(checks=f.checks - 1, waits_until=waits_until))
 
 
-def clear(tx: Connection, subject_id: int) -> None:
-    """Clear every count of a subject."""
-    tx.execute(sa.delete(subject_failures).where(f.subject_id == subject_id))
+def clear(tx: Connection, subject_id: int) -> int:
+    """Clear every count of a subject; return how many there were."""
+    return tx.execute(sa.delete(subject_failures).where(f.subject_id == subject_id)).rowcount

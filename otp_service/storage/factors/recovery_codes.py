@@ -1,12 +1,12 @@
 """The table `recovery_codes`: the keyed digests of the codes that a subject has left."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import counts_by_key
-from otp_service.storage.tables import recovery_codes
+from otp_service.storage.tables import recovery_codes, subjects
 
 c = recovery_codes.c
 
@@ -31,6 +31,15 @@ def count(tx: Connection, subject_id: int) -> int:
 def delete_of_subject(tx: Connection, subject_id: int) -> None:
     """Delete all codes of a subject."""
     tx.execute(sa.delete(recovery_codes).where(c.subject_id == subject_id))
+
+
+def delete_next(tx: Connection, *, after: int, limit: int) -> Sequence[int]:
+    """Delete the codes of the next subjects that have any, by id; return the ids of the subjects."""
+    owners = sa.select(c.subject_id).where(c.subject_id > after).distinct().order_by(c.subject_id).limit(limit)
+    ids = tx.scalars(owners).all()
+    tx.execute(sa.update(subjects).where(subjects.c.id.in_(ids)).values(codes_created_at=None))
+    tx.execute(sa.delete(recovery_codes).where(c.subject_id.in_(ids)))
+    return ids
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:

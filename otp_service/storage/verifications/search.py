@@ -34,11 +34,11 @@ class Filter:
 
 
 def find(tx: Connection, wanted: Filter, *, now: float, limit: int) -> Sequence[AnyRow]:
-    """Return verifications, newest first: `verifications.COLUMNS`, `number_masked` and the name of the `client`.
+    """Return verifications, newest first: `COLUMNS`, `number_masked`, `factor_id` and the name of the `client`.
 
     A client's own have no challenges among them.
     """
-    columns = (*COLUMNS, v.number_masked, clients.c.name.label("client"))
+    columns = (*COLUMNS, v.number_masked, v.factor_id, clients.c.name.label("client"))
     statement = sa.select(*columns).join_from(verifications, clients, clients.c.id == v.client_id)
     exact = {
         v.client_id: wanted.client_id,

@@ -48,7 +48,7 @@ def uncommitted_rewrap(url: str, vault: Vault) -> Iterator[threading.Event]:
 
     def step(tx: Connection) -> None:
         rotation._move_index(tx, vault)
-        rotation._rewrap_numbers(tx, vault, None, 0.0)
+        rotation._rewrap_numbers(tx, vault, 0, 0.0)
         moved.set()
         commit.wait(20)
 

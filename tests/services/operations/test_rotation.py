@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from otp_service.services.operations import retention, rotation
-from otp_service.vault import generate_key_entry
+from otp_service.storage import tables
+from otp_service.vault import SealedFor, generate_key_entry
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
+from tests.support.stored_factors import add_codes, add_device, add_phone, add_totp
 from tests.support.vendor import Vendor
 
 pytestmark = pytest.mark.both_databases
@@ -91,6 +94,45 @@ async def test_a_key_taken_away_too_early_hides_the_number_and_approves_nothing(
         assert (await api.start(to))["to"] == to
     async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
         assert (await Api(service.http, key).read(started["id"]))["to"] == to, "put back, nothing is lost"
+
+
+async def test_secrets_of_apps_and_numbers_of_phones_move_and_digests_stay(database_url: str, vendor: Vendor) -> None:
+    to = new_number()
+    async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
+        apps = [await add_totp(service, "u") for _ in range(3)]
+        await add_phone(service, "u", to)
+        await add_codes(service, "u", 4)
+        await add_device(service, "u")
+    async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
+        database, vault, clock = service.ctx.database, service.ctx.vault, service.ctx.clock
+        before = await secret_of(service, apps[0])
+        assert before is not None
+        uses = {use.key_id: use for use in await rotation.status(database, vault)}
+        assert (uses[OLD_ID].totp_secrets, uses[OLD_ID].recovery_codes, uses[OLD_ID].devices) == (3, 4, 1)
+        assert await rotation.rewrap(database, vault, clock, lambda _: None) == 4, "three secrets and a number"
+        assert await rotation.rewrap(database, vault, clock, lambda _: None) == 0
+        uses = {use.key_id: use for use in await rotation.status(database, vault)}
+        assert (uses[NEW_ID].totp_secrets, uses[NEW_ID].numbers) == (3, 1)
+        old = uses[OLD_ID]
+        assert (old.reads, old.needed, old.recovery_codes, old.devices) == (False, True, 4, 1)
+    async with serving(database_url, vendor, CONFIG, secret_keys=NEW) as service:
+        assert await secret_of(service, apps[0]) == before
+        assert await rotation.unusable_factors(service.ctx.database, service.ctx.vault) == 0
+
+
+async def secret_of(service: Service, factor_id: str) -> bytes | None:
+    statement = sa.select(tables.factors.c.secret_sealed).where(tables.factors.c.id == factor_id)
+    sealed = await service.ctx.database.read(lambda tx: tx.scalar(statement))
+    return service.ctx.vault.open(SealedFor.TOTP_SECRET, sealed)
+
+
+async def test_a_factor_that_no_key_reads_is_counted(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
+        await add_totp(service, "u")
+        await add_phone(service, "u", new_number())
+    async with serving(database_url, vendor, CONFIG, secret_keys=NEW) as service:
+        await add_totp(service, "u")
+        assert await rotation.unusable_factors(service.ctx.database, service.ctx.vault) == 2
 
 
 async def test_replicas_with_other_first_keys_agree_on_one_row_per_number(database_url: str, vendor: Vendor) -> None:

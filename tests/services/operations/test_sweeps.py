@@ -12,6 +12,8 @@ from sqlalchemy.engine import Connection
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.storage import sweeps, tables
+from otp_service.storage.batches import BATCH
+from otp_service.storage.factors import sweeps as factor_sweeps
 from otp_service.storage.verifications import sends, verifications
 from tests.services.operations.test_retention import DAY, count
 from tests.support import old_rows
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.both_databases
 
 OLD = 1_000
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+OF_FACTORS = {"devices": 250, "subject_failures": 250, "idle_subjects": 250}
 KEPT = {"number": DAY, "counters": DAY, "audit": DAY}
 
 
@@ -68,6 +71,9 @@ def a_batch_of_each(tx: Connection, now: float) -> list[int]:
         sweeps.purge_requests(tx, now),
         sweeps.purge_audit(tx, now),
         sweeps.purge_notifications(tx, now),
+        factor_sweeps.purge_devices(tx, now),
+        factor_sweeps.purge_failures(tx, now, now),
+        factor_sweeps.purge_idle(tx, now),
     ]
 
 
@@ -89,13 +95,13 @@ async def test_a_batch_waits_for_nobody(service: Service) -> None:
     with held(service, lambda tx: [tx.execute(rows).all() for rows in every_row]):
         touched = await retention.sweep(service.ctx)
     due = {"notifications_without_number": 250, "failures": 500, "campaign": 250, "requests": 500}
-    assert touched == {**due, "notifications": 500, "webhooks": 500, "webhooks_without_number": 250}
+    assert touched == {**due, "notifications": 500, "webhooks": 500, "webhooks_without_number": 250, **OF_FACTORS}
 
 
 async def test_two_at_once_share_the_work(service: Service) -> None:
     service.shift(2 * DAY)
     rounds = [await asyncio.gather(*[retention.sweep(service.ctx) for _ in range(2)]) for _ in range(2)]
-    for name, table, due in (("audit", tables.verifications, OLD), ("limits", tables.buckets, OLD // 2)):
+    for name, table, due in (("audit", tables.verifications, OLD + OLD // 2), ("limits", tables.buckets, OLD // 2)):
         assert sum(touched.get(name, 0) for both in rounds for touched in both) == due
         assert await count(service, table) == 0
 
@@ -109,7 +115,7 @@ async def test_a_transaction_changes_few_rows(service: Service) -> None:
 
     sa.event.listen(service.ctx.database.engine, "after_cursor_execute", executed)
     await retention.sweep(service.ctx)
-    assert max(changed) == sweeps.BATCH
+    assert max(changed) == BATCH
 
 
 @POSTGRESQL
