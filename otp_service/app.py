@@ -11,7 +11,8 @@ from starlette.middleware import Middleware
 from otp_service.api.events import as_json
 from otp_service.api.exceptions import HANDLERS, internal
 from otp_service.api.kit.middleware import Observed
-from otp_service.api.routes import OPERATIONS, routes
+from otp_service.api.operations import OPERATIONS
+from otp_service.api.routes import routes
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.engine import Database

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from otp_service.api.kit.problems import STATUS
-from otp_service.api.routes import CALLBACKS, OPERATIONS, TWILIO
+from otp_service.api.operations import CALLBACKS, OPERATIONS, TWILIO
 from otp_service.cli import main
 from otp_service.config.environment import variable
 from otp_service.config.policy import Policy, load_policy

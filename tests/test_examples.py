@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prometheus_client.metrics import MetricWrapperBase
 
-from otp_service.api.routes import CALLBACKS, OPERATIONS
+from otp_service.api.operations import CALLBACKS, OPERATIONS
 from otp_service.config.policy import Policy, load_policy
 from otp_service.observability import metrics
 

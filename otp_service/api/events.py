@@ -5,10 +5,15 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
+from otp_service.api.devices import DeviceAnswer
+from otp_service.api.factors import FactorAnswer
 from otp_service.api.kit.answers import Answer, Timestamp
+from otp_service.api.kit.operation import Event
 from otp_service.api.notifications import NotificationAnswer
 from otp_service.api.opt_outs import OptOutSource
+from otp_service.api.recovery_codes import RecoveryCodeUseAnswer
 from otp_service.api.verifications import VerificationAnswer
+from otp_service.services.factors.representation import Device, Factor, RecoveryCodeUse
 from otp_service.services.notifications.notifications import Notification
 from otp_service.services.verifications.representation import Verification
 from otp_service.services.webhooks.messages import NumberState
@@ -27,9 +32,18 @@ _EventName = Literal[
     "notification.failed",
     "number.opted_out",
     "number.opted_in",
+    "factor.added",
+    "factor.verified",
+    "factor.removed",
+    "factor.locked",
+    "factor.recovery_code_used",
+    "device.added",
+    "device.revoked",
     "verification.*",
     "notification.*",
     "number.*",
+    "factor.*",
+    "device.*",
     "*",
 ]
 EventName = TypeAliasType("EventName", _EventName)
@@ -46,10 +60,51 @@ class NumberEventAnswer(Answer):
     since: Annotated[Timestamp | None, Field(description="When it opted out; null if not opted out.")]
 
 
+_MEANINGS = {
+    "verification.approved": "A PIN was right, or the user texted the phrase.",
+    "verification.expired": "The lifetime of a verification ended.",
+    "verification.exhausted": "A verification has no attempts left.",
+    "verification.canceled": "A verification was canceled.",
+    "verification.failed": "No route could send the message of a verification.",
+    "verification.delivered": "The message of a verification reached the phone.",
+    "verification.undelivered": "The message of a verification did not reach the phone.",
+    "notification.sent": "The gateway accepted a notification.",
+    "notification.delivered": "A notification reached the phone.",
+    "notification.undelivered": "A notification did not reach the phone.",
+    "notification.failed": "A notification was given up.",
+    "number.opted_out": "A number wants no more messages.",
+    "number.opted_in": "A number wants messages again.",
+    "factor.added": "A second factor was added; an authenticator app is not active yet.",
+    "factor.verified": "A second factor became active.",
+    "factor.removed": "A second factor was removed.",
+    "factor.locked": "A wrong check made a user wait: someone may be guessing.",
+    "factor.recovery_code_used": "A recovery code passed a challenge.",
+    "device.added": "A browser or app is remembered.",
+    "device.revoked": "A browser or app is no longer remembered.",
+}
+_SHAPES: dict[str, type[Answer]] = {
+    "verification": VerificationAnswer,
+    "notification": NotificationAnswer,
+    "number": NumberEventAnswer,
+    "factor": FactorAnswer,
+    "device": DeviceAnswer,
+}
+
+
+def _shape(name: str) -> type[Answer]:
+    return RecoveryCodeUseAnswer if name == "factor.recovery_code_used" else _SHAPES[name.partition(".")[0]]
+
+
+EVENTS = tuple(Event(name, _MEANINGS[name], _shape(name)) for name in EVENT_TYPES)
+"""The events, for the OpenAPI document."""
+
 _DATA: dict[type, type[Answer]] = {
     Verification: VerificationAnswer,
     Notification: NotificationAnswer,
     NumberState: NumberEventAnswer,
+    Factor: FactorAnswer,
+    RecoveryCodeUse: RecoveryCodeUseAnswer,
+    Device: DeviceAnswer,
 }
 
 

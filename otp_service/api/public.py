@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from typing_extensions import TypeAliasType
 
+from otp_service.api.events import EVENTS
 from otp_service.api.kit import openapi
 from otp_service.api.kit.answers import Answer
 from otp_service.api.kit.calls import bearer_token
@@ -127,7 +128,7 @@ def _has_token(request: Request) -> bool:
 
 async def show_openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return JSONResponse(openapi.document(request.app.state.operations, _address(request)))
+    return JSONResponse(openapi.document(request.app.state.operations, _address(request), events=EVENTS))
 
 
 async def show_docs(request: Request) -> Response:
@@ -138,7 +139,7 @@ async def show_docs(request: Request) -> Response:
 
 @lru_cache(maxsize=8)
 def _page(operations: tuple[Operation, ...], server: str) -> str:
-    return docs.render(openapi.document(operations, server))
+    return docs.render(openapi.document(operations, server, events=EVENTS))
 
 
 def _address(request: Request) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from otp_service import texts
 from otp_service.api.kit import openapi
-from otp_service.api.routes import OPERATIONS
+from otp_service.api.operations import OPERATIONS
 from otp_service.gateways.base import Message
 from otp_service.services.notifications import outbox
 from tests.api.support import nothing_counted, problem, wrong_fields

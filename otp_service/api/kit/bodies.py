@@ -29,6 +29,15 @@ async def read(request: Request, model: type[BodyT]) -> BodyT:
     return validated(model, parse(await raw(request)))
 
 
+async def read_optional(request: Request, model: type[BodyT]) -> BodyT:
+    """Return the body; without one, the model with its defaults. Refusals: those of `read`."""
+    found = await raw(request)
+    if not found:
+        return validated(model, {})
+    _check_media_type(request)
+    return validated(model, parse(found))
+
+
 async def read_empty(request: Request) -> None:
     """Reject any body except an empty one and `{}`."""
     found = await raw(request)

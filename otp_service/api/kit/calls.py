@@ -54,6 +54,14 @@ def id_pattern(noun: str) -> str:
     return f"{_ID_PREFIXES[noun]}_[A-Za-z0-9_-]{{22}}"
 
 
+def shown_proof(request: Request, in_body: str | None) -> str | None:
+    """Return the proof of a challenge in the header `X-Proof`, else that in the body. Refusal: `invalid`."""
+    headers = request.headers.getlist("x-proof")
+    if len(headers) > 1:
+        raise Refusal("invalid", "Invalid header; see `errors`.", errors=[FieldError("X-Proof", "Must be one header.")])
+    return headers[0] if headers else in_body
+
+
 def bearer_token(request: Request) -> str:
     """Return the token of the `Authorization: Bearer` header (RFC 6750), or ""."""
     return credentials(request, "bearer")

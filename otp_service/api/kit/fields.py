@@ -119,7 +119,7 @@ Moment = Annotated[
         json_schema_extra={"format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
     ),
 ]
-Subject = Annotated[Text, Field(description="The application's id of the user.")]
+Subject = Annotated[Text, Field(description="The application's id of the user.", examples=["user-17"])]
 Session = Annotated[Text, Field(description="Ties checks to the browser or app that started; stored as a hash.")]
 Reference = Annotated[Text, Field(description="An id of the application, returned as given.")]
 Address = Annotated[
@@ -140,6 +140,8 @@ SessionChallenge = Annotated[
         "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
     ),
 ]
+_PROOF = "The proof of a challenge that the user has just passed; or send it as `X-Proof`. Works once."
+ChallengeProof = Annotated[str | None, Field(repr=False, description=_PROOF, examples=["eyJhbGciOiJFUzI1NiIs..."])]
 Pin = Annotated[
     SecretStr,
     AfterValidator(_checked_pin),

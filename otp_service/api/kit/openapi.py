@@ -12,12 +12,16 @@ from otp_service import __version__
 from otp_service.api.kit import examples
 from otp_service.api.kit.answers import Problem
 from otp_service.api.kit.calls import DELIVERY_ID, IDEMPOTENCY_KEY, id_pattern
-from otp_service.api.kit.operation import Operation
+from otp_service.api.kit.operation import Event, Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 from otp_service.errors import ErrorCode
 
 TAGS = {
     "verifications": "Send a PIN to a phone number, check what the user types back.",
+    "factors": "Enrol second factors of a user: authenticator apps, phones and recovery codes.",
+    "challenges": "Let a user prove a second factor.",
+    "devices": "Browsers and apps that a user asked to remember.",
+    "subjects": "What is kept of a user, and its erasure.",
     "proofs": "Pass the approval of a verification from one program to another.",
     "notifications": "Messages without a PIN.",
     "opt-outs": "Numbers that want no messages.",
@@ -47,6 +51,21 @@ _DELIVERY_ID = {
     "example": "whd_4f1c9a0be2d84c6f9b3a7d5e8c1f2a60",
     "schema": {"type": "string", "pattern": f"^{DELIVERY_ID}$"},
 }
+_SUBJECT = {
+    "name": "subject",
+    "in": "path",
+    "required": True,
+    "description": "The application's id of the user, percent-encoded; a `/` in it as `%2F`.",
+    "example": "user-17",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+}
+_X_PROOF = {
+    "name": "X-Proof",
+    "in": "header",
+    "required": False,
+    "description": "The proof of a challenge that the user has just passed. Works once.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"},
+}
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
 }
@@ -75,17 +94,18 @@ class _Schemas(GenerateJsonSchema):
         return found | ({"description": description} if description else {})
 
 
-def document(operations: tuple[Operation, ...], server: str = "/") -> dict[str, Any]:
+def document(operations: tuple[Operation, ...], server: str = "/", *, events: tuple[Event, ...] = ()) -> dict[str, Any]:
     """Return the document. `server`: the address of the service, by default that of the document."""
-    return _document(operations) | {"servers": [{"url": server}]}
+    return _document(operations, events) | {"servers": [{"url": server}]}
 
 
 @cache
-def _document(operations: tuple[Operation, ...]) -> dict[str, Any]:
+def _document(operations: tuple[Operation, ...], events: tuple[Event, ...]) -> dict[str, Any]:
     """Return the document without servers; built once, as anybody may request it at any rate."""
     bodies = {(each.body, "validation") for each in operations if each.body is not None}
     shapes = [answer for each in operations for answer in each.answers.values()]
     answers = {(answer, "serialization") for answer in shapes if isinstance(answer, type)}
+    answers |= {(each.data, "serialization") for each in events}
     _, schemas = models_json_schema(
         sorted(bodies | answers | {(Problem, "serialization")}, key=lambda each: each[0].__name__),  # type: ignore[arg-type]
         ref_template=_REF,
@@ -105,6 +125,7 @@ def _document(operations: tuple[Operation, ...]) -> dict[str, Any]:
         "security": [{"apiKey": []}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
+        "webhooks": {each.name: {"post": _event(each)} for each in events},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "otp_..."}},
@@ -121,16 +142,52 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "responses": _responses(operation, schemas),
     }
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _body(operation.body, schemas)}
+        is_required = not operation.body_is_optional
+        described["requestBody"] = {"required": is_required, "content": _body(operation.body, schemas)}
     if not operation.needs_api_key:
         described["security"] = []
     return described
 
 
+def _event(event: Event) -> dict[str, Any]:
+    properties = {
+        "type": {"type": "string", "const": event.name},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "data": {"$ref": _REF.format(model=event.data.__name__)},
+    }
+    body = {"type": "object", "properties": properties, "required": [*properties]}
+    return {
+        "summary": event.meaning,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"2XX": {"description": "The event arrived; with another answer it is posted again."}},
+        "security": [],
+    }
+
+
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     of_path = [_id(operation.path)] if "{id}" in operation.path else []
     of_path += [_DELIVERY_ID] if "{delivery_id}" in operation.path else []
-    return of_path + ([_IDEMPOTENCY_KEY] if operation.changes_something else [])
+    of_path += [_SUBJECT] if "{subject}" in operation.path else []
+    of_headers = [_IDEMPOTENCY_KEY] if operation.changes_something else []
+    of_headers += [_X_PROOF] if operation.takes_proof else []
+    return of_path + _of_query(operation.query) + of_headers
+
+
+def _of_query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
+    if model is None:
+        return []
+    schema = model.model_json_schema()
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", []),
+            "description": described.pop("description"),
+            "example": described.pop("examples")[0],
+            "schema": described,
+        }
+        for name, described in schema["properties"].items()
+    ]
 
 
 def _id(path: str) -> dict[str, Any]:
@@ -167,6 +224,10 @@ def _codes_by_status(operation: Operation) -> dict[int, list[ErrorCode]]:
     codes = [*(_OF_A_CALL_WITH_KEY if operation.needs_api_key else ()), *operation.refusals]
     if operation.changes_something:
         codes += [*_OF_A_BODY, *_OF_AN_IDEMPOTENCY_KEY]
+    elif operation.body is not None:
+        codes += _OF_A_BODY
+    elif operation.query is not None or "{subject}" in operation.path:
+        codes.append("invalid")
     found: dict[int, list[ErrorCode]] = {}
     for code in codes:
         found.setdefault(STATUS[code], []).append(code)

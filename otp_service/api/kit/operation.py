@@ -1,4 +1,4 @@
-"""One call of the API, for Starlette's routing and for OpenAPI."""
+"""One call of the API, for Starlette's routing and for OpenAPI; and one event, for OpenAPI."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,21 @@ from starlette.responses import Response
 from otp_service.errors import ErrorCode
 
 
+@dataclass(frozen=True)
+class Event:
+    """An event that webhooks get. `data`: the shape of its content."""
+
+    name: str
+    meaning: str
+    data: type[BaseModel]
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One call. `answers`: status -> model, the media type of a text, or None without a body.
 
-    `refusals`: codes beyond those of every call; `tells_what_is_left`: adds the headers of the client's limit.
+    `refusals`: codes beyond those of every call; `tells_what_is_left`: adds the headers of the client's limit; `query`:
+    the query parameters; `takes_proof`: in the header `X-Proof`.
     """
 
     method: str
@@ -25,6 +35,8 @@ class Operation:
     refusals: tuple[ErrorCode, ...] = ()
     needs_api_key: bool = True
     tells_what_is_left: bool = False
+    query: type[BaseModel] | None = None
+    takes_proof: bool = False
 
     @property
     def id(self) -> str:
@@ -40,3 +52,8 @@ class Operation:
     def changes_something(self) -> bool:
         """Return whether the call takes an `Idempotency-Key`."""
         return self.method == "POST"
+
+    @property
+    def body_is_optional(self) -> bool:
+        """Return whether the call can be sent without its body."""
+        return self.method == "DELETE"

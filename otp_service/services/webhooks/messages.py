@@ -13,6 +13,7 @@ from typing import Any
 from otp_service.clock import rfc3339
 from otp_service.database.statements import AnyRow
 from otp_service.services.context import Context
+from otp_service.services.factors import events
 from otp_service.services.notifications import notifications
 from otp_service.services.numbers import open_number
 from otp_service.services.verifications.representation import represent
@@ -75,7 +76,7 @@ def _signature(secret: str, signed: bytes) -> str:
 
 
 def resource_of(ctx: Context, event: AnyRow) -> object:
-    """Return the verification, notification or opt-out that a claimed event is about, as of the event's time."""
+    """Return what a claimed event is about, such as a verification or a factor, as of the event's time."""
     noun = str(event.type).partition(".")[0]
     return _RESOURCES[noun](ctx, event)
 
@@ -99,9 +100,19 @@ def _opt_out(ctx: Context, event: AnyRow) -> object:
     )
 
 
+def _of_a_subject(_: Context, event: AnyRow) -> object:
+    return events.read(event.type, event.data)
+
+
 def _row(kept: SimpleNamespace, event: AnyRow) -> Any:
     kept.sealed, kept.phrase_sealed = event.sealed, None
     return kept
 
 
-_RESOURCES = {"verification": _verification, "notification": _notification, "number": _opt_out}
+_RESOURCES = {
+    "verification": _verification,
+    "notification": _notification,
+    "number": _opt_out,
+    "factor": _of_a_subject,
+    "device": _of_a_subject,
+}

@@ -10,14 +10,14 @@ import jsonschema_rs
 import pytest
 
 import otp_service
-from otp_service.api.events import NumberEventAnswer
+from otp_service.api.events import EVENTS, NumberEventAnswer
 from otp_service.api.kit import openapi, problems
-from otp_service.api.routes import OPERATIONS
+from otp_service.api.operations import OPERATIONS
 from otp_service.errors import ErrorCode
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor
 
-DOCUMENT = openapi.document(OPERATIONS)
+DOCUMENT = openapi.document(OPERATIONS, events=EVENTS)
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 CALLS = [call for methods in DOCUMENT["paths"].values() for call in methods.values()]
 PACKAGE = Path(otp_service.__file__).parent

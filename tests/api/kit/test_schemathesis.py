@@ -17,8 +17,9 @@ from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
 
 from otp_service.api.kit import openapi
+from otp_service.api.kit.examples import IDS
 from otp_service.api.kit.operation import Operation
-from otp_service.api.routes import OPERATIONS
+from otp_service.api.operations import OPERATIONS
 from otp_service.app import create_app
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
@@ -32,7 +33,12 @@ schema = schemathesis.openapi.from_dict(openapi.document(OPERATIONS))
 # verification's PIN are not in its schema. The others are the defaults.
 schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
 
-REAL: dict[str, dict[str, str]] = {"verifications": {"purpose": "signup"}, "notifications": {"text": "Hello"}}
+REAL: dict[str, dict[str, Any]] = {
+    "verifications": {"purpose": "signup"},
+    "notifications": {"text": "Hello"},
+    "factors": {"type": "totp"},
+    "challenges": {"decoy": True},
+}
 WEBHOOK = {"url": "http://127.0.0.1:9009/", "events": ["*"]}
 CONFIG = {"limits": NO_LIMITS, "purposes": {"signup": AT_ONCE}}
 _turn = itertools.count()
@@ -55,7 +61,10 @@ class Served:
         things = path.split("/")[2]
         if things == "webhooks":
             return self._webhook()
-        answer = self.http.post(f"/v1/{things}", json=REAL[things] | {"to": new_number()})
+        if things == "devices":
+            return IDS["devices"]  # of nobody: only an approval makes one
+        owner = {"subject": f"user-{next(_turn)}"} if things in {"factors", "challenges"} else {"to": new_number()}
+        answer = self.http.post(f"/v1/{things}", json=REAL[things] | owner)
         return str(answer.raise_for_status().json()["id"])
 
     def _webhook(self) -> str:
@@ -98,6 +107,8 @@ def real_body(path: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"pin": body["pin"][:6] if body["pin"][:6].isdecimal() else "123456"}
     if path == "/v1/webhooks":
         return {**body, "url": WEBHOOK["url"]}
+    if "to" not in body:
+        return body
     body = {name: value for name, value in body.items() if name not in ("template", "values")}
     return {**body, **REAL.get(path.split("/")[2], {}), "to": new_number()}
 

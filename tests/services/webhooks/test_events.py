@@ -226,7 +226,8 @@ async def test_an_event_comes_once_and_shows_what_a_get_returns(
 
 
 def test_every_event_is_made_somewhere() -> None:
-    assert {name for name, _ in PLACES} == set(EVENT_TYPES)
+    of_subjects = {name for name in EVENT_TYPES if name.startswith(("factor.", "device."))}  # in tests of factors
+    assert {name for name, _ in PLACES} == set(EVENT_TYPES) - of_subjects
 
 
 async def test_the_signature_is_that_of_standard_webhooks(service: Service, receiver: Receiver) -> None:
