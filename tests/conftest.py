@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 def quiet_logs() -> None:
     """A failing test shows its own words, not a line per request."""
     logs.configure("error", "json")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangups() -> None:
+    """A process that a test starts notices SIGHUP, also if the tests run under nohup."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # The process would inherit that, but not a handler.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,18 @@ from otp_service.storage.webhook_events import EventSource
 
 USER, CLIENT = "user", "client"
 o = opt_outs.c
+_KNOWS_NUMBER = """webhooks.client_id = changed.client_id
+    OR EXISTS (SELECT 1 FROM verifications AS v
+        WHERE v.number_id = changed.number_id AND v.client_id = webhooks.client_id)
+    OR EXISTS (SELECT 1 FROM notifications AS n
+        WHERE n.number_id = changed.number_id AND n.client_id = webhooks.client_id)"""
+"""Other clients must not learn the number from an event, nor that it opted out."""
 EVENTS = EventSource(
     "number",
     o.number_id,
     (o.opted_out, o.source, o.since),
     status_sql="CASE WHEN changed.opted_out THEN 'opted_out' ELSE 'opted_in' END",
-    for_every_client=True,
+    gets_sql=_KNOWS_NUMBER,
 )
 
 
@@ -61,7 +67,7 @@ def add_by_user(tx: Connection, number_id: int, now: float) -> None:
     """Opt a number out for its person: only the person or an operator lifts it."""
     values = {"opted_out": True, "source": USER}
     insert = insert_into(tx, opt_outs).values(number_id=number_id, since=now, **values)
-    changes = values | {"client_id": None, "since": sa.case((o.opted_out, o.since), else_=now)}
+    changes = values | {"since": sa.case((o.opted_out, o.since), else_=now)}
     was_out = is_out(tx, number_id)
     tx.execute(insert.on_conflict_do_update(index_elements=[o.number_id], set_=changes))
     if not was_out:

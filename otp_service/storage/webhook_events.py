@@ -25,8 +25,7 @@ class EventSource:
     """A table whose rows have events, named after a noun: `verification.approved`.
 
     `columns`: what a delivery keeps of a row; `status_sql`: what has become of the row `changed`, in SQL;
-    `for_every_client`: the events are those of every client, not of the row's; `only`: the SQL that a row
-    `changed` must meet.
+    `gets_sql`: whether the client of a row of `webhooks` gets the events of the row `changed`, in SQL.
     """
 
     def __init__(
@@ -36,12 +35,10 @@ class EventSource:
         columns: Sequence[sa.Column[Any]],
         *,
         status_sql: str = "changed.status",
-        for_every_client: bool = False,
-        only: str = "TRUE",
+        gets_sql: str = "webhooks.client_id = changed.client_id",
     ) -> None:
         self._noun, self._key, self._columns, self._status_sql = noun, key, columns, status_sql
-        self._owned = "TRUE" if for_every_client else "webhooks.client_id = changed.client_id"
-        self._only = only
+        self._gets_sql = gets_sql
         self._statements: dict[str, sa.TextClause] = {}
 
     def record(self, tx: Connection, keys: Collection[Any], *, now: float) -> None:
@@ -67,8 +64,8 @@ class EventSource:
                 (id, webhook_id, type, data, number_id, status, created_at, due_at, tries)
             SELECT 'whd_' || {_NEW_ID[dialect]}, webhooks.id, {event}, {_OBJECT[dialect].format(pairs)},
                 changed.number_id, 'pending', :now, :now, 0
-            FROM {rows} AS changed JOIN webhooks ON {self._owned}
-            WHERE {where} AND {self._only} AND webhooks.status = 'active'
+            FROM {rows} AS changed JOIN webhooks ON ({self._gets_sql})
+            WHERE {where} AND webhooks.status = 'active'
                 AND ({" OR ".join(f"' ' || webhooks.events || ' ' LIKE {each}" for each in wanted)})"""
 
     def parse(self, data: str) -> SimpleNamespace:

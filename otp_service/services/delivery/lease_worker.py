@@ -27,10 +27,11 @@ async def work(
     is_due: Callable[[Connection, float], bool],
     claim: Callable[[Connection, float, int], Sequence[AnyRow]],
     handle: Callable[[AnyRow], Coroutine[Any, Any, bool]],
+    may_exceed: bool = False,
 ) -> None:
     """Handle what is due, `concurrency` rows at a time, until nothing is, the process stops or `handle` returns False.
 
-    `claim(tx, now, limit)` returns claimed rows.
+    `claim(tx, now, limit)` returns claimed rows. `may_exceed`: it may return more than `limit`, also if that is 0.
     """
     running: set[asyncio.Task[bool]] = set()
     going = True
@@ -39,12 +40,12 @@ async def work(
         return is_due(tx, ctx.clock.now())
 
     def claimed(tx: Connection) -> Sequence[AnyRow]:
-        return claim(tx, ctx.clock.now(), concurrency - len(running))
+        return claim(tx, ctx.clock.now(), max(0, concurrency - len(running)))
 
     try:
         while going and not ctx.wakes.stopping.is_set():
             # A read comes first: a process that has nothing to do should not write.
-            if len(running) < concurrency and await ctx.database.read(due):
+            if (may_exceed or len(running) < concurrency) and await ctx.database.read(due):
                 running |= {asyncio.create_task(handle(row)) for row in await ctx.database.write(claimed)}
             if not running:
                 break

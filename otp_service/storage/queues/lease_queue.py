@@ -7,7 +7,7 @@ one ends.
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 _NO_ROW = sa.false()
+
+
+def _all_free(free: int, _claimed: int) -> int:
+    return free
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,14 @@ class LeaseQueue:
         limit: int,
         most_each: int = sys.maxsize,
         groups: Mapping[Any, Any] | None = None,
-        most_of_group: int = sys.maxsize,
+        places_of_group: Callable[[int, int], int] = _all_free,
         **values: Any,
     ) -> list[Any]:
         """Claim up to `limit` rows that are due; each place goes to the owner that has the fewest claimed.
 
         `waiting`: the owners with a row due, the longest waiting first; `most_each`: claimed rows of one owner.
-        `groups`: the group of each owner, if groups take turns first; `most_of_group`: claimed rows of one group.
+        `groups`: the group of each owner, if groups take turns first. `places_of_group(free, claimed)`: how many more
+        rows a group may claim, which can be more than are free.
         """
         in_progress, left, ids = self._claimed_by(tx, owner), list(waiting), list[Any]()
         of_group = Counter[Any]()
@@ -79,11 +84,13 @@ class LeaseQueue:
 
         for each, count in in_progress.items():
             of_group[group_of(each)] += count
-        while left and len(ids) < limit:
+        while left:
             first = min(left, key=lambda each: (of_group[group_of(each)], in_progress[each]))
             group = group_of(first)
-            places = 1 if len(left) > 1 else limit - len(ids)
-            places = min(places, most_each - in_progress[first], most_of_group - of_group[group])
+            free = places_of_group(limit - len(ids), of_group[group])
+            if free <= 0:  # the other groups have as many claimed, or more
+                break
+            places = min(1 if len(left) > 1 else free, most_each - in_progress[first])
             mine = owner == first  # IS NULL for rows without an owner
             claimed = []
             if places > 0:

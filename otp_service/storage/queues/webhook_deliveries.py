@@ -1,5 +1,6 @@
 """The table `webhook_deliveries`: events on their way to receivers, and what became of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,6 @@ d, w = webhook_deliveries.c, webhooks.c
 QUEUE = LeaseQueue(webhook_deliveries, d.due_at, d.tries, waiting=d.status == PENDING, claimed=d.status == SENDING)
 MOST_PER_WEBHOOK = 8
 """Of one webhook, over all processes: a receiver that hangs keeps no more places from the others."""
-MOST_PER_CLIENT = 16
-"""Of all webhooks of a client, over all processes: half of the places of one process."""
 MOST_SHOWN = 100
 SHOWN = (d.id, d.type, d.status, d.tries, d.last_status_code, d.last_error, d.due_at, d.created_at)
 
@@ -25,7 +24,8 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
     """Claim events that are due; each place goes to the client that has the fewest in progress, then to its
     webhook that has.
 
-    With the webhook, the `sealed` number, and whether the client was revoked since.
+    `limit`: the free places; a client without an event in progress gets one even if there is none. With the webhook,
+    the `sealed` number, and whether the client was revoked since.
     """
     waiting = _waiting_webhooks(tx, now)
     ids = QUEUE.claim_in_turns(
@@ -37,10 +37,18 @@ def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequ
         limit=limit,
         most_each=MOST_PER_WEBHOOK,
         groups=_clients_of_claimed(tx) | waiting,
-        most_of_group=MOST_PER_CLIENT,
+        places_of_group=places_of_client,
         status="sending",
     )
     return tx.execute(_claimed().where(d.id.in_(ids))).all() if ids else []
+
+
+def places_of_client(free: int, claimed: int) -> int:
+    """Return how many more events of a client may be posted at once: it then has about a quarter of what stays free.
+
+    A client without any may post one even if nothing is free: however many receivers hang, they stop no other client.
+    """
+    return max(math.ceil((free - 4 * claimed) / 5), 1 if claimed == 0 else 0)
 
 
 def _waiting_webhooks(tx: Connection, now: float) -> dict[str, str]:

@@ -49,9 +49,9 @@ COLUMNS = (
 )
 """The columns of a verification that its client sees."""
 _kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]
-_NO_CHALLENGE = "changed.subject_id IS NULL"
-EVENTS = EventSource("verification", v.id, _kept, only=_NO_CHALLENGE)
-DELIVERY_EVENTS = EventSource("verification", v.id, _kept, status_sql="changed.delivery_status", only=_NO_CHALLENGE)
+_GETS = "webhooks.client_id = changed.client_id AND changed.subject_id IS NULL"  # no challenge
+EVENTS = EventSource("verification", v.id, _kept, gets_sql=_GETS)
+DELIVERY_EVENTS = EventSource("verification", v.id, _kept, status_sql="changed.delivery_status", gets_sql=_GETS)
 
 
 def _finding_pending() -> Any:

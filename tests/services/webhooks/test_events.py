@@ -17,7 +17,7 @@ from tests.support.notifications import get, post
 from tests.support.people import begin, opt_out, rows, texts
 from tests.support.receipts import tell
 from tests.support.receivers import Receiver, add, post_due
-from tests.support.service import Service, new_number, wrong
+from tests.support.service import Api, Service, new_number, wrong
 
 pytestmark = pytest.mark.both_databases
 
@@ -228,6 +228,54 @@ async def test_an_event_comes_once_and_shows_what_a_get_returns(
 def test_every_event_is_made_somewhere() -> None:
     of_subjects = {name for name in EVENT_TYPES if name.startswith(("factor.", "device."))}  # in tests of factors
     assert {name for name, _ in PLACES} == set(EVENT_TYPES) - of_subjects
+
+
+async def clients_with_webhooks(service: Service, receiver: Receiver, *names: str) -> list[Api]:
+    apis = [await service.client(name) for name in names]
+    for name, api in zip(names, apis, strict=True):
+        await add(api, f"{receiver.url}/{name}", "number.*")
+    return apis
+
+
+async def posted_to(service: Service, receiver: Receiver) -> dict[str, list[str]]:
+    """Who got which events, so far."""
+    await post_due(service)
+    paths = {event.path for event in receiver.events}
+    return {path: sorted(event.type for event in receiver.events if event.path == path) for path in paths}
+
+
+async def test_the_events_of_a_number_go_to_the_clients_that_know_it_alone(
+    service: Service, receiver: Receiver
+) -> None:
+    await begin(service)
+    to, both = new_number(), ["number.opted_in", "number.opted_out"]
+    verifies, notifies, opts_out, _ = await clients_with_webhooks(
+        service, receiver, "verifies", "notifies", "opts_out", "stranger"
+    )
+    await verifies.start(to)
+    await post(notifies, to, text="Hello")
+    await opt_out(opts_out, "add", to)
+    await texts(service, to, "STOP", "START")
+    got = await posted_to(service, receiver)
+    assert got == {"/verifies": both, "/notifies": both, "/opts_out": both}
+    assert {event.data["to"] for event in receiver.events} == {to}
+    assert len(await rows(service, webhook_deliveries)) == 6, "nothing is recorded for others"
+
+
+async def test_a_client_gets_no_event_of_a_number_after_retention_removed_the_number(
+    service: Service, receiver: Receiver
+) -> None:
+    await begin(service)
+    to = new_number()
+    former, present = await clients_with_webhooks(service, receiver, "former", "present")
+    await former.start(to)
+    service.shift(86400 + 700)
+    await retention.sweep(service.ctx)
+    service.shift(86400)
+    await retention.sweep(service.ctx)
+    await present.start(to)
+    await texts(service, to, "STOP")
+    assert await posted_to(service, receiver) == {"/present": ["number.opted_out"]}
 
 
 async def test_the_signature_is_that_of_standard_webhooks(service: Service, receiver: Receiver) -> None:
