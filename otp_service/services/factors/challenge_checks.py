@@ -28,8 +28,8 @@ from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
 from otp_service.storage.verifications.sessions import Session
 from otp_service.vault import SealedFor
 
-SMS, TOTP = "sms", "otp"
-"""With `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
+SMS = "sms"
+"""With `totp.METHOD` and `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
 FREE_RECOVERY_CODES = 5
 """Wrong recovery codes in a row until the next one waits."""
 
@@ -114,7 +114,7 @@ def _recognize(text: str, known: Known) -> tuple[str, str]:
     """Return what a person typed: its method and its one form. Refusal: `invalid`."""
     digits, row = pins.clean(text), known.row
     if digits is not None and row.channel in {"sms", "totp"} and len(digits) == row.pin_length:
-        return (SMS if row.channel == "sms" else TOTP), digits
+        return (SMS if row.channel == "sms" else totp.METHOD), digits
     code = typed.clean_code(text)
     if code is None:
         raise checks.malformed_pin()
@@ -140,7 +140,7 @@ async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest
     if valid.method == SMS:
         if not await ctx.hasher.matches(valid.request.challenge_id, valid.typed, spent.live, valid.ticket):
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
-    elif valid.method == TOTP:
+    elif valid.method == totp.METHOD:
         step = _step_of(ctx, valid)
         if step is None:
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
@@ -172,7 +172,9 @@ def _step_of(ctx: Context, valid: _ValidCheck) -> int | None:
     """Return the TOTP step of the value, None if it is wrong, or the challenge is a decoy."""
     factor = valid.known.factor
     secret = ctx.vault.open(SealedFor.TOTP_SECRET, factor.secret_sealed) if factor is not None else None
-    return totp.step_of(secret, valid.typed, ctx.clock.now()) if secret is not None else None
+    # Without a secret, one of nobody: time must not tell a decoy apart.
+    step = totp.step_of(secret or totp.new_secret(), valid.typed, ctx.clock.now())
+    return step if secret is not None else None
 
 
 def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, step: int | None) -> CheckedChallenge:

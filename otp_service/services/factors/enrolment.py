@@ -33,8 +33,6 @@ from otp_service.vault import SealedFor
 
 PURPOSE = "login"
 """Its policy says how many values are compared."""
-METHOD = "otp"
-"""What the history of a TOTP value calls it (RFC 8176)."""
 _NO_SESSION = Session(None, None)
 
 Result = Literal["approved", "incorrect", "exhausted", "expired", "locked", "canceled", "already_approved"]
@@ -146,7 +144,7 @@ def _record_wrong(tx: Connection, ctx: Context, given: _Value, spent: Spent) -> 
     now = ctx.clock.now()
     row = require(factors.read(tx, given.client_id, given.factor_id, now), "factor")
     owner = Owner(given.client_id, row.subject, row.subject_id)
-    attempts.incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=METHOD)
+    attempts.incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=totp.METHOD)
     factor = changes.shown(tx, owner, given.factor_id, now)
     if changes.is_locked(tx, owner.id, now):
         events.record(tx, given.client_id, "factor.locked", factor, now)
@@ -163,6 +161,6 @@ def _activate(tx: Connection, ctx: Context, given: _Value, step: int, spent_at: 
     if not factors.activate(tx, row.id, step=step, now=now):
         raise not_found("factor")
     proof = proofs.new_proof(ctx, PURPOSE, now)  # which nobody gets
-    attempts.approve(tx, row.id, client_id=owner.client_id, purpose=PURPOSE, proof=proof, now=now, method=METHOD)
+    attempts.approve(tx, row.id, client_id=owner.client_id, purpose=PURPOSE, proof=proof, now=now, method=totp.METHOD)
     failures.give_back(tx, owner.id, COUNT_OF_FACTORS, spent_at=spent_at)
     return Verified("approved", changes.activated(tx, owner, row.id, others, now))

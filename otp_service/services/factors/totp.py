@@ -8,6 +8,8 @@ from io import StringIO
 import pyotp
 import segno
 
+METHOD = "otp"
+"""What proofs and histories call it (RFC 8176)."""
 DIGITS = 6
 STEP_SECONDS = 30
 _SECRET_BYTES = 20  # 160 bits, the length of an HMAC-SHA-1 (RFC 4226, section 4, R6)
