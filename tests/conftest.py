@@ -14,6 +14,7 @@ from otp_service.database import migrate
 from otp_service.observability import logs
 from tests.support.fixtures import postgres_server, stopped_clock
 from tests.support.hangs import end_process_after
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Server
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
@@ -78,6 +79,13 @@ def hangups() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # The process would inherit that, but not a handler.
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def patient_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the process of a test, PostgreSQL may take its time: on a busy machine a healthy one does."""
+    for limit in ("SILENCE_SECONDS", "LONGEST_SECONDS"):
+        monkeypatch.setattr(f"otp_service.database.watchdog.{limit}", PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,11 @@ AT_LAST_SECONDS = 60
 
 
 @pytest.fixture
+def patient_watchdog() -> None:
+    """Here the limits are those of the service."""
+
+
+@pytest.fixture
 def cluster() -> Iterator[postgres.Cluster]:
     """A server that may be frozen."""
     own = postgres.Cluster(postgres.find_binaries())
