@@ -59,7 +59,7 @@ class FactorBody(Body):
     model_config = ConfigDict(json_schema_extra=_a_phone_needs_a_proof)
 
     subject: Subject
-    type: FactorType
+    type: Annotated[FactorType, Field(description="`totp`: an authenticator app; `sms`: a phone.")]
     name: FactorName | None = None
     account_name: Annotated[
         Annotated[Text, Field(max_length=64)] | None,

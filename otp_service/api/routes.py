@@ -20,8 +20,10 @@ class _ExactRoute(Route):
     `allowed`: the methods of all routes of the path, for the refusal of another one.
     """
 
-    def __init__(self, *args: Any, allowed: Iterable[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, path: str, *args: Any, allowed: Iterable[str] = (), **kwargs: Any) -> None:
+        # A subject is the application's own text, and may contain a slash.
+        super().__init__(path.replace("{subject}", "{subject:path}"), *args, **kwargs)
+        self.path = path  # for logs and metrics
         self._allowed = [*allowed]
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
@@ -46,11 +48,6 @@ class _HiddenRoute(_ExactRoute):
         return (match, found) if match is Match.FULL else (Match.NONE, {})
 
 
-def _pattern(path: str) -> str:
-    # A subject is the application's own text, and may contain a slash.
-    return path.replace("{subject}", "{subject:path}")
-
-
 def routes() -> list[Route]:
     """Return Starlette's routes, one per call."""
     allowed: dict[str, list[str]] = {"/": ["GET", "HEAD"]}
@@ -58,8 +55,7 @@ def routes() -> list[Route]:
     for each in known:
         allowed.setdefault(each.path, []).extend(["GET", "HEAD"] if each.method == "GET" else [each.method])
     shown: list[Route] = [
-        _ExactRoute(_pattern(each.path), each.handler, methods=[each.method], allowed=allowed[each.path])
-        for each in known
+        _ExactRoute(each.path, each.handler, methods=[each.method], allowed=allowed[each.path]) for each in known
     ]
     home = _ExactRoute("/", public.home, methods=["GET"], allowed=allowed["/"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]

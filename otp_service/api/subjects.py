@@ -1,17 +1,19 @@
 """The calls under /v1/subjects: what is kept of a user, and its erasure."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import unquote
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
 from otp_service.api.devices import DeviceAnswer
 from otp_service.api.factors import FactorAnswer, SubjectQuery
 from otp_service.api.kit import bodies
 from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import authenticated
+from otp_service.api.kit.examples import IDS
 from otp_service.api.recovery_codes import RecoveryCodesAnswer
 from otp_service.api.verifications import VerificationAnswer, VerificationStatus
 from otp_service.errors import FieldError, invalid_fields
@@ -19,12 +21,14 @@ from otp_service.services.factors import subjects
 
 _PREFIX = b"/v1/subjects/"
 
+FailureKind = TypeAliasType("FailureKind", Literal["factors", "recovery_codes"])
+
 
 class FailureCountAnswer(Answer):
     """Consecutive wrong checks of a user."""
 
-    kind: Annotated[str, Field(description="Of `factors`, or of `recovery_codes`.")]
-    checks: Annotated[int, Field(description="How many wrong checks in a row.")]
+    kind: Annotated[FailureKind, Field(description="What was checked.")]
+    checks: Annotated[int, Field(description="How many wrong checks in a row.", examples=[3])]
     waits_until: Annotated[Timestamp | None, Field(description="When the next one is compared; null without a wait.")]
     last_at: Annotated[Timestamp, Field(description="When the last one was.")]
 
@@ -32,13 +36,13 @@ class FailureCountAnswer(Answer):
 class ChallengeOfSubjectAnswer(Answer):
     """A challenge of a user, or the enrolment of an authenticator app, whose id is that of the factor."""
 
-    id: Annotated[str, Field(description="The id of the challenge or factor.")]
+    id: Annotated[str, Field(description="The id of the challenge or factor.", examples=[IDS["challenges"]])]
     status: Annotated[VerificationStatus, Field(description="`pending`, then one final status.")]
     reason: Annotated[str | None, Field(description="Why it was `canceled` or `failed`, else null.")]
-    purpose: Annotated[str, Field(description="What it was for.")]
+    purpose: Annotated[str, Field(description="What it was for.", examples=["login"])]
     factor: Annotated[str | None, Field(description="The id of the factor; null if there was none.")]
     to: Annotated[str | None, Field(description="The number in E.164 that a PIN was sent to, while it is kept.")]
-    attempts_left: Annotated[int, Field(description="How many values could still be checked.")]
+    attempts_left: Annotated[int, Field(description="How many values could still be checked.", examples=[5])]
     created_at: Annotated[Timestamp, Field(description="When it was started.")]
     expires_at: Annotated[Timestamp, Field(description="When it expires, or would have.")]
 
@@ -46,7 +50,7 @@ class ChallengeOfSubjectAnswer(Answer):
 class SubjectAnswer(Answer):
     """Everything that is kept of a user; of challenges and verifications the newest 1,000."""
 
-    subject: Annotated[str, Field(description="The application's id of the user.")]
+    subject: Annotated[str, Field(description="The application's id of the user.", examples=["user-17"])]
     created_at: Annotated[
         Timestamp | None, Field(description="When the first factor was added; null if there was none.")
     ]

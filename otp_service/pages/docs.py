@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 from otp_service.pages.docs_assets import SCRIPT, STYLE
 
@@ -142,8 +143,9 @@ def _is_open(operation: dict[str, Any]) -> bool:
     return operation.get("security") == []
 
 
-def _path_examples(operation: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["example"] for each in operation["parameters"] if each["in"] == "path"}
+def _examples(operation: dict[str, Any], place: str) -> dict[str, str]:
+    """Return the examples of the parameters in the path or the query."""
+    return {each["name"]: each["example"] for each in operation["parameters"] if each["in"] == place}
 
 
 def _body(operation: dict[str, Any]) -> dict[str, Any]:
@@ -153,11 +155,13 @@ def _body(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _curl(method: str, path: str, operation: dict[str, Any], server: str) -> str:
-    """Return a call with the examples of its path and body."""
-    lines = [f"curl -s {server}{path.format(**_path_examples(operation))}"]
+    """Return a call with the examples of its path, its query and the body that it needs."""
+    address = f"{server}{path.format(**_examples(operation, 'path'))}"
+    query = urlencode(_examples(operation, "query"))
+    lines = [f"curl -s {shlex.quote(f'{address}?{query}') if query else address}"]
     if not _is_open(operation):
         lines.append('-H "Authorization: Bearer $OTP_SERVICE_KEY"')
-    if "requestBody" in operation:
+    if operation.get("requestBody", {}).get("required"):
         body = json.dumps(_body(operation), ensure_ascii=False)
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     elif method != "get":
@@ -167,7 +171,7 @@ def _curl(method: str, path: str, operation: dict[str, Any], server: str) -> str
 
 def _python(operation: dict[str, Any], server: str) -> str:
     """Return the same call with the Python client."""
-    given = [f'"{value}"' for value in _path_examples(operation).values()]
+    given = [f'"{value}"' for value in _examples(operation, "path").values()]
     given += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in _body(operation).items()]
     lines = "".join(f"    {each},\n" for each in given)
     call = f"otp.{_PYTHON[operation['operationId']]}(\n{lines})"

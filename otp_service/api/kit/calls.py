@@ -29,6 +29,7 @@ _ID_PREFIXES = {
 }
 IDEMPOTENCY_KEY = r'"[ -~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?'
 """Quoted (RFC 9651) or bare."""
+PROOF = "[A-Za-z0-9_.-]+"
 DELIVERY_ID = "whd_[0-9a-f]{32}"
 
 
@@ -57,8 +58,9 @@ def id_pattern(noun: str) -> str:
 def shown_proof(request: Request, in_body: str | None) -> str | None:
     """Return the proof of a challenge in the header `X-Proof`, else that in the body. Refusal: `invalid`."""
     headers = request.headers.getlist("x-proof")
-    if len(headers) > 1:
-        raise Refusal("invalid", "Invalid header; see `errors`.", errors=[FieldError("X-Proof", "Must be one header.")])
+    if len(headers) > 1 or not all(re.fullmatch(PROOF, each) for each in headers):
+        wrong = FieldError("X-Proof", "Must be one header with a proof.")
+        raise Refusal("invalid", "Invalid header; see `errors`.", errors=[wrong])
     return headers[0] if headers else in_body
 
 

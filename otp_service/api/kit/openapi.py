@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 from otp_service import __version__
 from otp_service.api.kit import examples
 from otp_service.api.kit.answers import Problem
-from otp_service.api.kit.calls import DELIVERY_ID, IDEMPOTENCY_KEY, id_pattern
+from otp_service.api.kit.calls import DELIVERY_ID, IDEMPOTENCY_KEY, PROOF, id_pattern
 from otp_service.api.kit.operation import Event, Operation
 from otp_service.api.kit.problems import MEDIA_TYPE, STATUS
 from otp_service.errors import ErrorCode
@@ -64,7 +64,7 @@ _X_PROOF = {
     "in": "header",
     "required": False,
     "description": "The proof of a challenge that the user has just passed. Works once.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"},
+    "schema": {"type": "string", "pattern": f"^{PROOF}$"},
 }
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}

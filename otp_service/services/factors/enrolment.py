@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, invalid_fields, not_found, require
 from otp_service.hashing import pins
-from otp_service.observability.metrics import FACTORS
+from otp_service.observability.metrics import CHALLENGE_CHECKS, FACTORS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
@@ -95,6 +95,7 @@ async def verify(
     async with ctx.concurrency.turn(client_id, factor_id):
         verified = await _verify(ctx, _Value(client_id, factor_id, value, idempotent))
     structlog.contextvars.bind_contextvars(result=verified.result)
+    CHALLENGE_CHECKS.labels(PURPOSE, "enrolment", verified.result).inc()
     return verified
 
 

@@ -213,6 +213,10 @@ async def test_the_commands_of_the_page_work(page: Page, shared: Service) -> Non
     ]
     assert key == "Authorization: Bearer $OTP_SERVICE_KEY"
     assert (await shared.api.try_start(**body)).status_code in (200, 201)
+    (revoke_all,) = [words for words in commands if "http://service/v1/devices?subject=user-17" in words[4:]]
+    assert revoke_all[:4] == ["curl", "-s", "-X", "DELETE"]
+    (remove,) = [words for words in commands if "DELETE" in words and "/v1/factors/" in words[4]]
+    assert "-d" not in remove  # the body is optional
 
 
 async def test_the_page_runs_only_its_own_script_and_loads_nothing(page: Page, shared: Service) -> None:

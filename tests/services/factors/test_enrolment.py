@@ -4,13 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from otp_service.errors import Refusal
 from otp_service.services.factors import factors, totp
 from otp_service.services.factors.factors import NewFactor
 from otp_service.storage import tables
-from tests.support.factors import active_totp, challenge_proof, client_id, new_totp, value, verify
+from tests.support.factors import active_totp, challenge_proof, client_id, delete_elsewhere, new_totp, value, verify
 from tests.support.people import rows
 from tests.support.service import NO_LIMITS, Service, serving, wrong
 from tests.support.vendor import Vendor
@@ -102,9 +101,7 @@ async def test_a_factor_that_is_removed_while_a_value_is_compared_does_not_becom
     compare = totp.step_of
 
     def step_of(*given: Any) -> int | None:
-        # As another replica would: this process gives each factor one turn at a time.
-        with sa.create_engine(service.ctx.database.engine.url).begin() as tx:
-            tx.execute(sa.delete(tables.factors))
+        delete_elsewhere(service, tables.factors)
         return compare(*given)
 
     monkeypatch.setattr(totp, "step_of", step_of)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from otp_service.services.factors import factors, recovery_codes, subjects, totp
 from otp_service.services.factors.representation import RecoveryCodes
@@ -11,7 +10,15 @@ from otp_service.services.factors.subjects import KeptOfSubject
 from otp_service.storage import tables
 from tests.services.factors.test_devices import is_known, remember
 from tests.services.factors.test_factors import code_of, of
-from tests.support.factors import active_sms, active_totp, challenge_proof, client_id, new_totp, verify
+from tests.support.factors import (
+    active_sms,
+    active_totp,
+    challenge_proof,
+    client_id,
+    delete_elsewhere,
+    new_totp,
+    verify,
+)
 from tests.support.people import rows
 from tests.support.service import Service, new_number, wrong
 
@@ -100,9 +107,7 @@ async def test_a_value_that_is_compared_during_the_erasure_activates_nothing(
     compare = totp.step_of
 
     def step_of(*given: Any) -> int | None:
-        with sa.create_engine(service.ctx.database.engine.url).begin() as tx:
-            for table in (tables.factors, tables.subject_failures, tables.subjects):
-                tx.execute(sa.delete(table))
+        delete_elsewhere(service, tables.factors, tables.subject_failures, tables.subjects)
         return compare(*given)
 
     monkeypatch.setattr(totp, "step_of", step_of)
