@@ -1,17 +1,21 @@
 """No statement of the running service reads what is only in the way. All that run are looked at; none is listed."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from otp_service.services.delivery import receipts
+from otp_service.services.factors import overview
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.services.opt_outs import campaign
-from otp_service.storage.tables import clients
+from otp_service.storage import tables
+from otp_service.storage.factors import factors, subjects
 from tests.support import old_rows
+from tests.support.every_factor_call import User, use_every_call
 from tests.support.notifications import get, post
 from tests.support.people import begin, opt_out, texts
 from tests.support.reading import GROWING, Read, add_scans, reading
@@ -36,6 +40,7 @@ async def use_everything(service: Service) -> None:
     """Every call that a client or the gateway makes, and every loop."""
     api, to = service.api, new_number()
     await begin(service)
+    await use_every_call(User(service, "stays"))  # without a webhook, which would get too many events at once
     hook = await add(api, "http://127.0.0.1:9009/")
     started = await api.start(to, user_ip="198.51.100.1", session="s")
     await api.start(to, user_ip="198.51.100.1", session="s")
@@ -63,6 +68,7 @@ async def use_everything(service: Service) -> None:
     await api.try_start(new_number())
     service.vendor.recover()
     await _what_comes_back(service)
+    await _second_factors(service)
     for seconds in (0, 100, 700):
         service.shift(seconds)
         await post_due(service)
@@ -74,6 +80,27 @@ async def use_everything(service: Service) -> None:
     await retention.sweep(service.ctx)
     await _as_twilio(service, new_number())
     await service.http.get("/readyz")
+
+
+async def _second_factors(service: Service) -> None:
+    """What erases subjects, what an operator does, and rows for the sweeps that follow."""
+    client = await service.app.state.clients.client_of(service.api.api_key)
+    for subject in ("gone", "idle", "new"):
+        await User(service, subject).add_app()
+    await service.api.call("DELETE", "/v1/subjects/gone")
+    await overview.show_for_operator(service.ctx.database, service.ctx.clock, client.name, "stays")
+    await overview.unlock(service.ctx.database, client.name, "new")
+    await service.ctx.database.write(partial(_age, client.id, service.ctx.clock.now() - 40 * 86400))
+
+
+def _age(client_id: str, long_ago: float, tx: sa.Connection) -> None:
+    """Takes the factors of a subject away, and makes another one's failures and devices old."""
+    idle, stays = (subjects.lock(tx, client_id, name, now=long_ago) for name in ("idle", "stays"))
+    factors.delete_of_subject(tx, idle)
+    subjects.record_use(tx, idle, long_ago)
+    for table, column in ((tables.subject_failures, "last_at"), (tables.devices, "expires_at")):
+        old = {column: long_ago} | ({"waits_until": 0} if column == "last_at" else {})
+        assert tx.execute(sa.update(table).where(table.c.subject_id == stays).values(old)).rowcount > 0
 
 
 async def _as_twilio(service: Service, to: str) -> None:
@@ -117,7 +144,7 @@ async def read_by_everything(database_url: str, vendor: Vendor, *, analyzed: boo
     """What each statement read, among old rows."""
     async with serving(database_url, vendor, CONFIG, webhook_networks=LOOPBACK) as service:
         database, now = service.ctx.database, service.ctx.clock.now()
-        client_id = await database.read(lambda tx: str(tx.scalar(sa.select(clients.c.id))))
+        client_id = await database.read(lambda tx: str(tx.scalar(sa.select(tables.clients.c.id))))
         await asyncio.to_thread(old_rows.add, database.engine.url, client_id, now, 1, OLD, every=2)
         if analyzed:
             await asyncio.to_thread(analyze, database.engine.url)
