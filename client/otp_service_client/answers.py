@@ -107,11 +107,14 @@ class SearchPage:
 
 @dataclass(frozen=True)
 class Redemption:
-    """What a redeemed proof says: who was approved, and for what. `test`: the number is a test number."""
+    """What a redeemed proof says: who was approved, and for what. `test`: the number is a test number.
+
+    `to`: None if the proof is of a challenge that proved no number.
+    """
 
     verification_id: str
     purpose: str
-    to: str = field(repr=False)
+    to: str | None = field(repr=False)
     subject: str | None = field(repr=False)
     reference: str | None = field(repr=False)
     approved_at: datetime

@@ -13,19 +13,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request and the type of its answer."""
+    """A request and the type of its answer. `x_proof`: of a challenge, for the header `X-Proof`."""
 
     method: str
     path: str
     answer: type[T]
     body: dict[str, Any] | None = field(default=None, repr=False)
+    query: dict[str, str] | None = field(default=None, repr=False)
+    x_proof: str | None = field(default=None, repr=False)
 
 
-def _post(path: str, answer: type[T], **fields: Any) -> Call[T]:
-    return Call("POST", path, answer, {name: value for name, value in fields.items() if value is not None})
+def post(path: str, answer: type[T], *, x_proof: str | None = None, **fields: Any) -> Call[T]:
+    """Return a POST with the fields that are not None."""
+    body = {name: value for name, value in fields.items() if value is not None}
+    return Call("POST", path, answer, body, x_proof=x_proof)
 
 
-def _path(noun: str, public_id: str, call: str = "") -> str:
+def path_of(noun: str, public_id: str, call: str = "") -> str:
+    """Return the path of a resource, or of a call about it."""
     return f"/v1/{noun}/{quote(public_id, safe='')}{call}"
 
 
@@ -47,35 +52,35 @@ def start(
 
     `to` may be absent only from a decoy.
     """
-    return _post("/v1/verifications", Verification, **locals())
+    return post("/v1/verifications", Verification, **locals())
 
 
 def check(
     verification_id: str, pin: str, *, session: str | None = None, to: str | None = None, purpose: str | None = None
 ) -> Call[Check]:
     """Check what the user typed; this uses an attempt."""
-    path = _path("verifications", verification_id, "/checks")
-    return _post(path, Check, pin=pin, session=session, to=to, purpose=purpose)
+    path = path_of("verifications", verification_id, "/checks")
+    return post(path, Check, pin=pin, session=session, to=to, purpose=purpose)
 
 
 def resend(verification_id: str) -> Call[Verification]:
     """Send a new PIN for the same verification; possible from `resend_at` on."""
-    return _post(_path("verifications", verification_id, "/resends"), Verification)
+    return post(path_of("verifications", verification_id, "/resends"), Verification)
 
 
 def cancel(verification_id: str) -> Call[Verification]:
     """Cancel a pending verification."""
-    return _post(_path("verifications", verification_id, "/cancel"), Verification)
+    return post(path_of("verifications", verification_id, "/cancel"), Verification)
 
 
 def get(verification_id: str) -> Call[Verification]:
     """Return the current verification."""
-    return Call("GET", _path("verifications", verification_id), Verification)
+    return Call("GET", path_of("verifications", verification_id), Verification)
 
 
 def events(verification_id: str) -> Call[Events]:
     """Return the history of a verification."""
-    return Call("GET", _path("verifications", verification_id, "/events"), Events)
+    return Call("GET", path_of("verifications", verification_id, "/events"), Events)
 
 
 def search(
@@ -90,12 +95,12 @@ def search(
 ) -> Call[SearchPage]:
     """Return the verifications of a number, a subject or a reference, newest first."""
     fields = {**locals(), "created_after": created_after and created_after.isoformat()}
-    return _post("/v1/verifications/search", SearchPage, **fields)
+    return post("/v1/verifications/search", SearchPage, **fields)
 
 
 def redeem(proof: str, *, purpose: str, session: str | None = None) -> Call[Redemption]:
     """Redeem a proof, which works once. Do this before you change anything."""
-    return _post("/v1/proofs/redeem", Redemption, proof=proof, purpose=purpose, session=session)
+    return post("/v1/proofs/redeem", Redemption, proof=proof, purpose=purpose, session=session)
 
 
 def send_notification(
@@ -109,24 +114,24 @@ def send_notification(
     reference: str | None = None,
 ) -> Call[Notification]:
     """Queue a message without a PIN: a text, or a template and its values."""
-    return _post("/v1/notifications", Notification, **locals())
+    return post("/v1/notifications", Notification, **locals())
 
 
 def get_notification(notification_id: str) -> Call[Notification]:
     """Return the current notification."""
-    return Call("GET", _path("notifications", notification_id), Notification)
+    return Call("GET", path_of("notifications", notification_id), Notification)
 
 
 def add_opt_out(to: str) -> Call[OptOut]:
     """Opt a number out of all messages."""
-    return _post("/v1/opt-outs", OptOut, to=to)
+    return post("/v1/opt-outs", OptOut, to=to)
 
 
 def look_up_opt_out(to: str) -> Call[OptOut]:
     """Return whether a number has opted out."""
-    return _post("/v1/opt-outs/lookup", OptOut, to=to)
+    return post("/v1/opt-outs/lookup", OptOut, to=to)
 
 
 def remove_opt_out(to: str) -> Call[OptOut]:
     """Remove an opt-out of an application."""
-    return _post("/v1/opt-outs/remove", OptOut, to=to)
+    return post("/v1/opt-outs/remove", OptOut, to=to)

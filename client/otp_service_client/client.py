@@ -8,9 +8,9 @@ from typing import ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from otp_service_client import calls, errors
+from otp_service_client import calls, errors, factor_calls
 from otp_service_client.calls import Call
-from otp_service_client.responses import TIMEOUT, headers_of, options, pause_before_retry, read, unreachable
+from otp_service_client.responses import TIMEOUT, options, pause_before_retry, read, request_of, unreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,13 +32,17 @@ class Client:
         self.proofs = Proofs(self._send)
         self.notifications = Notifications(self._send)
         self.opt_outs = OptOuts(self._send)
+        self.factors = Factors(self._send)
+        self.challenges = Challenges(self._send)
+        self.devices = Devices(self._send)
+        self.subjects = Subjects(self._send)
 
     def _send(self, call: Call[T]) -> T:
-        headers = headers_of(call)
+        request = request_of(call)
         for tries in itertools.count(1):
             try:
                 with unreachable():
-                    response = self._http.request(call.method, call.path, json=call.body, headers=headers)
+                    response = self._http.request(**request)
                 return read(call, response)
             except errors.Error as error:
                 pause = pause_before_retry(call, tries, error)
@@ -108,3 +112,47 @@ class OptOuts:
         self.add = _method(send, calls.add_opt_out)
         self.lookup = _method(send, calls.look_up_opt_out)
         self.remove = _method(send, calls.remove_opt_out)
+
+
+class Factors:
+    """The calls under /v1/factors."""
+
+    def __init__(self, send: _Send) -> None:
+        self.add_totp = _method(send, factor_calls.add_totp)
+        self.add_sms = _method(send, factor_calls.add_sms)
+        self.verify = _method(send, factor_calls.verify)
+        self.list = _method(send, factor_calls.list_factors)
+        self.get = _method(send, factor_calls.get_factor)
+        self.update = _method(send, factor_calls.update_factor)
+        self.remove = _method(send, factor_calls.remove_factor)
+        self.recovery_codes = _method(send, factor_calls.recovery_codes)
+
+
+class Challenges:
+    """The calls under /v1/challenges."""
+
+    def __init__(self, send: _Send) -> None:
+        self.start = _method(send, factor_calls.start_challenge)
+        self.check = _method(send, factor_calls.check_challenge)
+        self.resend = _method(send, factor_calls.resend_challenge)
+        self.switch = _method(send, factor_calls.switch_challenge)
+        self.cancel = _method(send, factor_calls.cancel_challenge)
+        self.get = _method(send, factor_calls.get_challenge)
+        self.events = _method(send, factor_calls.challenge_events)
+
+
+class Devices:
+    """The calls under /v1/devices."""
+
+    def __init__(self, send: _Send) -> None:
+        self.list = _method(send, factor_calls.list_devices)
+        self.revoke = _method(send, factor_calls.revoke_device)
+        self.revoke_all = _method(send, factor_calls.revoke_devices)
+
+
+class Subjects:
+    """The calls under /v1/subjects."""
+
+    def __init__(self, send: _Send) -> None:
+        self.get = _method(send, factor_calls.get_subject)
+        self.erase = _method(send, factor_calls.erase_subject)

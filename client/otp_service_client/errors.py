@@ -158,6 +158,30 @@ class IdempotencyMismatch(Error):
     code = "idempotency_mismatch"
 
 
+class ProofNeeded(Error):
+    """A change of second factors needs the proof of a challenge that the user has just passed."""
+
+    code = "proof_needed"
+
+
+class NoFactor(Error):
+    """The user has no active factor, or not this one."""
+
+    code = "no_factor"
+
+
+class NotSms(Error):
+    """Only a challenge of a phone sends messages."""
+
+    code = "not_sms"
+
+
+class TooManyFactors(Error):
+    """The user has as many factors as it may have."""
+
+    code = "too_many_factors"
+
+
 class TooManyWebhooks(Error):
     """The client has as many webhooks as it can have."""
 

@@ -5,7 +5,8 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -45,9 +46,12 @@ def _url_problem(name: str, url: str) -> str:
     return f'{name}: "{url}" does not begin with http:// or https://; write {scheme}://{url}.'
 
 
-def headers_of(call: Call[Any]) -> dict[str, str]:
-    """Return the headers of a call, the same for each of its tries."""
-    return {"Idempotency-Key": str(uuid.uuid4())} if call.method == "POST" else {}
+def request_of(call: Call[Any]) -> dict[str, Any]:
+    """Return the request of a call for httpx, the same for each of its tries."""
+    headers = {"Idempotency-Key": str(uuid.uuid4())} if call.method == "POST" else {}
+    if call.x_proof is not None:
+        headers["X-Proof"] = call.x_proof
+    return {"method": call.method, "url": call.path, "params": call.query, "json": call.body, "headers": headers}
 
 
 @contextmanager
@@ -62,7 +66,9 @@ def unreachable() -> Iterator[None]:
 
 
 def read(call: Call[T], response: httpx.Response) -> T:
-    """Return the answer to a call. Raises the `Error` of a refusal."""
+    """Return the answer to a call, None of one without a body. Raises the `Error` of a refusal."""
+    if response.status_code == 204 and call.answer is NoneType:
+        return cast("T", None)
     try:
         body = response.json()
     except ValueError:

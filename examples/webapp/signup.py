@@ -35,11 +35,13 @@ async def begin(visit: Visit) -> Response:
 
 async def finish(visit: Visit, pending: Pending, check: Check) -> Response:
     """Make the account of the number that the proof names."""
-    redemption = await redeem(visit, "signup", check.proof)
-    if visit.accounts.of_phone(redemption.to):
+    to = (await redeem(visit, "signup", check.proof)).to
+    if to is None:
+        raise ValueError("The proof of a sign-up names the number.")
+    if visit.accounts.of_phone(to):
         text = "This number already has an account. Log in, or set a new password."
-        return visit.show("Log in", pages.notice(text), pages.login(visit.session.csrf, redemption.to))
-    account = visit.accounts.add(redemption.to, pending.password_hash)
+        return visit.show("Log in", pages.notice(text), pages.login(visit.session.csrf, to))
+    account = visit.accounts.add(to, pending.password_hash)
     visit.session = visit.sessions.log_in(visit.session, account.id)
     return go("/")
 
