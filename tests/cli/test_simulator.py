@@ -9,6 +9,7 @@ import pytest
 from otp_service.gateways.base import Message, Outcome
 from otp_service.gateways.ogangi.caller import Account
 from otp_service.gateways.ogangi.client import OgangiGateway
+from tests.support.patience import PATIENCE
 from tests.support.processes import launched
 from tests.support.servers import free_port
 from tests.support.vendor import SENDER
@@ -31,7 +32,7 @@ async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str],
             sender=SENDER,
         )
         gateway = OgangiGateway(account, padding=False, pin_placeholder="{0}")
-        sent = await gateway.send_pin(Message("+573001234567", "PIN {0}", "Movistar"), 6, 5)
+        sent = await gateway.send_pin(Message("+573001234567", "PIN {0}", "Movistar"), 6, PATIENCE)
         await gateway.aclose()
         assert sent.outcome is Outcome.ACCEPTED
         async with httpx.AsyncClient() as http:

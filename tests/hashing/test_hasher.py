@@ -10,6 +10,7 @@ from otp_service.hashing import hasher as hashing
 from otp_service.hashing.argon2 import argon2id
 from otp_service.hashing.queue import Kind, Ticket
 from tests.support.overload import full
+from tests.support.patience import PATIENCE
 from tests.support.service import AT_ONCE, NO_LIMITS, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -52,7 +53,7 @@ async def test_hashes_run_in_as_many_threads_as_there_are_cores(
 ) -> None:
     async with serving(migrated, vendor) as service:
         hasher = service.ctx.hasher
-        together = threading.Barrier(hasher.threads, timeout=20)
+        together = threading.Barrier(hasher.threads, timeout=PATIENCE)
         counts = itertools.count()
 
         def met(_: list[tuple[bytes, str]]) -> bool:

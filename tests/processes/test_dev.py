@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from otp_service.cli.dev.welcome import SAMPLE_NUMBER
+from tests.support.patience import PATIENCE
 from tests.support.processes import Running, launched, run
 
 PRODUCTION = {"OTP_OGANGI_BASE_URL": "https://gateway.invalid/mmc", "OTP_DATABASE_URL": "sqlite:///production.db"}
@@ -31,7 +32,7 @@ def printed(dev: Running) -> tuple[str, str, list[str]]:
 
 def in_a_shell(lines: list[str]) -> str:
     """What a person sees who pastes lines into a shell."""
-    return subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
 def address(lines: list[str]) -> str:
@@ -63,7 +64,7 @@ def pasted_python(dev: Running, vendor: str) -> str:
     shell = subprocess.Popen(["sh", "-c", paste], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with shell:
         dev.wait_for(lambda: len(httpx.get(f"{vendor}/messages").json()) > known)
-        out, _ = shell.communicate(httpx.get(f"{vendor}/messages").json()[0]["pin"] + "\n", timeout=30)
+        out, _ = shell.communicate(httpx.get(f"{vendor}/messages").json()[0]["pin"] + "\n", timeout=PATIENCE)
     prompt, _, result = out.rpartition(" : ")
     assert prompt == f"PIN, from {vendor}/"
     return result.strip()

@@ -15,6 +15,7 @@ from tests.processes.test_replicas import ATTEMPTS, at_once, becomes, pin_of
 from tests.support import pgbouncer
 from tests.support.api_keys import new_key
 from tests.support.fleet import all_over, delivered, text_to
+from tests.support.patience import PATIENCE
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Server
 from tests.support.processes import Running, ok, replicas, service_settings, storage_settings, together
@@ -127,7 +128,7 @@ async def test_sweeps_go_on(apis: list[Api], pooled: Pooled, vendor: Vendor) -> 
     started = await apis[0].start()
     assert await apis[0].check(started["id"], pin_of(vendor, started)) == "approved"
     left = "SELECT count(*) FROM sends WHERE verification_id = %s AND pin_hash IS NOT NULL"
-    async with asyncio.timeout(30), await psycopg.AsyncConnection.connect(pooled.database_url) as beside:
+    async with asyncio.timeout(PATIENCE), await psycopg.AsyncConnection.connect(pooled.database_url) as beside:
         await beside.set_autocommit(True)
         while await (await beside.execute(left, (started["id"],))).fetchone() != (0,):
             pass

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from tests.processes.conftest import METRICS_TOKEN, Pair
 from tests.support.api_keys import new_key
+from tests.support.patience import PATIENCE
 from tests.support.processes import ok
 from tests.support.service import SECRET_KEYS, Api, new_number, wrong
 from tests.support.vendor import PRIVATE_KEY, PUBLIC_KEY, Vendor
@@ -50,7 +51,7 @@ def statements(database_url: str) -> Iterator[Any]:
 
 async def becomes(client: httpx.AsyncClient, status: int) -> None:
     """Waits until /readyz answers with this status."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await client.get("/readyz")).status_code != status:
             pass
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
+from tests.support.patience import PATIENCE
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.statements import told
 from tests.support.vendor import Vendor
@@ -15,7 +16,7 @@ VERIFICATIONS = 80
 
 async def updates(service: Service, least: int) -> tuple[int, int]:
     """(updates of verifications, those without an index), once there were so many: connections tell them in time."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             row = await service.ctx.database.read(lambda tx: tx.execute(COUNTS).one())
             if row[0] >= least:

@@ -113,11 +113,13 @@ def _identify(ctx: Context, tx: Connection, send: AnyRow, receipt: Receipt) -> b
 
 def _update_status(ctx: Context, tx: Connection, message: AnyRow, status: DeliveryStatus) -> None:
     """Record what became of a message unless something more certain is known. `message`: as storage returned it."""
-    over, final, now = _lower(status), status in FINAL, ctx.clock.now()
+    over, final = _lower(status), status in FINAL
     if message.verification_id is None:
-        notification_receipts.update_status(tx, message.id, status, over=over, final=final, now=now)
+        notification_receipts.update_status(tx, message.id, status, over=over, final=final, now=ctx.clock.now())
         return
     receipts.lock_verification(tx, message.verification_id)
+    # Read after the wait for the lock: events are listed by their time.
+    now = ctx.clock.now()
     if receipts.update_status(tx, message.id, status, over=over, final=final):
         receipts.update_delivery_status(tx, message.verification_id, message.id, status, now=now)
         events.add(tx, message.verification_id, now=now, kind="receipt", result=status, route=message.route)

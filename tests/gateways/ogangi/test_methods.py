@@ -24,6 +24,7 @@ from tests.gateways.ogangi.vectors import (
     TEXT_BASE64,
 )
 from tests.gateways.ogangi.wire import answering, http
+from tests.support.patience import PATIENCE
 from tests.support.servers import bare_server
 
 TO = f"+{NUMBER}"
@@ -35,22 +36,26 @@ Call = Callable[[OgangiGateway], Awaitable[object]]
 
 
 def by_hand(name: str, **values: str) -> Call:
-    return lambda gateway: gateway.caller.call(METHODS[name], values, 5)
+    return lambda gateway: gateway.caller.call(METHODS[name], values, PATIENCE)
 
 
 PIN_PATH = "GET tools/sendSMSPinMobileNumberConfirm"
 VECTORS: dict[str, tuple[str, Call, str]] = {
-    f"43/Movistar/{SENDER}/{NUMBER}/{TEXT_BASE64}/6": ("", lambda each: each.send_pin(MESSAGE, 6, 5), PIN_PATH),
-    f"43/Movistar/{SENDER}/{NUMBER}/{TEXT_BASE64}==/6": ("=", lambda each: each.send_pin(MESSAGE, 6, 5), PIN_PATH),
+    f"43/Movistar/{SENDER}/{NUMBER}/{TEXT_BASE64}/6": ("", lambda each: each.send_pin(MESSAGE, 6, PATIENCE), PIN_PATH),
+    f"43/Movistar/{SENDER}/{NUMBER}/{TEXT_BASE64}==/6": (
+        "=",
+        lambda each: each.send_pin(MESSAGE, 6, PATIENCE),
+        PIN_PATH,
+    ),
     f"43/Movistar/{SENDER}/{NUMBER_BASE64}/{TEXT_BASE64}": (
         "",
-        lambda each: each.send_sms(MESSAGE, 5),
+        lambda each: each.send_sms(MESSAGE, PATIENCE),
         "GET tools/sendSMS",
     ),
-    f"43/{SENDER}/null/{NUMBER}/{TEXT_BASE64}": ("", lambda each: each.send_mt(MESSAGE, 5), "GET sendMT"),
-    "43": ("", lambda each: each.send_keyword(TO, "STOP", 5), "POST fireMessage"),
+    f"43/{SENDER}/null/{NUMBER}/{TEXT_BASE64}": ("", lambda each: each.send_mt(MESSAGE, PATIENCE), "GET sendMT"),
+    "43": ("", lambda each: each.send_keyword(TO, "STOP", PATIENCE), "POST fireMessage"),
     f"43/1/20/{FILTER}": ("", by_hand("getMOMessages", parameters=FILTER), "GET tools/getMOMessages"),
-    f"43/{MESSAGE_ID}": ("", lambda each: each.receipt(MESSAGE_ID, 5), "GET tools/getMessage"),
+    f"43/{MESSAGE_ID}": ("", lambda each: each.receipt(MESSAGE_ID, PATIENCE), "GET tools/getMessage"),
 }
 
 
@@ -70,13 +75,13 @@ OTHERS: dict[str, tuple[Call, str]] = {
         "sendMT",
     ),
     f"43/{NUMBER}/{TEXT_BASE64}": (by_hand("fireMessage", mobileNumber=TO, text=TEXT), "fireMessage"),
-    "43/2/100/order=desc": (lambda each: each.inbound(2, 100, 5), "tools/getMOMessages"),
+    "43/2/100/order=desc": (lambda each: each.inbound(2, 100, PATIENCE), "tools/getMOMessages"),
     "43/1/20/null": (by_hand("getMOMessages"), "tools/getMOMessages"),
     f"43/1763900000000/1763900001500/1/100/to={NUMBER}": (
-        lambda each: each.report(TO, 1763900000, 1763900001.5, 5),
+        lambda each: each.report(TO, 1763900000, 1763900001.5, PATIENCE),
         "tools/messageReport",
     ),
-    f"43/{NUMBER}/-1": (lambda each: each.is_blacklisted(TO, 5), "isUserInBlackList"),
+    f"43/{NUMBER}/-1": (lambda each: each.is_blacklisted(TO, PATIENCE), "isUserInBlackList"),
 }
 
 
@@ -91,7 +96,7 @@ async def test_every_other_method_is_signed_as_it_stands(gateway_to: GatewayTo, 
 
 async def test_flags_stand_behind_the_text_and_need_no_encoding(gateway_to: GatewayTo) -> None:
     async with answering(OK) as bare:
-        sent = await gateway_to(bare.base_url, mt_flags="a=1,b:2;c+d").send_mt(MESSAGE, 5)
+        sent = await gateway_to(bare.base_url, mt_flags="a=1,b:2;c+d").send_mt(MESSAGE, PATIENCE)
     assert sent.outcome is Outcome.ACCEPTED
     assert bare.heads[0].startswith(f"GET /rest/api/sendMT/43/{SENDER}/null/{NUMBER}/{TEXT_BASE64}/a=1,b:2;c+d/")
 
@@ -115,7 +120,7 @@ async def test_the_descriptor_carries_code_keyword_and_number(
         writer.write(http(b"<status>OK</status><result><mo/></result>"))
 
     async with bare_server(take) as bare:
-        sent = await gateway_to(bare.base_url, descriptor=descriptor, sender="+57 1").send_keyword(TO, "STOP", 5)
+        sent = await gateway_to(bare.base_url, descriptor=descriptor, sender="+57 1").send_keyword(TO, "STOP", PATIENCE)
     assert sent == Sent(Outcome.ACCEPTED, "ok")
     assert "content-type: application/json\r\n" in bare.heads[0].lower()
     values = dict(zip(names, ("+57 1", "STOP", NUMBER), strict=True))

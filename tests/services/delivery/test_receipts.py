@@ -2,17 +2,21 @@
 
 import asyncio
 import itertools
+import threading
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
+from sqlalchemy.engine import Connection
 
 from otp_service.gateways.base import Receipt
 from otp_service.services.delivery import message_ids, receipts
 from otp_service.services.notifications import outbox
 from otp_service.storage import tables
+from otp_service.storage.verifications import receipts as storage
 from otp_service.vault import generate_key_entry
+from tests.support.patience import PATIENCE
 from tests.support.receipts import BY_SMS, config, receipt_of, tell
 from tests.support.service import SECRET_KEYS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
@@ -95,6 +99,32 @@ async def test_receipts_at_once_end_as_those_in_turn(database_url: str, vendor: 
             assert await shown(service, started) == "delivered"
             noted = [event["result"] for event in await service.api.events(started["id"]) if event["type"] == "receipt"]
             assert noted == sorted(set(noted), key=receipts.RANKS.index), "each raised what was known before it"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_receipt_that_waited_for_another_is_shown_after_it(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, waits, may = storage.lock_verification, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def lock_late(tx: Connection, verification_id: str) -> None:
+        monkeypatch.setattr(storage, "lock_verification", lock)
+        loop.call_soon_threadsafe(waits.set)
+        assert may.wait(PATIENCE)
+        lock(tx, verification_id)
+
+    async with serving(database_url, vendor, BY_SMS) as service:
+        started = await service.api.start()
+        message_id = receipt_of(vendor, started["to"], "SENT").message_id
+        monkeypatch.setattr(storage, "lock_verification", lock_late)
+        second = asyncio.create_task(receipts.record(service.ctx, Receipt(message_id, "delivered"), "callback"))
+        await waits.wait()
+        await receipts.record(service.ctx, Receipt(message_id, "failed"), "callback")
+        may.set()
+        await second
+        noted = [event["result"] for event in await service.api.events(started["id"]) if event["type"] == "receipt"]
+        assert noted == ["failed", "delivered"]
 
 
 async def test_a_final_receipt_ends_the_asking_and_forgets_the_id(database_url: str, vendor: Vendor) -> None:

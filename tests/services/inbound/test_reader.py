@@ -15,6 +15,7 @@ from otp_service.services.opt_outs import opt_outs as operators
 from otp_service.storage.inbound_cursor import HURRIED_SECONDS
 from otp_service.storage.tables import buckets, inbound_cursor, notifications, numbers, opt_outs
 from otp_service.vault import generate_key_entry
+from tests.support.patience import PATIENCE
 from tests.support.people import begin, hears, look, opt_out, rows, source_of, tells, texts, try_opt_out
 from tests.support.service import SECRET_KEYS, Service, new_number, serving
 from tests.support.vendor import Vendor
@@ -158,7 +159,7 @@ async def test_two_replicas_that_read_at_once_do_nothing_twice(
         monkeypatch.setattr(reader, "_apply", together)
         # The second one's clock is ahead: it begins although the first is under way.
         two.shift(20 * EVERY)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             first = asyncio.create_task(look(one))
             await has_read.wait()
             await asyncio.gather(first, look(two))

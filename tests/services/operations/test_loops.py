@@ -7,6 +7,7 @@ import pytest
 from otp_service.errors import Unavailable
 from otp_service.services.operations import loops
 from otp_service.services.operations.loops import Loop
+from tests.support.patience import PATIENCE
 
 LONG = 3600.0
 
@@ -22,7 +23,7 @@ async def test_a_step_is_repeated_at_once_while_there_is_more() -> None:
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with loops.running([loop]), asyncio.timeout(10):
+    async with loops.running([loop]), asyncio.timeout(PATIENCE):
         await done.wait()
     assert left == [0]
 
@@ -39,7 +40,7 @@ async def test_a_step_that_breaks_is_tried_again() -> None:
         done.set()
         return False
 
-    async with loops.running([Loop("test", step, 0.001)]), asyncio.timeout(10):
+    async with loops.running([Loop("test", step, 0.001)]), asyncio.timeout(PATIENCE):
         await done.wait()
 
 
@@ -55,7 +56,7 @@ async def test_a_stop_lets_the_step_under_way_finish_and_begins_none() -> None:
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with loops.running([loop]), asyncio.timeout(10):
+    async with loops.running([loop]), asyncio.timeout(PATIENCE):
         await begun.wait()
     assert finished.is_set()
 
@@ -71,5 +72,5 @@ async def test_a_step_that_takes_too_long_to_stop_is_cut(monkeypatch: pytest.Mon
 
     loop = Loop("test", step, LONG)
     loop.wake.set()
-    async with asyncio.timeout(10), loops.running([loop]):
+    async with asyncio.timeout(PATIENCE), loops.running([loop]):
         await begun.wait()
