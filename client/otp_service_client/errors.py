@@ -158,6 +158,30 @@ class IdempotencyMismatch(Error):
     code = "idempotency_mismatch"
 
 
+class ProofNeeded(Error):
+    """The change of second factors needs the proof of a challenge that the user has just passed."""
+
+    code = "proof_needed"
+
+
+class TooManyFactors(Error):
+    """The user has as many second factors as a user can have."""
+
+    code = "too_many_factors"
+
+
+class NoFactor(Error):
+    """The user has no active second factor, or not this one."""
+
+    code = "no_factor"
+
+
+class NotSms(Error):
+    """The challenge sends no messages, because its factor is not a phone."""
+
+    code = "not_sms"
+
+
 class TooManyWebhooks(Error):
     """The client has as many webhooks as it can have."""
 
