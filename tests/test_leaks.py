@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pyotp
 import pytest
 import sqlalchemy as sa
 
@@ -150,6 +152,39 @@ async def test_a_crash_in_the_middle_leaks_nothing(
         assert f"'{pin}'" not in content
         assert f" {pin}" not in content
         assert started["to"] not in content
+
+
+async def test_the_secrets_of_second_factors_stand_nowhere(
+    database_url: str, vendor: Vendor, output: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("debug", "json")
+    subject, post = "a user of a name", "POST"
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        call = service.api.call
+        added = (await call(post, "/v1/factors", {"subject": subject, "type": "totp"}, idempotency_key="k")).json()
+        path, secret = f"/v1/factors/{added['id']}", added["totp"]["secret"]
+        value = pyotp.TOTP(secret).at(int(service.ctx.clock.now()))
+        for typed in (wrong(value), value, value):
+            await call(post, f"{path}/verify", {"pin": typed})
+        codes = (await call(post, "/v1/factors/recovery-codes", {"subject": subject}, idempotency_key="c")).json()[
+            "codes"
+        ]
+        started = (await call(post, "/v1/challenges", {"subject": subject})).json()
+        check = {"pin": codes[0], "remember": True}
+        passed = (await call(post, f"/v1/challenges/{started['id']}/checks", check)).json()
+        shown = [
+            (await call("GET", f"/v1/subjects/{quote(subject)}")).content,
+            (await call("GET", f"/v1/factors?subject={quote(subject)}")).content,
+            (await call("GET", f"/v1/devices?subject={quote(subject)}")).content,
+            (await call("DELETE", path, x_proof=f"{passed['proof']}x")).content,
+        ]
+        database, metrics = await dump(service), (await service.http.get("/metrics")).content
+    out, err = output.readouterr()
+    log = (out + err).encode()
+    assert b'"request"' in log, "the log was really on"
+    secrets = [secret, passed["device"], passed["proof"], *codes, *(code.replace("-", "") for code in codes)]
+    assert_absent(secrets, {"log": log, "database": database, "metrics": metrics, "answers": b"".join(shown)})
+    assert_absent([subject, quote(subject)], {"log": log, "metrics": metrics})
 
 
 async def test_a_thousand_equal_pins_have_a_thousand_hashes(service: Service) -> None:
