@@ -172,10 +172,15 @@ def _curl(method: str, path: str, operation: dict[str, Any], server: str) -> str
 def _python(operation: dict[str, Any], server: str) -> str:
     """Return the same call with the Python client."""
     given = [f'"{value}"' for value in _examples(operation, "path").values()]
-    given += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in _body(operation).items()]
+    given += [f"{name}={_literal(value)}" for name, value in _body(operation).items()]
     lines = "".join(f"    {each},\n" for each in given)
     call = f"otp.{_PYTHON[operation['operationId']]}(\n{lines})"
     return f'from otp_service_client import Client\n\notp = Client("{server}")\nanswer = {call}'
+
+
+def _literal(value: Any) -> str:
+    """Return a value of an example as Python."""
+    return repr(value) if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
 
 
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
