@@ -107,7 +107,7 @@ def real_body(path: str, body: dict[str, Any]) -> dict[str, Any]:
         return {"pin": body["pin"][:6] if body["pin"][:6].isdecimal() else "123456"}
     if path == "/v1/webhooks":
         return {**body, "url": WEBHOOK["url"]}
-    if "to" not in body:
+    if path.split("/")[2] not in {"verifications", "notifications", "opt-outs"}:
         return body
     body = {name: value for name, value in body.items() if name not in ("template", "values")}
     return {**body, **REAL.get(path.split("/")[2], {}), "to": new_number()}
