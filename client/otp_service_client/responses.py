@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import NoneType
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -50,7 +51,7 @@ def request_of(call: Call[Any]) -> dict[str, Any]:
     """Return the request of a call for httpx, the same for each of its tries."""
     headers = {"Idempotency-Key": str(uuid.uuid4())} if call.method == "POST" else {}
     if call.x_proof is not None:
-        headers["X-Proof"] = call.x_proof
+        headers["X-Proof"] = quote(call.x_proof)  # a header takes only ASCII; a proof has nothing else
     return {"method": call.method, "url": call.path, "params": call.query, "json": call.body, "headers": headers}
 
 

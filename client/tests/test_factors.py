@@ -103,6 +103,15 @@ def test_no_repr_has_a_secret(otp: Any, to: str) -> None:
         assert secret not in shown
 
 
+def test_a_subject_of_dots_and_a_proof_of_other_letters_are_sent_as_they_are(otp: Any) -> None:
+    for subject in (".", ".."):
+        otp.factors.add_totp(subject=subject)
+        assert otp.subjects.get(subject).subject == subject
+        assert otp.subjects.erase(subject) is None
+    with pytest.raises(errors.Error):
+        otp.factors.recovery_codes(subject="nobody", proof="ñ")
+
+
 @pytest.mark.parametrize(
     ("build", "body"),
     [
