@@ -1,13 +1,16 @@
-"""No PIN, key, text or full number in any answer, log line, metric or file."""
+"""No PIN, key, text, full number or secret of a second factor in any answer, log line, metric or file."""
 
 import asyncio
 import base64
+import hashlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pyotp
 import pytest
 import sqlalchemy as sa
@@ -15,8 +18,13 @@ import sqlalchemy as sa
 from otp_service import texts
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability import logs
+from otp_service.services.factors import devices, recovery_codes, totp, typed
+from otp_service.services.operations import retention
 from otp_service.storage import tables
-from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Service, new_number, serving, wrong
+from otp_service.vault import generate_key_entry
+from tests.support.every_factor_call import Secrets, User, use_every_call
+from tests.support.receivers import LOOPBACK, add
+from tests.support.service import AT_ONCE, NO_LIMITS, SECRET_KEYS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import PRIVATE_KEY, Vendor
 
 TICKET = Ticket(Kind.CHECK, "a")
@@ -126,6 +134,114 @@ async def test_nothing_leaks_through_any_error(
         assert not any(form.encode() in content for form in quoted)
     assert_absent(numbers + [number[1:] for number in numbers], written)
     assert "/rest/api/" not in out + err
+
+
+def of_factors(secrets: Secrets) -> list[str]:
+    """The secrets of a user as they are shown, recovery codes also as they are compared."""
+    compared = [code.replace("-", "") for code in secrets.codes]
+    return [*secrets.totp, *secrets.codes, *compared, *secrets.devices, *secrets.proofs]
+
+
+def raw_forms(base32: str) -> list[bytes]:
+    """The bytes of a TOTP secret, as a database could hold them."""
+    raw = base64.b32decode(base32)
+    return [raw, raw.hex().encode(), base64.b64encode(raw)[:-4], base64.urlsafe_b64encode(raw)[:-4]]
+
+
+async def test_nothing_of_second_factors_is_written_or_shown_twice(
+    database_url: str, vendor: Vendor, output: pytest.CaptureFixture[str]
+) -> None:
+    config = {"limits": NO_LIMITS}
+    later: list[bytes] = []  # answers to calls that make no secret
+
+    def note(answer: httpx.Response) -> None:
+        if answer.status_code not in (200, 201) or answer.request.method == "GET":
+            later.append(answer.content + str(answer.headers).encode())
+
+    logs.configure("debug", "json")
+    async with serving(database_url, vendor, config, webhook_networks=LOOPBACK) as service:
+        await add(service.api, "http://127.0.0.1:9009/")  # its events keep what clients see of factors
+        user = User(service, "ana-of-accounts", note)
+        await use_every_call(user)
+        metrics = (await service.http.get("/metrics")).content
+        await retention.sweep(service.ctx)
+        database, path = await dump(service), database_url.removeprefix("sqlite:///")
+        files = {file.name: file.read_bytes() for file in Path(path).parent.glob("otp.db*") if path != database_url}
+    out, err = output.readouterr()
+    assert '"challenge"' in out, "the log was really on"
+    written = {"log": out.encode(), "stderr": err.encode(), "database": database, **files}
+    secrets = user.secrets
+    assert all((secrets.totp, secrets.codes, secrets.devices, secrets.proofs, secrets.pins, secrets.numbers))
+    assert_absent(of_factors(secrets), {**written, "later answers": b"\n".join(later), "metrics": metrics})
+    assert_absent([user.subject], {"log": out.encode(), "stderr": err.encode(), "metrics": metrics})
+    assert_absent(secrets.numbers + [number[1:] for number in secrets.numbers], written)
+    for content in (*written.values(), *later):
+        assert not any(form in content for secret in secrets.totp for form in raw_forms(secret))
+        assert not any(f'"{pin}"'.encode() in content or f"'{pin}'".encode() in content for pin in secrets.pins)
+
+
+async def test_without_the_secret_keys_the_database_gives_nothing_of_second_factors(
+    database_url: str, vendor: Vendor
+) -> None:
+    config = {"limits": NO_LIMITS}
+    async with serving(database_url, vendor, config) as service:
+        user = User(service, "ana")
+        app = await use_every_call(user)
+        database, key = await dump(service), service.api.api_key
+        service.shift(3600)
+    for secret in of_factors(user.secrets):
+        for known in (secret, f"ana{secret}", f"device {secret}"):
+            for algorithm in ("md5", "sha1", "sha256", "sha512", "blake2b"):
+                digest = hashlib.new(algorithm, known.encode())
+                assert digest.hexdigest().encode() not in database, "a hash without a key can be guessed"
+                assert base64.b64encode(digest.digest())[:-4] not in database
+    async with serving(database_url, vendor, config, secret_keys=generate_key_entry()) as service:
+        service.shift(7200)
+        thief = User(replace(service, api=Api(service.http, key)), "ana")
+        challenge = await thief.start(device=user.secrets.devices[-1])
+        assert challenge["status"] == "pending"
+        await thief.check(challenge, thief.shown(app), "incorrect")
+        await thief.check(challenge, user.secrets.codes[-2], "incorrect")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(totp, "step_of"), (totp, "uri"), (typed, "clean_code"), (recovery_codes, "use"), (devices, "use")],
+)
+async def test_a_crash_with_a_secret_of_a_factor_leaks_nothing(
+    database_url: str,
+    vendor: Vendor,
+    output: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    name: str,
+) -> None:
+    logs.configure("debug", "json")
+    answers: list[str] = []
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        user = User(service, "ana")
+        app = await use_every_call(user)
+        service.shift(3600)
+        secrets, shown = of_factors(user.secrets), user.shown(app)
+
+        def crash(*values: Any, **named: Any) -> Any:
+            raise RuntimeError(f"{values} {named} {shown} {' '.join(secrets)}")
+
+        typed_in = {(await user.start(session=pin))["id"]: pin for pin in (shown, user.secrets.codes[-2])}
+        monkeypatch.setattr(module, name, crash)
+        calls = [(f"/v1/challenges/{each}/checks", {"pin": pin, "session": pin}) for each, pin in typed_in.items()]
+        calls += [("/v1/challenges", {"subject": "ana", "session": "s", "device": user.secrets.devices[-1]})]
+        calls += [("/v1/factors", {"subject": "bob", "type": "totp"})]
+        for path, body in calls:
+            answer = await service.api.call("POST", path, body)
+            answers += [answer.text] if answer.status_code == 500 else []
+    out, err = output.readouterr()
+    assert answers
+    assert "RuntimeError" in out
+    assert_absent(secrets, {"log": out.encode(), "stderr": err.encode(), "answers": "".join(answers).encode()})
+    for content in (out, err, *answers):
+        assert f"'{shown}'" not in content
+        assert f" {shown}" not in content
 
 
 async def test_a_crash_in_the_middle_leaks_nothing(
