@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from otp_service.database.engine import POSTGRES_CONNECTIONS
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.gateways.breaker import FIRST_PAUSE_SECONDS
 from otp_service.services.limits import limits
@@ -111,14 +112,17 @@ async def test_an_older_send_that_ends_late_does_not_shorten_the_wait(
 async def test_refused_sends_with_limits_they_share_give_everything_back_and_never_deadlock(
     database_url: str, vendor: Vendor
 ) -> None:
-    shared = {**NO_LIMITS, "sends_per_client": "60/hour; 70/day", "sends_per_user_ip": "60/hour"}
-    async with serving(database_url, vendor, {"limits": shared}) as service:
+    # More at once than PostgreSQL has connections, but few enough that each call is answered before its timeout.
+    at_once, rounds = POSTGRES_CONNECTIONS + 2, 8
+    hour, day = f"{at_once + 3}/hour", f"{at_once + 6}/day"
+    shared = {**NO_LIMITS, "sends_per_client": f"{hour}; {day}", "sends_per_user_ip": hour}
+    async with serving(database_url, vendor, {"limits": shared}, ogangi_timeout=9.0) as service:
         vendor.fail("*", "refuse", times=None)
-        for _ in range(2):
+        for _ in range(rounds):
             answers = await asyncio.gather(
-                *(service.api.try_start(new_number(), user_ip="198.51.100.1") for _ in range(50))
+                *(service.api.try_start(new_number(), user_ip="198.51.100.1") for _ in range(at_once))
             )
-            assert Counter(answer.status_code for answer in answers) == {502: 50}
+            assert Counter(answer.status_code for answer in answers) == {502: at_once}
         vendor.recover()
         service.shift(FIRST_PAUSE_SECONDS)
         assert (await service.api.start(user_ip="198.51.100.1"))["status"] == "pending"
