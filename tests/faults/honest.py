@@ -14,13 +14,12 @@ import httpx
 
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client
+from tests.support.patience import PATIENCE
 from tests.support.service import new_number, wrong
 from tests.support.vendor import Vendor
 
 AT_ONCE = 8
 PAUSE_SECONDS = 0.05
-MOST_SECONDS = 60.0
-"""Of one call with all its repetitions."""
 
 Request = Callable[[httpx.AsyncClient, str], Awaitable[Call]]
 
@@ -42,7 +41,7 @@ class Honest:
     async def more(self, count: int = 20) -> None:
         """Waits until this many more users were approved, or one was rejected."""
         wanted = self.approved + count
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while self.approved < wanted and not self.failures:
                 await self._news.wait()
                 self._news.clear()
@@ -81,7 +80,7 @@ class Honest:
 
     async def _must(self, request: Request, status: int) -> Call:
         key, at = self.recorder.new_key(), self.chance.randrange(len(self.replicas))
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while may_be_repeated(done := await request(self.replicas[at % len(self.replicas)], key)):
                 at += 1
                 self.repeated += 1
