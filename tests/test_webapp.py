@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from otp_service_client import AsyncClient, errors
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from examples.webapp import messages
 from examples.webapp.app import create_app as create_webapp
@@ -43,10 +44,16 @@ class Site:
     vendor: Vendor
     accounts: Any
     sessions: Any
+    clock: Clock
 
     def pin(self, to: str) -> str:
         """Returns the PIN of the newest message to a number."""
-        return str(self.vendor.messages(to)[0]["pin"])
+        return str(next(message["pin"] for message in self.vendor.messages(to) if message["pin"]))
+
+    def value(self, secret: str) -> str:
+        """Returns what an authenticator app shows, half a minute later than before: each value works once."""
+        self.clock.offset += 30
+        return pyotp.TOTP(secret).at(int(self.clock.now()))
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +64,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def site(migrated: str, vendor: Vendor) -> Iterator[Site]:
-    with running(create_app(make_settings(migrated, vendor.base_url, POLICY))) as service:
+    service_app = create_app(make_settings(migrated, vendor.base_url, POLICY))
+    with running(service_app) as service:
         (key,) = together(lambda: asyncio.run(new_client(migrated)))  # playwright has the loop of this thread
         otp = AsyncClient(service, key)
         app = create_webapp(otp, f"{vendor.url}/")
         with running(app) as url:
-            yield Site(url, vendor, app.state.accounts, app.state.sessions)
+            yield Site(url, vendor, app.state.accounts, app.state.sessions, service_app.state.context.clock)
 
 
 async def new_client(database_url: str) -> str:
@@ -102,7 +110,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
 
 
 def fill(page: Page, button: str, **fields: str) -> None:
-    labels = {"phone": "Mobile number", "password": "assword", "pin": "PIN"}
+    labels = {"phone": "Mobile number", "password": "assword", "pin": "PIN", "value": "Value", "code": "Recovery code"}
     for name, value in fields.items():
         page.get_by_label(labels[name]).fill(value)
     page.get_by_role("button", name=button).click()
@@ -272,6 +280,213 @@ def test_what_a_user_types_stays_text(open_page: OpenPage) -> None:
     assert page.get_by_label("Mobile number").input_value() == '"><b>x</b>'
 
 
+def add_app(page: Page, site: Site) -> tuple[str, list[str]]:
+    """Adds an authenticator app to an account without factors; returns its secret and the recovery codes."""
+    page.goto("/security")
+    page.get_by_role("button", name="Add an authenticator app").click()
+    secret = page.locator(".secret").inner_text()
+    fill(page, "Add this app", value=site.value(secret))
+    codes = page.locator(".codes li").all_inner_texts()
+    page.get_by_role("link", name="I kept them").click()
+    return secret, codes
+
+
+def add_phone(page: Page, site: Site, secret: str, phone: str) -> None:
+    """Adds a phone to an account with an app."""
+    page.get_by_role("link", name="Add a phone").click()
+    fill(page, "Send a PIN", phone=phone)
+    expect(title(page)).to_have_text("Confirm that it is you")
+    assert site.vendor.messages(phone) == []
+    fill(page, "Continue", value=site.value(secret))
+    finish_phone(page, site, phone)
+
+
+def finish_phone(page: Page, site: Site, phone: str) -> None:
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(page.get_by_role("status").first).to_have_text("Your phone is added.")
+
+
+def log_in(page: Page, phone: str) -> None:
+    page.goto("/login")
+    fill(page, "Log in", phone=phone, password=PASSWORD)
+
+
+def log_in_and_be_remembered(page: Page, site: Site, phone: str) -> None:
+    secret, _ = add_app(page, site)
+    log_out(page)
+    log_in(page, phone)
+    page.get_by_label("Do not ask again").check()
+    fill(page, "Continue", value=site.value(secret))
+    expect(title(page)).to_have_text("You are logged in")
+
+
+def log_out(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Log out").click()
+
+
+def title(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+@WITHOUT_SCRIPTS
+def test_an_app_is_added_and_the_next_login_asks_for_it(open_page: OpenPage, site: Site, scripts: bool) -> None:
+    page, phone = open_page(java_script_enabled=scripts), new_number()
+    sign_up(page, site, phone)
+    page.get_by_role("link", name="Security").click()
+    page.get_by_role("button", name="Add an authenticator app").click()
+    fill(page, "Add this app", value="12")
+    assert alert(page) == messages.MALFORMED["value"]
+    fill(page, "Add this app", value=wrong(site.value(page.locator(".secret").inner_text())))
+    assert alert(page) == "This value is not correct."
+    secret, codes = add_app(page, site)
+    assert len(set(codes)) == 10
+    expect(page.get_by_text("You have 10 left")).to_be_visible()
+    log_out(page)
+    log_in(page, phone)
+    value = site.value(secret)
+    fill(page, "Continue", value=wrong(value))
+    assert alert(page) == "This value is not correct. You have 4 tries left."
+    fill(page, "Continue", value="12")
+    assert alert(page) == messages.MALFORMED["value"]
+    fill(page, "Continue", value=value)
+    expect(title(page)).to_have_text("You are logged in")
+    log_out(page)
+    log_in(page, phone)
+    fill(page, "Continue", value=value)
+    assert "not correct" in alert(page)
+    page.goto("/")
+    expect(title(page)).to_have_text("Welcome")
+
+
+def test_a_phone_is_added_after_a_challenge_and_is_another_way_to_log_in(open_page: OpenPage, site: Site) -> None:
+    page, phone, other = open_page(), new_number(), new_number()
+    sign_up(page, site, phone)
+    secret, _ = add_app(page, site)
+    add_phone(page, site, secret, other)
+    log_out(page)
+    log_in(page, phone)
+    page.get_by_role("button", name=f"Phone ...{other[-2:]}").click()
+    assert f"ends in {other[-2:]}" in page.content()
+    assert other not in page.content()
+    fill(page, "Continue", pin=site.pin(other))
+    expect(title(page)).to_have_text("You are logged in")
+
+
+def test_a_factor_has_a_name_and_one_is_used_first(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    sign_up(page, site, phone)
+    add_app(page, site)
+    page.get_by_text("Rename").click()
+    page.get_by_label("Name").fill("<b>Mine</b>")
+    page.get_by_role("button", name="Save the name").click()
+    expect(page.get_by_text("<b>Mine</b>", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Use first").click()
+    expect(page.get_by_text("used first")).to_be_visible()
+    log_out(page)
+    log_in(page, phone)
+    expect(page.get_by_text("Open <b>Mine</b>")).to_be_visible()
+
+
+def test_a_remembered_browser_is_asked_for_nothing_until_it_is_forgotten(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    sign_up(page, site, phone)
+    log_in_and_be_remembered(page, site, phone)
+    (cookie,) = [each for each in page.context.cookies() if each["name"] == "device"]
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+    log_out(page)
+    log_in(page, phone)
+    expect(title(page)).to_have_text("You are logged in")
+    page.goto("/security")
+    page.get_by_role("button", name="Replace them").click()
+    expect(title(page)).to_have_text("Confirm that it is you")
+    page.goto("/security")
+    page.get_by_role("button", name="Forget it").click()
+    expect(page.get_by_text("Remembered browsers")).to_have_count(0)
+    log_out(page)
+    log_in(page, phone)
+    expect(title(page)).to_have_text("One more step")
+
+
+def test_a_new_password_forgets_every_browser(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    sign_up(page, site, phone)
+    log_in_and_be_remembered(page, site, phone)
+    page.goto("/reset")
+    fill(page, "Send a PIN", phone=phone)
+    fill(page, "Continue", pin=site.pin(phone))
+    fill(page, "Set the password", password=PASSWORD)
+    log_in(page, phone)
+    expect(title(page)).to_have_text("One more step")
+
+
+def test_if_no_message_can_be_sent_another_factor_logs_in(open_page: OpenPage, site: Site) -> None:
+    page, phone, other = open_page(), new_number(), new_number()
+    sign_up(page, site, phone)
+    secret, _ = add_app(page, site)
+    add_phone(page, site, secret, other)
+    page.locator(".list li", has_text="Phone").get_by_role("button", name="Use first").click()
+    log_out(page)
+    site.vendor.fail("*", "refuse", times=None)
+    log_in(page, phone)
+    assert alert(page) == messages.OTHER
+    expect(page.get_by_label("Recovery code")).to_be_visible()
+    page.get_by_role("button", name="Authenticator app").click()
+    fill(page, "Continue", value=site.value(secret))
+    expect(title(page)).to_have_text("You are logged in")
+
+
+def test_who_lost_the_phone_logs_in_with_a_recovery_code_and_replaces_it(open_page: OpenPage, site: Site) -> None:
+    page, phone, new = open_page(), new_number(), new_number()
+    sign_up(page, site, phone)
+    _, codes = add_app(page, site)
+    log_out(page)
+    log_in(page, phone)
+    page.get_by_role("link", name="Use a recovery code").click()
+    fill(page, "Continue", code="aaaa-aaaa-aa")
+    assert "not correct" in alert(page)
+    fill(page, "Continue", code=codes[0].upper().replace("-", " "))
+    expect(page.get_by_role("status").first).to_contain_text("You used a recovery code.")
+    expect(page.get_by_text("You have 9 left")).to_be_visible()
+    page.get_by_role("link", name="Add a phone").click()
+    fill(page, "Send a PIN", phone=new)
+    finish_phone(page, site, new)
+    page.locator(".list li", has_text="Authenticator app").get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name=f"Phone ...{new[-2:]}").click()
+    fill(page, "Continue", pin=site.pin(new))
+    expect(page.get_by_role("status").first).to_have_text("It is removed.")
+    expect(page.locator(".list li")).to_have_count(1)
+
+
+def test_without_the_last_factor_a_login_needs_a_pin_to_the_number_again(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    sign_up(page, site, phone)
+    secret, _ = add_app(page, site)
+    page.get_by_role("button", name="Remove").click()
+    fill(page, "Continue", value=site.value(secret))
+    expect(page.get_by_role("status").first).to_have_text("It is removed.")
+    log_out(page)
+    log_in(page, phone)
+    fill(page, "Continue", pin=site.pin(phone))
+    expect(title(page)).to_have_text("You are logged in")
+
+
+def test_nobody_changes_a_factor_of_another_account(open_page: OpenPage, site: Site) -> None:
+    victim, attacker = open_page(), open_page()
+    for page in (victim, attacker):
+        sign_up(page, site, new_number())
+    add_app(victim, site)
+    factor = victim.locator("input[name=id]").first.get_attribute("value") or ""
+    attacker.goto("/security")
+    csrf = attacker.locator("input[name=csrf]").first.get_attribute("value") or ""
+    for path in ("factor", "remove", "browser"):
+        answer = attacker.request.post(f"/security/{path}", form={"csrf": csrf, "id": factor, "name": "stolen"})
+        assert answer.status == 200
+    victim.reload()
+    expect(victim.locator(".list li", has_text="Authenticator app")).to_have_count(1)
+    assert open_page().request.get("/security").url.endswith("/login")
+
+
 def test_every_result_and_every_refusal_has_words() -> None:
     results = get_args(CheckResult.__value__)
     assert {*results} - {"approved"} == messages.RESULTS.keys()
@@ -300,6 +515,29 @@ def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, sche
     fill(page, "Continue", pin="123456")
     looks_right(page)
     sign_up(page, site, phone)
+    looks_right(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_of_second_factors_is_accessible_and_fits(
+    open_page: OpenPage, site: Site, scheme: str, width: int
+) -> None:
+    page, phone = open_page(color_scheme=scheme, viewport={"width": width, "height": 844}), new_number()
+    sign_up(page, site, phone)
+    page.goto("/security")
+    looks_right(page)
+    page.get_by_role("button", name="Add an authenticator app").click()
+    looks_right(page)
+    fill(page, "Add this app", value=site.value(page.locator(".secret").inner_text()))
+    looks_right(page)
+    for path in ("/security", "/security/phone"):
+        page.goto(path)
+        looks_right(page)
+    log_out(page)
+    log_in(page, phone)
+    looks_right(page)
+    page.get_by_role("link", name="Use a recovery code").click()
     looks_right(page)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from examples.webapp import login, pages, reset, signup
+from examples.webapp import login, pages, reset, security, signup
 from examples.webapp.accounts import Accounts
 from examples.webapp.sessions import Sessions
 from examples.webapp.visits import Visit, visited
@@ -36,6 +36,7 @@ def create_app(otp: AsyncClient, inbox: str = "") -> Starlette:
         *signup.ROUTES,
         *login.ROUTES,
         *reset.ROUTES,
+        *security.ROUTES,
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)

@@ -2,18 +2,18 @@
 
 import math
 
-from otp_service_client import Check, errors
+from otp_service_client import errors
 
 RESULTS = {
-    "incorrect": "This PIN is not correct.",
-    "exhausted": "Too many wrong PINs. Please start again.",
-    "expired": "This PIN has expired. Please start again.",
-    "locked": "Too many wrong PINs. Please try again later.",
-    "canceled": "This PIN is no longer valid. Please start again.",
-    "already_approved": "This PIN has already been used. Please start again.",
+    "incorrect": "This {} is not correct.",
+    "exhausted": "Too many wrong {}s. Please start again.",
+    "expired": "This {} has expired. Please start again.",
+    "locked": "Too many wrong {}s. Please try again later.",
+    "canceled": "This {} is no longer valid. Please start again.",
+    "already_approved": "This {} has already been used. Please start again.",
     "no_pin": "The message may not have arrived. Please ask for another one.",
 }
-"""By the result of a check."""
+"""By the result of a check. Each names what was typed."""
 
 REFUSALS = {
     "invalid_number": "We cannot send an SMS to this number. It must begin with + and the country code.",
@@ -25,28 +25,35 @@ REFUSALS = {
     "not_found": "This PIN is no longer valid. Please start again.",
     "invalid_proof": "This took too long. Please start again.",
     "already_redeemed": "This PIN has already been used. Please start again.",
+    "no_factor": "This way to log in was removed. Please start again.",
+    "proof_needed": "This took too long. Please start again.",
+    "too_many_factors": "You have as many apps and phones as you can have. Remove one first.",
 }
 """By the code of an error."""
 
 OTHER = "This did not work just now. Please try again in a minute."
+MALFORMED = {
+    "PIN": "A PIN has six digits.",
+    "value": "The app shows six digits.",
+    "recovery code": "A recovery code has ten letters and digits.",
+}
+"""By what was typed."""
 
 
-def of_check(check: Check) -> str:
-    """Return the sentence for a check that was not approved."""
-    left = check.verification.attempts_left
-    if check.result != "incorrect":
-        return RESULTS[check.result]
-    if left == 0:
-        return RESULTS["exhausted"]
-    return f"{RESULTS['incorrect']} You have {left} {'try' if left == 1 else 'tries'} left."
+def of_check(result: str, left: int | None = None, what: str = "PIN") -> str:
+    """Return the sentence for a check that was not approved. `left`: its attempts; `what`: was typed."""
+    sentence = RESULTS["exhausted" if result == "incorrect" and left == 0 else result].format(what)
+    if result != "incorrect" or not left:
+        return sentence
+    return f"{sentence} You have {left} {'try' if left == 1 else 'tries'} left."
 
 
-def of_error(error: errors.Error) -> str:
-    """Return the sentence for an error."""
+def of_error(error: errors.Error, what: str = "PIN") -> str:
+    """Return the sentence for an error. `what`: was typed."""
     if isinstance(error, errors.RateLimited) and error.retry_after:
         return f"Please wait {duration(error.retry_after)}, then try again."
     if isinstance(error, errors.Invalid) and any(wrong.field == "pin" for wrong in error.errors):
-        return "A PIN has six digits."
+        return MALFORMED[what]
     return REFUSALS.get(error.code, OTHER)
 
 

@@ -1,9 +1,11 @@
 """The pages. `Markup.format` escapes every value."""
 
+from datetime import UTC, datetime
+
 from markupsafe import Markup
 
 from examples.webapp.messages import duration
-from examples.webapp.sessions import Pending
+from examples.webapp.sessions import Pending, seconds_until
 
 _PAGE = Markup("""<!doctype html>
 <html lang="en">
@@ -73,6 +75,21 @@ def notice(text: str) -> Markup:
     return _MESSAGE.format(kind="notice", role="status", text=text)
 
 
+def text(sentence: str) -> Markup:
+    """Return a paragraph."""
+    return _TEXT.format(sentence)
+
+
+def link(text: str, href: str, label: str) -> Markup:
+    """Return a link in a line of its own."""
+    return _LINK.format(text=text, href=href, label=label)
+
+
+def form(action: str, csrf: str, fields: Markup, button: str) -> Markup:
+    """Return a form with its token and its button."""
+    return _FORM.format(action=action, csrf=csrf, fields=fields, button=button)
+
+
 def home() -> Markup:
     """Return the first page of somebody who is not logged in."""
     return _HOME
@@ -81,58 +98,61 @@ def home() -> Markup:
 def account(phone: str, csrf: str) -> Markup:
     """Return the page of somebody who is logged in."""
     text = f"Your number ends in {phone[-2:]}. It is verified."
-    return _TEXT.format(text) + _FORM.format(action="/logout", csrf=csrf, fields="", button="Log out")
+    logout = _FORM.format(action="/logout", csrf=csrf, fields="", button="Log out")
+    return _TEXT.format(text) + logout + link("Second factors:", "/security", "Security")
 
 
 def signup(csrf: str, phone: str) -> Markup:
     """Return the form for a new account."""
     hint = f"At least {SHORTEST_PASSWORD} characters."
-    fields = _phone(phone) + _field("password", "Password", hint, _NEW_PASSWORD)
+    fields = phone_field(phone) + field("password", "Password", hint, _NEW_PASSWORD)
     form = _FORM.format(action="/signup", csrf=csrf, fields=fields, button="Create the account")
-    return form + _LINK.format(text="You have an account?", href="/login", label="Log in")
+    return form + link("You have an account?", "/login", "Log in")
 
 
 def login(csrf: str, phone: str) -> Markup:
     """Return the form for a login."""
-    fields = _phone(phone) + _field("password", "Password", "We then send a PIN to your phone.", _PASSWORD)
+    fields = phone_field(phone) + field("password", "Password", "We then ask for your second factor.", _PASSWORD)
     form = _FORM.format(action="/login", csrf=csrf, fields=fields, button="Log in")
-    return form + _LINK.format(text="Forgot your password?", href="/reset", label="Set a new one")
+    return form + link("Forgot your password?", "/reset", "Set a new one")
 
 
 def reset(csrf: str, phone: str) -> Markup:
     """Return the form that begins a password reset."""
-    return _FORM.format(action="/reset", csrf=csrf, fields=_phone(phone), button="Send a PIN")
+    return _FORM.format(action="/reset", csrf=csrf, fields=phone_field(phone), button="Send a PIN")
 
 
 def new_password(csrf: str) -> Markup:
     """Return the form for a new password."""
-    fields = _field("password", "New password", f"At least {SHORTEST_PASSWORD} characters.", _NEW_PASSWORD)
+    fields = field("password", "New password", f"At least {SHORTEST_PASSWORD} characters.", _NEW_PASSWORD)
     return _FORM.format(action="/reset/password", csrf=csrf, fields=fields, button="Set the password")
 
 
 def start_again(path: str) -> Markup:
     """Return the link to the first page of a flow."""
-    return _LINK.format(text="Something went wrong?", href=path, label="Start again")
+    return link("Something went wrong?", path, "Start again")
 
 
 def pin(path: str, csrf: str, sent_to: str, pending: Pending) -> Markup:
     """Return the form for the PIN, and the button for another message."""
-    fields = _field("pin", "PIN", f"{pending.verification.pin_length} digits, from the newest message.", _PIN)
+    fields = field("pin", "PIN", f"{pending.verification.pin_length} digits, from the newest message.", _PIN)
     form = _FORM.format(action=f"{path}/pin", csrf=csrf, fields=fields, button="Continue")
-    return _TEXT.format(sent_to) + form + _resend(path, csrf, pending) + start_again(path)
+    at = pending.verification.resend_at
+    another = resend(path, csrf, seconds_until(at, datetime.now(UTC))) if at is not None else Markup("")
+    return _TEXT.format(sent_to) + form + another + start_again(path)
 
 
-def _resend(path: str, csrf: str, pending: Pending) -> Markup:
-    seconds = pending.seconds_to_resend()
-    if seconds is None:
-        return Markup("")
+def resend(path: str, csrf: str, seconds: int) -> Markup:
+    """Return the button for another message, with its countdown."""
     wait = f"You can ask for another message in {duration(seconds)}." if seconds else "No message yet?"
     return _RESEND.format(action=f"{path}/resend", csrf=csrf, seconds=seconds, wait=wait)
 
 
-def _phone(value: str) -> Markup:
-    return _field("phone", "Mobile number", "With the country code: +57\u00a0300\u00a0123\u00a04567", _PHONE, value)
+def phone_field(value: str) -> Markup:
+    """Return the field of a number."""
+    return field("phone", "Mobile number", "With the country code: +57\u00a0300\u00a0123\u00a04567", _PHONE, value)
 
 
-def _field(name: str, label: str, hint: str, attributes: Markup, value: str = "") -> Markup:
+def field(name: str, label: str, hint: str, attributes: Markup, value: str = "") -> Markup:
+    """Return a field of a form with its hint."""
     return _FIELD.format(name=name, label=label, hint=hint, attributes=attributes, value=value)

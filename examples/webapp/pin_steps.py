@@ -49,7 +49,7 @@ class PinStep:
                 return await self.approved(visit, pending, check)
         except errors.Error as error:
             return self._page(visit, messages.of_error(error))
-        return self._page(visit, messages.of_check(check))
+        return self._page(visit, messages.of_check(check.result, check.verification.attempts_left))
 
     async def resend(self, visit: Visit) -> Response:
         """Send another message."""

@@ -49,12 +49,13 @@ async def show_password(visit: Visit) -> Response:
 
 
 async def set_password(visit: Visit) -> Response:
-    """Set the password of the account that the proof names, and end all its sessions."""
+    """Set the password of the account that the proof names, end its sessions and forget its browsers."""
     password = visit.form.get("password", "")
     if len(password) < pages.SHORTEST_PASSWORD:
         return _password_form(visit, f"The password needs at least {pages.SHORTEST_PASSWORD} characters.")
     try:
         redemption = await redeem(visit, PURPOSE, visit.session.reset_proof)
+        await visit.otp.devices.revoke_all(subject=redemption.subject or "")
     except errors.Error as error:
         return _form(visit, messages.of_error(error))
     account = visit.accounts.get(redemption.subject)

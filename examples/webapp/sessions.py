@@ -4,12 +4,19 @@ import math
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
-from otp_service_client import Verification
+from otp_service_client import Challenge, Factor, Verification
 
 LIFETIME = 3600.0
 """Seconds until an unused session ends."""
+PROOF_LIFETIME = 240.0
+"""Seconds for a change after its challenge; the service ends a proof a minute later."""
+
+
+def seconds_until(at: datetime, now: datetime) -> int:
+    """Return the seconds until a time, rounded up; 0 if it has passed."""
+    return max(0, math.ceil((at - now).total_seconds()))
 
 
 def _random() -> str:
@@ -23,11 +30,6 @@ class Pending:
     verification: Verification
     phone: str = field(repr=False)
     password_hash: str = field(default="", repr=False)
-
-    def seconds_to_resend(self) -> int | None:
-        """Return the seconds until another message can be sent, or None if there is none."""
-        at = self.verification.resend_at
-        return None if at is None else max(0, math.ceil((at - datetime.now(UTC)).total_seconds()))
 
 
 @dataclass
@@ -43,7 +45,30 @@ class Session:
     pending: dict[str, Pending] = field(default_factory=dict)
     """By purpose."""
     reset_proof: str = field(default="", repr=False)
+    challenges: dict[str, Challenge] = field(default_factory=dict)
+    """By the name of their step."""
+    change: tuple[str, dict[str, str]] | None = field(default=None, repr=False)
+    """The path and the form of a change that waits for its challenge."""
+    new_app: Factor | None = field(default=None, repr=False)
+    notice: str = ""
     used_at: float = 0.0
+    _proof: tuple[str, float] = field(default=("", 0.0), repr=False)
+
+    def keep_proof(self, proof: str | None) -> None:
+        """Keep the proof of a challenge that the user has just passed, for one change."""
+        self._proof = proof or "", time.monotonic() + PROOF_LIFETIME
+
+    @property
+    def has_proof(self) -> bool:
+        """Return whether the user has just passed a challenge and changed nothing since."""
+        proof, until = self._proof
+        return bool(proof) and time.monotonic() < until
+
+    def take_proof(self) -> str | None:
+        """Return the proof for a change, once."""
+        proof = self._proof[0] if self.has_proof else None
+        self._proof = "", 0.0
+        return proof
 
 
 class Sessions:

@@ -15,6 +15,7 @@ from examples.webapp.accounts import Account, Accounts
 from examples.webapp.sessions import Session, Sessions
 
 MOST_BYTES = 8192
+DEVICE_SECONDS = 30 * 86400
 _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 HEADERS = {
     "Content-Security-Policy": f"{_POLICY}; frame-ancestors 'none'",
@@ -49,6 +50,16 @@ class Visit:
     def phone(self) -> str:
         """Return the number in the form, without what people write between digits."""
         return "".join(each for each in self.form.get("phone", "") if each not in " \u00a0-.()")
+
+    @property
+    def device(self) -> str | None:
+        """Return the token of a remembered browser."""
+        return self.request.cookies.get("device")
+
+    def remember(self, response: Response, device: str) -> None:
+        """Keep the token of a remembered browser where scripts cannot read it."""
+        secure = self.request.url.scheme == "https"
+        response.set_cookie("device", device, max_age=DEVICE_SECONDS, httponly=True, samesite="lax", secure=secure)
 
     def show(self, title: str, *content: Markup, status: int = 200) -> Response:
         """Return a page."""
