@@ -25,7 +25,8 @@ class _ExactRoute(Route):
         super().__init__(path.replace("{subject}", "{subject:path}"), *args, **kwargs)
         self.path = path  # for logs and metrics
         self._allowed = [*allowed]
-        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
+        # DOTALL: a subject may contain a newline.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Leave the path of another call to that one: `search` is no id."""

@@ -92,7 +92,7 @@ async def test_codes_are_shown_once(service: Service) -> None:
     assert listed["recovery_codes"] == {"remaining": 10, "created_at": made.json()["created_at"]}
 
 
-@pytest.mark.parametrize("subject", ["user-17", "a/b", "ana@example.com", "José %2F", "?x=1&y", "x" * 256])
+@pytest.mark.parametrize("subject", ["user-17", "a/b", "ana@example.com", "José %2F", "?x=1&y", "a\nb", "x" * 256])
 async def test_a_subject_may_be_any_text(service: Service, subject: str) -> None:
     added = await add_app(service, subject)
     encoded = quote(subject, safe="")

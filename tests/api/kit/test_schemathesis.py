@@ -141,7 +141,7 @@ for _operation in OPERATIONS:
 @pytest.mark.parametrize(
     ("call", "statuses"),
     [
-        ("POST /v1/verifications", {201, 400, 422}),
+        ("POST /v1/verifications", {201, 422}),
         ("GET /v1/verifications/{id}", {200, 404}),
         ("GET /v1/verifications/{id}/events", {200, 404}),
         ("POST /v1/verifications/{id}/checks", {200, 404, 422}),
