@@ -28,7 +28,7 @@ COMMAND = (sys.executable, "-m", "otp_service")
 READY_SECONDS = STOP_SECONDS = PATIENCE
 
 _scratch = tempfile.TemporaryDirectory(prefix="otp-processes-")
-_bytecode, _empty = Path(_scratch.name) / "bytecode", Path(_scratch.name) / "empty"
+_bytecode, _empty = sys.pycache_prefix or f"{_scratch.name}/bytecode", Path(_scratch.name) / "empty"
 _empty.mkdir()
 # A thread of its own, because a command may start an event loop, and the tests' may be running.
 _one_at_a_time = ThreadPoolExecutor(1)
@@ -61,7 +61,7 @@ def _options(settings: dict[str, str], folder: Path | None) -> dict[str, Any]:
     own = {
         "PATH": os.defpath,
         "PYTHONPATH": str(ROOT),
-        "PYTHONPYCACHEPREFIX": str(_bytecode),
+        "PYTHONPYCACHEPREFIX": _bytecode,
         "PYTHONWARNINGS": "error",
         "TMPDIR": _scratch.name,
     }
