@@ -15,7 +15,7 @@ from otp_service.observability import logs
 from tests.support.fixtures import postgres_server, stopped_clock
 from tests.support.hangs import end_process_after
 from tests.support.patience import PATIENCE
-from tests.support.postgres import Server
+from tests.support.postgres import Server, empty
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor, running_vendor
 
@@ -124,18 +124,32 @@ def migrated_postgres(postgres_server: Server) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_server: Server, migrated_postgres: str) -> str:
+    """The database of `emptied_postgres`."""
+    return postgres_server.create_database(template=migrated_postgres)
+
+
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of the test's own."""
-    if request.param == "sqlite":
-        path = tmp_path / "otp.db"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-        yield f"sqlite:///{path}"
-        return
-    server: Server = request.getfixturevalue("postgres_server")
-    url = server.create_database(template=request.getfixturevalue("migrated_postgres"))
+def emptied_postgres(shared_postgres: str) -> str:
+    """A migrated PostgreSQL database without rows and other connections: ten times cheaper than a new one."""
+    empty(shared_postgres)
+    return shared_postgres
+
+
+@pytest.fixture
+def new_postgres(postgres_server: Server, migrated_postgres: str) -> Iterator[str]:
+    """A migrated PostgreSQL database in which there never was a row."""
+    url = postgres_server.create_database(template=migrated_postgres)
     yield url
-    server.drop_database(url)
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database for this test alone, without rows."""
+    url: str = request.getfixturevalue("migrated" if request.param == "sqlite" else "emptied_postgres")
+    return url
 
 
 @pytest.fixture

@@ -24,9 +24,8 @@ async def updates(service: Service, least: int) -> tuple[int, int]:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_on_postgresql_the_row_finds_room_on_the_page_where_it_is(database_url: str, vendor: Vendor) -> None:
-    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+async def test_on_postgresql_the_row_finds_room_on_the_page_where_it_is(new_postgres: str, vendor: Vendor) -> None:
+    async with serving(new_postgres, vendor, {"limits": NO_LIMITS}) as service:
         started = [await service.api.start(new_number()) for _ in range(VERIFICATIONS)]
         before, hot_before = await updates(service, VERIFICATIONS)
         for each in started:

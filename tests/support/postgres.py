@@ -21,6 +21,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from otp_service.storage.tables import metadata
 from tests.support.patience import PATIENCE
 
 ROLE = "otp"
@@ -34,6 +35,10 @@ SETTINGS = {
     "full_page_writes": "off",
     "logging_collector": "off",
 }
+END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 
 
 class Server:
@@ -173,6 +178,16 @@ def start() -> Server:
     if url := os.environ.get("OTP_TEST_POSTGRES_URL"):
         return Server(url)
     return Cluster(find_binaries())
+
+
+def empty(url: str) -> None:
+    """Ends all connections to a database of the service and deletes its rows."""
+    tables = sql.SQL("; ").join(
+        sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)
+    )
+    with psycopg.connect(url) as connection:
+        connection.execute(END_OTHERS)
+        connection.execute(tables)
 
 
 def find_binaries() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from otp_service.database import migrate
 from tests.support import postgres
 
 
@@ -51,6 +52,21 @@ def test_a_database_can_be_a_copy_of_another(cluster: postgres.Cluster) -> None:
         connection.execute("CREATE TABLE t AS SELECT 7 AS n")
     name = str(ask(original, "SELECT current_database()"))
     assert ask(cluster.create_database(template=name), "SELECT n FROM t") == 7
+
+
+def test_an_emptied_database_has_its_tables_but_no_rows_and_no_connections(cluster: postgres.Cluster) -> None:
+    url = cluster.create_database()
+    migrate.upgrade(url)
+    with psycopg.connect(url) as held:
+        held.execute("INSERT INTO clients (id, name, created_at) VALUES ('a', 'a', 0)")
+        held.execute("INSERT INTO api_keys (client_id, digest, created_at) VALUES ('a', 'd', 0)")
+        held.commit()
+        held.execute("SELECT 1 FROM clients FOR UPDATE")
+        postgres.empty(url)
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            held.execute("SELECT 1")
+    assert ask(url, "SELECT (SELECT count(*) FROM clients) + (SELECT count(*) FROM api_keys)") == 0
+    assert ask(url, "SELECT count(*) FROM alembic_version") == 1
 
 
 def test_it_listens_on_its_socket_alone(cluster: postgres.Cluster) -> None:
