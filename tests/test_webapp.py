@@ -7,11 +7,13 @@ from typing import Any, get_args
 
 import pyotp
 import pytest
+from argon2 import PasswordHasher, profiles
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from otp_service_client import AsyncClient, errors
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from examples.webapp import messages
+from examples.webapp.accounts import Account, Accounts
 from examples.webapp.app import create_app as create_webapp
 from otp_service.api.kit.problems import STATUS
 from otp_service.api.verifications import CheckResult
@@ -26,6 +28,7 @@ from tests.support.service import make_settings, new_number, wrong
 from tests.support.vendor import Vendor
 
 PASSWORD = "correct horse"
+CHEAP_HASHER = PasswordHasher.from_parameters(profiles.CHEAPEST)
 POLICY = {
     "purposes": {
         "signup": {"resend_after": [1, 60]},
@@ -42,7 +45,7 @@ class Site:
 
     url: str
     vendor: Vendor
-    accounts: Any
+    accounts: Accounts
     sessions: Any
     clock: Clock
 
@@ -55,6 +58,10 @@ class Site:
         self.clock.offset += 30
         return pyotp.TOTP(secret).at(int(self.clock.now()))
 
+    def add_account(self, phone: str) -> Account:
+        """Adds an account with PASSWORD, as a sign-up does."""
+        return self.accounts.add(phone, CHEAP_HASHER.hash(PASSWORD))
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -63,7 +70,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(migrated: str, vendor: Vendor) -> Iterator[Site]:
+def site(migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("examples.webapp.accounts._hasher", CHEAP_HASHER)
+    monkeypatch.setattr("examples.webapp.accounts._NOBODY", CHEAP_HASHER.hash(""))
     service_app = create_app(make_settings(migrated, vendor.base_url, POLICY))
     with running(service_app) as service:
         (key,) = together(lambda: asyncio.run(new_client(migrated)))  # playwright has the loop of this thread
@@ -127,10 +136,11 @@ def alert(page: Page) -> str:
     return page.get_by_role("alert").inner_text()
 
 
-WITHOUT_SCRIPTS = pytest.mark.parametrize("scripts", [True, False])
+# The only script counts down to the next message: without it, the other forms are those of the sign-up.
+WITHOUT_SCRIPTS = pytest.mark.parametrize("scripts", [True, pytest.param(False, marks=pytest.mark.long)])
 
 
-@WITHOUT_SCRIPTS
+@pytest.mark.parametrize("scripts", [True, False])
 def test_a_number_is_verified_at_sign_up(open_page: OpenPage, site: Site, scripts: bool) -> None:
     page, phone = open_page(java_script_enabled=scripts), new_number()
     page.get_by_role("link", name="Create an account").click()
@@ -153,7 +163,7 @@ def test_a_number_is_verified_at_sign_up(open_page: OpenPage, site: Site, script
 @WITHOUT_SCRIPTS
 def test_a_login_needs_the_password_and_the_pin(open_page: OpenPage, site: Site, scripts: bool) -> None:
     phone = new_number()
-    sign_up(open_page(), site, phone)
+    site.add_account(phone)
     page = open_page(java_script_enabled=scripts)
     page.get_by_role("link", name="Log in").click()
     sent = len(site.vendor.messages(phone))
@@ -192,7 +202,7 @@ def test_a_password_is_reset_and_every_session_ends(open_page: OpenPage, site: S
 
 def test_a_reset_looks_the_same_without_an_account(open_page: OpenPage, site: Site) -> None:
     known, unknown = new_number(), new_number()
-    sign_up(open_page(), site, known)
+    site.add_account(known)
     seen = []
     for phone in (known, unknown):
         page = open_page()
@@ -254,14 +264,15 @@ def test_a_pin_is_worth_nothing_in_another_browser(open_page: OpenPage, site: Si
 
 def test_sign_up_changes_nothing_of_an_account_that_exists(open_page: OpenPage, site: Site) -> None:
     phone = new_number()
-    sign_up(open_page(), site, phone)
-    before = site.accounts.of_phone(phone).password_hash
+    account = site.add_account(phone)
+    before = account.password_hash
     page = open_page()
     page.goto("/signup")
     fill(page, "Create the account", phone=phone, password="another one")
     fill(page, "Continue", pin=site.pin(phone))
     expect(page.get_by_role("status").first).to_contain_text("This number already has an account.")
-    assert site.accounts.of_phone(phone).password_hash == before
+    assert site.accounts.of_phone(phone) is account
+    assert account.password_hash == before
 
 
 def test_a_form_without_the_token_of_its_session_is_refused(open_page: OpenPage, site: Site) -> None:
@@ -502,8 +513,15 @@ def test_a_duration_is_rounded_up(seconds: float, words: str) -> None:
     assert messages.duration(seconds) == words
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 390),
+        ("dark", 1280),
+        pytest.param("light", 1280, marks=pytest.mark.long),
+        pytest.param("dark", 390, marks=pytest.mark.long),
+    ],
+)
 def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, scheme: str, width: int) -> None:
     page, phone = open_page(color_scheme=scheme, viewport={"width": width, "height": 844}), new_number()
     looks_right(page)
