@@ -11,7 +11,7 @@ from otp_service.gateways.ogangi.caller import Account
 from otp_service.gateways.ogangi.client import OgangiGateway
 from tests.support.patience import PATIENCE
 from tests.support.processes import launched
-from tests.support.servers import free_port
+from tests.support.servers import free_port, responds
 from tests.support.vendor import SENDER
 
 SETTINGS = {"OTP_OGANGI_PRIVATE_KEY": "own-private-key"}
@@ -21,7 +21,7 @@ SETTINGS = {"OTP_OGANGI_PRIVATE_KEY": "own-private-key"}
 async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str], how: signal.Signals) -> None:
     port = free_port()
     with launched("simulator", "--port", str(port), settings=settings) as simulator:
-        simulator.wait_for(lambda: answers(f"http://127.0.0.1:{port}/messages"))
+        simulator.wait_for(lambda: responds(f"http://127.0.0.1:{port}/messages"))
         printed = dict(re.findall(r"OTP_OGANGI_(\w+)=(\S+)", simulator.text()))
         assert ("PRIVATE_KEY" in printed) is (not settings)
         account = Account(
@@ -39,11 +39,3 @@ async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str],
             (message,) = (await http.get(f"http://127.0.0.1:{port}/messages")).json()
         assert message["pin"] == sent.pin
         assert simulator.stop(how) == 0
-
-
-def answers(url: str) -> bool:
-    """Whether somebody listens there."""
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -10,14 +10,19 @@ import httpx
 import pytest
 
 from examples.webapp.__main__ import listen
-from tests.support.processes import ROOT, STOP_SECONDS, wait_for
-from tests.support.servers import free_port
+from tests.support.processes import BYTECODE, ROOT, STOP_SECONDS, wait_for
+from tests.support.servers import free_port, responds
 
 
 def test_it_starts_the_service_and_ends_it(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "dev"
     command = [sys.executable, "-m", "examples.webapp", "--port", str(port), "--folder", str(folder)]
-    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPYCACHEPREFIX": BYTECODE,
+    }
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
@@ -40,11 +45,3 @@ def test_it_takes_a_free_port_if_its_own_is_taken() -> None:
         assert first.getsockname() != second.getsockname()
         with pytest.raises(SystemExit, match="cannot be used"):
             listen(second.getsockname()[1])
-
-
-def responds(url: str) -> bool:
-    """Whether somebody listens at the address."""
-    try:
-        return httpx.get(url).is_success
-    except httpx.TransportError:
-        return False

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from click.testing import CliRunner
 
 from otp_service.cli import main
 from tests.support.patience import PATIENCE
-from tests.support.servers import free_port
+from tests.support.servers import free_port, responds
 from tests.support.service import CARRIER, CHEAP_ARGON2, SECRET_KEYS
 from tests.support.vendor import INSTANCE_ID, PRIVATE_KEY, PUBLIC_KEY, SENDER, Vendor
 
@@ -28,7 +27,9 @@ COMMAND = (sys.executable, "-m", "otp_service")
 READY_SECONDS = STOP_SECONDS = PATIENCE
 
 _scratch = tempfile.TemporaryDirectory(prefix="otp-processes-")
-_bytecode, _empty = sys.pycache_prefix or f"{_scratch.name}/bytecode", Path(_scratch.name) / "empty"
+BYTECODE = sys.pycache_prefix or f"{_scratch.name}/bytecode"
+"""Where all processes keep their bytecode."""
+_empty = Path(_scratch.name) / "empty"
 _empty.mkdir()
 # A thread of its own, because a command may start an event loop, and the tests' may be running.
 _one_at_a_time = ThreadPoolExecutor(1)
@@ -61,7 +62,7 @@ def _options(settings: dict[str, str], folder: Path | None) -> dict[str, Any]:
     own = {
         "PATH": os.defpath,
         "PYTHONPATH": str(ROOT),
-        "PYTHONPYCACHEPREFIX": _bytecode,
+        "PYTHONPYCACHEPREFIX": BYTECODE,
         "PYTHONWARNINGS": "error",
         "TMPDIR": _scratch.name,
     }
@@ -157,10 +158,7 @@ class Running:
 
     def is_ready(self) -> bool:
         """Returns whether /readyz returns 200."""
-        try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
+        return responds(f"{self.url}/readyz")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stops the process and returns its exit code."""

@@ -9,10 +9,14 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
 from tests.support.patience import PATIENCE
+
+# A client loads the roots of trust, which takes 30 ms, and whoever waits for a server asks often.
+_http = httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class _Server(uvicorn.Server):
@@ -88,6 +92,14 @@ async def bare_server(answer: Answer, tls: ssl.SSLContext | None = None) -> Asyn
         for writer in open_now.values():
             writer.transport.abort()
         await asyncio.gather(*open_now)
+
+
+def responds(url: str) -> bool:
+    """Returns whether a server answers there, and with success."""
+    try:
+        return _http.get(url).is_success
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:
