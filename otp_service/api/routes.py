@@ -25,7 +25,7 @@ class _ExactRoute(Route):
         super().__init__(path.replace("{subject}", "{subject:path}"), *args, **kwargs)
         self.path = path  # for logs and metrics
         self._allowed = [*allowed]
-        # DOTALL: a subject may contain a newline.
+        # DOTALL: a subject with a newline is refused by its handler.
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
