@@ -13,7 +13,7 @@ FILES = {
 }
 LAYERS = [
     {"facts"},
-    {"observability", "pages", "simulator"},
+    {"guard", "observability", "pages", "simulator"},
     {"hashing", "gateways", "database"},
     {"config", "storage"},
     {"services", "server"},

@@ -1,0 +1,64 @@
+"""Which rows of counters a request touches."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from otp_service.guard.requests import Request
+
+
+class Kind(StrEnum):
+    """What a row counts the messages of."""
+
+    PERSON = "person"
+    """A client's user: number and subject."""
+    ADDRESS = "address"
+    """An IP address of users."""
+    HUNDRED = "hundred"
+    """The 100 numbers that differ in their last two digits."""
+    BLOCK = "block"
+    """The 10,000 numbers that differ in their last four digits."""
+    RANGE = "range"
+    """The million numbers that differ in their last six digits."""
+    CLIENT_COUNTRY = "client_country"
+    """A client in a country."""
+    NEW_BLOCKS = "new_blocks"
+    """A client in a country, in blocks without an approval on an earlier day."""
+    NEW_RANGES = "new_ranges"
+    """A client in all countries, in ranges without an approval on an earlier day."""
+    CLIENT = "client"
+    """A client in all countries."""
+    COUNTRY = "country"
+    """All clients in a country."""
+    ALL = "all"
+    """All messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names a row. Only the fields of its kind are set; `digits` is a prefix of the number or the whole number."""
+
+    kind: Kind
+    client: str = ""
+    country: str = ""
+    digits: str = field(default="", repr=False)
+    address: str = field(default="", repr=False)
+    subject: str = field(default="", repr=False)
+
+
+def keys_of(request: Request) -> tuple[Key, ...]:
+    """Return the keys of all rows that a request reads and changes: ten, or eleven with an address, in fixed order."""
+    client, country, number = request.client, request.country, request.number
+    keys = (
+        Key(Kind.PERSON, client=client, digits=number, subject=request.subject),
+        # The country keeps short numbers of two countries apart.
+        Key(Kind.HUNDRED, country=country, digits=number[:-2]),
+        Key(Kind.BLOCK, country=country, digits=number[:-4]),
+        Key(Kind.RANGE, country=country, digits=number[:-6]),
+        Key(Kind.CLIENT_COUNTRY, client=client, country=country),
+        Key(Kind.NEW_BLOCKS, client=client, country=country),
+        Key(Kind.NEW_RANGES, client=client),
+        Key(Kind.CLIENT, client=client),
+        Key(Kind.COUNTRY, country=country),
+        Key(Kind.ALL),
+    )
+    return keys if request.address is None else (*keys, Key(Kind.ADDRESS, address=request.address))
