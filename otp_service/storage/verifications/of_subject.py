@@ -36,7 +36,12 @@ def cancel_challenges(
 
 
 def forget(tx: Connection, client_id: str, subject: str) -> None:
-    """Remove the subject from everything that a client started for it. Its challenges have ended."""
-    slot = sa.case((v.subject_id.is_not(None), ""), else_=v.slot)
+    """Remove the subject from everything that a client started for it. Its challenges have ended, and prove nothing."""
+    is_challenge = v.subject_id.is_not(None)
+    changed = {
+        "subject": None,
+        "slot": sa.case((is_challenge, ""), else_=v.slot),
+        "proof_id": sa.case((is_challenge, None), else_=v.proof_id),
+    }
     statement = sa.update(verifications).where(v.subject == subject, v.client_id == client_id)
-    tx.execute(statement.values(subject=None, slot=slot))
+    tx.execute(statement.values(changed))

@@ -84,6 +84,16 @@ async def test_an_erasure_leaves_other_subjects_and_other_clients(service: Servi
     assert (len(kept.factors), len(kept.verifications)) == (3, 1)
 
 
+async def test_a_proof_of_an_erased_subject_is_void(service: Service) -> None:
+    await active_totp(service, "u")
+    proof = await challenge_proof(service, "u")
+    await subjects.erase(service.ctx, await client_id(service), "u")
+    await active_totp(service, "u")
+    assert await code_of(new_totp(service, "u", proof)) == "proof_needed"
+    redeemed = await service.api.call("POST", "/v1/proofs/redeem", {"proof": proof, "purpose": "login"})
+    assert redeemed.json()["code"] == "invalid_proof"
+
+
 async def test_challenges_that_expired_unnoticed_are_erased_too(service: Service) -> None:
     for _ in range(2):
         await new_totp(service, "u")
