@@ -62,7 +62,8 @@ def new_row(
     return row | {
         "id": challenge_id,
         "subject_id": subject_id,
-        "slot": f"subject:{subject_id}:{row['session_hash'] or ''}",
+        # Not one slot for both: a start would return the pending decoy, and a decoy what can be approved.
+        "slot": f"{'decoy' if request.decoy else 'subject'}:{subject_id}:{row['session_hash'] or ''}",
         "sends_spent": 0,
         "resend_at": now,
     }

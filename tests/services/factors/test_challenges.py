@@ -278,6 +278,16 @@ async def test_a_decoy_looks_like_a_challenge_of_an_app(service: Service) -> Non
     assert (await check(service, decoy, "123456"))["result"] == "exhausted"
 
 
+@pytest.mark.both_databases
+async def test_a_decoy_and_a_challenge_of_the_same_subject_are_never_the_same(service: Service) -> None:
+    secret = await enrolled(service)
+    challenge, decoy = await start(service), await start(service, decoy=True)
+    assert decoy["id"] != challenge["id"]
+    assert (await start(service, 200))["id"] == challenge["id"]
+    assert (await check(service, decoy, value(service, secret)))["result"] == "incorrect"
+    assert (await check(service, challenge, value(service, secret)))["result"] == "approved"
+
+
 async def test_a_challenge_is_no_verification(service: Service) -> None:
     secret = await enrolled(service)
     challenge = await start(service)
