@@ -84,7 +84,7 @@ class _ValidCheck:
 
 
 class _Ended(Exception):
-    """The challenge ended while the value was compared; the transaction must leave nothing behind."""
+    """The challenge ended or was switched while the value was compared; the transaction must leave nothing behind."""
 
 
 async def check(
@@ -191,6 +191,7 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, st
         proof=kept,
         now=now,
         method=valid.method,
+        factor_id=known.row.factor_id if valid.method != RECOVERY_CODE else None,
     )
     if row is None:
         raise _Ended

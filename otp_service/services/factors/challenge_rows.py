@@ -129,6 +129,7 @@ def message(
         idempotent=idempotent,
         deadline=pin_messages.deadline(),
         lifetime_left=purpose.lifetime,
+        factor_id=factor.id,
         test_number=test_number,
     )
 

@@ -14,6 +14,8 @@ from otp_service.services.factors.challenges import Challenge, Known
 from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, pin_messages, resends
 from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications.representation import NOTHING_SENT
+from otp_service.storage.factors import subjects
 from otp_service.storage.verifications import challenges as challenges_table
 
 
@@ -25,7 +27,12 @@ async def resend(
     known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, client_id, challenge_id))
     if known.row.channel != "sms":
         raise Refusal("not_sms", "Only a challenge of an SMS factor sends messages. Switch it to one first.")
+    if known.factor is not None and known.row.delivery_status == NOTHING_SENT:
+        # It began while the subject had to wait.
+        await _switch_to_phone(ctx, client_id, known, known.factor, idempotent)
+        return await challenges.read(ctx, client_id, challenge_id)
     message = resends.message_of(ctx, client_id, known.row, idempotent, deadline)
+    message.ends_if_refused = False
     row = await resends.send_again(ctx, known.row, message)
     return challenges.represent(ctx, known, row, limits.left_of_client(ctx, client_id, message.reserved))
 
@@ -58,6 +65,7 @@ async def _switch_to_app(
 
     def step(tx: Connection) -> None:
         idempotency.lock(tx, idempotent)
+        _lock(tx, ctx, known, factor)
         _switch(tx, ctx, known, columns)
 
     async with ctx.concurrency.turn(client_id, known.row.id):
@@ -72,10 +80,12 @@ async def _switch_to_phone(
     request = ChallengeRequest(client_id, row.subject or "", purpose.name, locale=row.locale)
     message = challenge_rows.message(ctx, request, purpose, row.id, factor, idempotent)
     message.lifetime_left = row.expires_at - ctx.clock.now()
+    message.ends_if_refused = False
     await resends.send_again(ctx, row, message, lambda tx: _switch_number(tx, ctx, known, factor, message))
 
 
 def _switch_number(tx: Connection, ctx: Context, known: Known, factor: AnyRow, message: PinMessage) -> None:
+    _lock(tx, ctx, known, factor)
     number_id = numbers.upsert(tx, ctx.vault, message.to or "", seen_until=known.row.expires_at)
     columns = challenge_rows.columns_of_factor(factor, message.purpose) | {
         "number_id": number_id,
@@ -86,6 +96,12 @@ def _switch_number(tx: Connection, ctx: Context, known: Known, factor: AnyRow, m
     if message.test_number is not None:  # its PIN counts no longer than it is one
         columns["expires_at"] = min(known.row.expires_at, message.test_number.ends_at)
     _switch(tx, ctx, known, columns)
+
+
+def _lock(tx: Connection, ctx: Context, known: Known, factor: AnyRow) -> None:
+    """Lock the subject, so that nobody removes the factor before the challenge is one of it. Refusal: `no_factor`."""
+    subjects.lock_row(tx, known.row.subject_id)
+    challenges.require_active(tx, ctx, known.row.subject_id, factor)
 
 
 def _switch(tx: Connection, ctx: Context, known: Known, columns: dict[str, object]) -> None:

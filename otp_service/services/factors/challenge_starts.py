@@ -120,7 +120,8 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
     idempotency.lock(tx, start.idempotent)
     now, request = ctx.clock.now(), start.request
     subject_id = _lock_subject(tx, request, now)
-    _require_active(tx, ctx, subject_id, start.factor)
+    if start.factor is not None:
+        challenges.require_active(tx, ctx, subject_id, start.factor)
     new = challenge_rows.new_row(ctx, request, start.purpose, start.id, subject_id, now)
     new |= challenge_rows.columns_of(ctx, start.factor, start.purpose, request)
     message = start.message
@@ -158,11 +159,6 @@ def _lock_subject(tx: Connection, request: ChallengeRequest, now: float) -> int:
     if subject is None or subjects.lock_row(tx, subject.id) is None:
         raise _no_factor("The subject has no active factor. Let the user add one.")
     return int(subject.id)
-
-
-def _require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow | None) -> None:
-    if factor is not None and factor.id not in {row.id for row in challenges.active_factors(tx, ctx, subject_id)}:
-        raise _no_factor("The factor was removed just now. Start again.")
 
 
 def _pause(ctx: Context, message: PinMessage | None) -> Unit | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
-from otp_service.errors import Quota, not_found
+from otp_service.errors import Quota, Refusal, not_found
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.factors import representation
@@ -72,6 +72,12 @@ def find(tx: Connection, ctx: Context, client_id: str, challenge_id: str) -> Kno
 def active_factors(tx: Connection, ctx: Context, subject_id: int) -> list[AnyRow]:
     """Return the active factors of a subject, oldest first."""
     return [row for row in factors.of_subject(tx, subject_id, ctx.clock.now()) if row.status == "active"]
+
+
+def require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow) -> None:
+    """Refuse with `no_factor` if the factor has been removed. The caller has locked the subject."""
+    if factor.id not in {row.id for row in active_factors(tx, ctx, subject_id)}:
+        raise Refusal("no_factor", "The factor was removed just now. Start again.")
 
 
 def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quota | None = None) -> Challenge:

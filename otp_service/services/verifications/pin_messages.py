@@ -52,8 +52,10 @@ class PinMessage:
     """One message of a verification, from the request to the outcome.
 
     `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_number`: the entry of
-    a test number. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the verification;
-    `current_send`: the one that is tried now. The transaction that counts the send fills `number_id` and `reserved`.
+    a test number; `factor_id`: of a challenge; `ends_if_refused`: the verification fails if this is its only message
+    and is refused for sure. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the
+    verification; `current_send`: the one that is tried now. The transaction that counts the send fills `number_id` and
+    `reserved`.
     """
 
     ticket: Ticket
@@ -69,6 +71,8 @@ class PinMessage:
     imitated: RecentSend | None = None
     test_number: TestNumber | None = None
     number_id: int = 0
+    factor_id: str | None = None
+    ends_if_refused: bool = True
     reserved: list[Reserved] = field(default_factory=list)
     gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)
@@ -144,14 +148,15 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
 
 
 async def _try_routes(ctx: Context, message: PinMessage) -> Sent:
-    """Try the routes until one is not refused for sure; return the last outcome. Refusal: `opted_out`."""
+    """Try the routes until one is not refused for sure; return the last outcome. Refusals: those of `_move_on`."""
     sent = await _send(ctx, message)
     for route in message.routes[1:]:
         if sent.outcome is not Outcome.REFUSED or message.seconds_to_deadline < LEAST_SECONDS:
             break
-        if not await _move_on(ctx, message, route, sent):
+        refusal = await _move_on(ctx, message, route, sent)
+        if refusal is not None:
             await _record_nothing_sent(ctx, message, sent)
-            raise opted_out(message.verification_id)
+            raise refusal
         sent = await _send(ctx, message)
     return sent
 
@@ -189,24 +194,33 @@ def _text_message(ctx: Context, message: PinMessage) -> Message:
     return Message(message.to or "", text, message.carrier)
 
 
-async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> bool:
-    """Store the refused send and count one over the next route; return False if the person said STOP meanwhile."""
+async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) -> Refusal | None:
+    """Store the refused send and count one over the next route; return why not if there must be none any more."""
     send = await prepare(ctx, message, route)
 
-    def step(tx: Connection) -> bool:
+    def step(tx: Connection) -> Refusal | None:
+        if _was_switched(tx, message):
+            return Refusal("not_pending", "The challenge was switched to another factor while the message was sent.")
         # Read here: meanwhile `secrets rewrap` may have merged the number's row into another.
         number_id = verifications.number_id(tx, message.verification_id)
         if not message.purpose.send_to_opted_out and opt_outs.is_out(tx, number_id):
-            return False
+            return opted_out(message.verification_id)
         now = ctx.clock.now()
         _finish(ctx, tx, message, sent, now, None)
         send.id = _insert(tx, message, send, now)
-        return True
+        return None
 
-    counted = await ctx.database.write(step)
-    if counted:
+    refusal = await ctx.database.write(step)
+    if refusal is None:
         message.current_send = send
-    return counted
+    return refusal
+
+
+def _was_switched(tx: Connection, message: PinMessage) -> bool:
+    """Return whether the challenge is now one of another factor. No PIN of this message may pass it."""
+    if message.factor_id is None:
+        return False
+    return verifications.factor_id(tx, message.verification_id) != message.factor_id
 
 
 async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
@@ -228,7 +242,7 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
             at=now,
             resend_at=now if resend_now else None,
         )
-        _finish(ctx, tx, message, sent, now, pin_hash)
+        _finish(ctx, tx, message, sent, now, None if _was_switched(tx, message) else pin_hash)
         if row.sends_spent > 1:
             sends.retire(tx, message.verification_id, message.purpose.live_pins)
         return row
@@ -243,7 +257,8 @@ async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) ->
 
     def step(tx: Connection) -> None:
         now = ctx.clock.now()
-        verifications.record_nothing_sent(tx, message.verification_id, send.id, route=send.route, now=now)
+        ends = message.ends_if_refused
+        verifications.record_nothing_sent(tx, message.verification_id, send.id, route=send.route, now=now, ends=ends)
         _finish(ctx, tx, message, sent, now, None)
         buckets.release(tx, message.reserved, now)
 

@@ -89,6 +89,7 @@ def message_of(
         deadline=deadline,
         lifetime_left=row.expires_at - now,
         number_id=row.number_id,
+        factor_id=row.factor_id,
         imitated=ctx.recent_sends.draw(purpose.name) if row.decoy else None,
         test_number=test_number,
     )

@@ -218,7 +218,8 @@ def incorrect(
 _APPROVE = f"""
     UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL,
         proof_id = :proof_id, proof_key = :proof_key, proof_expires_at = :proof_expires_at
-    WHERE id = :this AND status = 'pending' AND NOT decoy AND (
+    WHERE id = :this AND status = 'pending' AND NOT decoy
+    AND (CAST(:factor AS TEXT) IS NULL OR factor_id = CAST(:factor AS TEXT)) AND (
         spent_at + {COMPARING_SECONDS} > :now
         OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
     )
@@ -243,13 +244,14 @@ def approve(
     proof: KeptProof,
     now: float,
     method: str | None = None,
+    factor_id: str | None = None,
 ) -> AnyRow | None:
     """Approve the verification and clear the number's failures; None if it has ended, as `endings` says.
 
-    `method`: what a challenge was checked with, for its history.
+    `method`: what a challenge was checked with, for its history; `factor_id`: the factor that it must still be one of.
     """
     values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose, "method": method}
-    values |= proof.parameters
+    values |= {"factor": factor_id, **proof.parameters}
     if tx.dialect.name != "sqlite":
         return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))
     row = cast("AnyRow | None", _APPROVED.first(tx, values))

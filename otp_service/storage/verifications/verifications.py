@@ -137,6 +137,11 @@ def number_id(tx: Connection, verification_id: str) -> int:
     return int(tx.execute(sa.select(v.number_id).where(v.id == verification_id)).scalar_one())
 
 
+def factor_id(tx: Connection, challenge_id: str) -> str | None:
+    """Return the id of the factor that is challenged; until the commit no switch changes it."""
+    return tx.scalar(sa.select(v.factor_id).where(v.id == challenge_id).with_for_update())
+
+
 _END = (
     sa.update(verifications)
     .where(v.id == _THIS, v.status == PENDING, ENDS_AT > _NOW)
@@ -219,14 +224,16 @@ def record_delivery(
     return cast("AnyRow", _recording_delivery(resend_at_moves=resend_at is not None).first(tx, given))
 
 
-def record_nothing_sent(tx: Connection, verification_id: str, send_id: int, *, route: str, now: float) -> None:
+def record_nothing_sent(
+    tx: Connection, verification_id: str, send_id: int, *, route: str, now: float, ends: bool
+) -> None:
     """Record that every route of a message was refused for sure: it costs no send, and the next need not wait.
 
-    If there is no other message, the verification has failed.
+    `ends`: if there is no other message, the verification has failed.
     """
     newest = ~_other_sends(verification_id, sends.c.id > send_id)
     only = ~_other_sends(verification_id, sends.c.id != send_id)
-    failed = sa.and_(v.status == PENDING, only)
+    failed = sa.and_(v.status == PENDING, only) if ends else sa.false()
     statement = (
         sa.update(verifications)
         .where(v.id == verification_id)
