@@ -88,7 +88,8 @@ async def test_a_pin_that_is_compared_during_a_switch_proves_no_other_number(
 ) -> None:
     first, second = await add_phone(service, first=True), await add_phone(service)
     challenge = await start(service, factor=first.id)
-    compare, compared = service.ctx.hasher.matches, []
+    compared: list[bool] = []
+    compare = service.ctx.hasher.matches
 
     async def matches(*given: Any) -> bool:
         right = await compare(*given)
