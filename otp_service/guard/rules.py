@@ -24,6 +24,12 @@ _RULE_OF = {
 }
 """The rule that limits the debt of a row."""
 
+_SPARE_USUAL = frozenset({"client", "country"})
+_REFERENCES = (Kind.RANGE, Kind.COUNTRY, Kind.ALL)
+
+_Seen = tuple[str, Kind, float, float]
+"""Rule, kind of the row, what it would hold with the message, limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -51,31 +57,44 @@ def decide(
     request: Request, rows: Mapping[Key, Row], strictness: float = 1.0, off: frozenset[str] = frozenset()
 ) -> Decision:
     """Return what the rules that are not `off` say; every limit is divided by `strictness`."""
-    current = {key: usual.rolled(rows.get(key, Row()), request.at) for key in keys_of(request)}
-    person = next(iter(current.values()))
-    if people.is_known(person, request.at):
+    keys = keys_of(request)
+    found = counting.by_kind(keys, rows, request.at)
+    if people.is_known(found[Kind.PERSON], request.at):
         return Decision(())
-    found = (*_debts(request, current), *_volumes(request, current))
-    reasons = (Reason(rule, key, seen, limit / strictness) for rule, key, seen, limit in found if rule not in off)
-    return Decision(tuple(reason for reason in reasons if reason.seen > reason.limit))
+    seen = (*_debts(request, found), *_volumes(request, found))
+    against = [each for each in seen if each[0] not in off and each[2] > each[3] / strictness]
+    return Decision(
+        tuple(
+            Reason(rule, next(key for key in keys if key.kind == kind), value, limit / strictness)
+            for rule, kind, value, limit in against
+        )
+    )
 
 
-def _debts(request: Request, rows: Mapping[Key, Row]) -> Iterator[tuple[str, Key, float, float]]:
-    if any(debts.known_drained(row, request.at) >= limits.KNOWN_DEBT for row in rows.values()):
+def _debts(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
+    if any(debts.known_debt_at(rows[kind], request.at) > limits.KNOWN_DEBT for kind in _REFERENCES):
         return
-    price = counting.price_of(rows)
-    for key, row in rows.items():
-        rule = _RULE_OF.get(key.kind)
-        if rule is not None and counting.counts(key.kind, rows):
-            yield rule, key, debts.drained(key, row, request.at) + price, debts.limit_of(key, row)
+    price = counting.price_of(rows[Kind.PERSON], request.at)
+    kinds = counting.counting_kinds(rows)
+    is_usual = _is_usual(rows[Kind.BLOCK])
+    for kind, row in rows.items():
+        rule = _RULE_OF.get(kind)
+        if rule is None or kind not in kinds or (is_usual and rule in _SPARE_USUAL):
+            continue
+        yield rule, kind, debts.debt_at(kind, row, request.at) + price, debts.limit_of(kind, row)
 
 
-def _volumes(request: Request, rows: Mapping[Key, Row]) -> Iterator[tuple[str, Key, float, float]]:
-    key, row = next((key, row) for key, row in rows.items() if key.kind == Kind.CLIENT_COUNTRY)
-    client = next(row for key, row in rows.items() if key.kind == Kind.CLIENT)
-    if client.days < limits.VOLUME_AFTER_DAYS:
+def _volumes(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
+    kind = Kind.CLIENT_COUNTRY
+    row = rows[kind]
+    if rows[Kind.CLIENT].days < limits.VOLUME_AFTER_DAYS or _is_usual(rows[Kind.BLOCK]) or _is_usual(rows[Kind.RANGE]):
         return
     hour = limits.HOUR_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.busiest_hour(row)
     day = limits.DAY_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.messages_a_day(row)
-    yield "volume", key, usual.hour_asked(row, request.at) + 1, hour
-    yield "volume", key, row.sent + 1, day
+    yield "volume", kind, usual.hour_asked(row, request.at) + 1, hour
+    yield "volume", kind, row.sent + 1, day
+
+
+def _is_usual(row: Row) -> bool:
+    """Return whether no more is asked for in these numbers than on other days."""
+    return row.sent + 1 <= limits.SPARED * usual.messages_a_day(row)

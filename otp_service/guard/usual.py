@@ -2,51 +2,47 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from otp_service.guard import limits
-from otp_service.guard.keys import Key, Kind
-from otp_service.guard.rows import Row
+from otp_service.guard.keys import Kind
+from otp_service.guard.rows import Row, copied
 
 _DAY = 86400.0
 _HOUR = 3600.0
 
 
-def rolled(row: Row, at: float) -> Row:
-    """Return the row as it is at `at`: past hours and days are added to what is usual. The debt is not drained."""
-    day, hour = max(float(at // _DAY), row.day), max(float(at // _HOUR), row.hour)
-    if hour != row.hour:
-        row = replace(row, hour=hour, asked=0.0, asked_before=row.asked if hour == row.hour + 1 else 0.0)
-    if not row.touched:
-        return replace(row, day=day)
-    return row if day == row.day else _with_days_past(row, day)
-
-
-def _with_days_past(row: Row, day: float) -> Row:
-    past = day - row.day
-    fade = limits.FADE**past
-    explained = min(1.0, row.approved / (limits.LOWEST_CONVERSION * row.sent)) if row.sent else 0.0
-    return replace(
-        row,
-        day=day,
-        sent=0.0,
-        approved=0.0,
-        busiest=0.0,
-        days=row.days * fade + limits.FADE * (1 - fade) / (1 - limits.FADE),
-        usual_sent=(row.usual_sent + row.sent) * fade,
-        usual_approved=(row.usual_approved + row.approved) * fade,
-        usual_busiest=(row.usual_busiest + row.busiest * explained) * fade,
-    )
-
-
 def day_of(at: float) -> float:
     """Return the day of a time, counted from the epoch."""
-    return float(at // _DAY)
+    return at // _DAY
+
+
+def hour_of(at: float) -> float:
+    """Return the hour of a time, counted from the epoch."""
+    return at // _HOUR
+
+
+def as_of(row: Row, at: float) -> Row:
+    """Return the row with its past days added to what is usual; itself if its day is not over."""
+    if not row.touched or day_of(at) <= row.day:
+        return row
+    rolled = copied(row)
+    past = day_of(at) - row.day
+    fade = limits.FADE**past
+    rolled.day = day_of(at)
+    rolled.sent = rolled.approved = rolled.busiest = 0.0
+    rolled.days = row.days * fade + limits.FADE * (1 - fade) / (1 - limits.FADE)
+    rolled.usual_sent = (row.usual_sent + row.sent) * fade
+    rolled.usual_approved = (row.usual_approved + row.approved) * fade
+    rolled.usual_busiest = (row.usual_busiest + row.busiest * _explained(row.sent, row.approved)) * fade
+    return rolled
 
 
 def hour_asked(row: Row, at: float) -> float:
     """Return the messages asked for in the last 60 minutes; those of the hour before are taken as evenly spread."""
-    return row.asked + row.asked_before * (1 - min(1.0, max(0.0, at / _HOUR - row.hour)))
+    hours = at / _HOUR - row.hour
+    if hours < 1:
+        return row.asked + row.asked_before * (1 - max(0.0, hours))
+    return row.asked * max(0.0, 2 - hours)
 
 
 def busiest_hour(row: Row) -> float:
@@ -55,17 +51,21 @@ def busiest_hour(row: Row) -> float:
 
 
 def messages_a_day(row: Row) -> float:
-    """Return the messages of a usual day, as far as approvals explain them."""
-    explained = min(row.usual_sent, row.usual_approved / limits.LOWEST_CONVERSION)
-    return explained / row.days if row.days else 0.0
+    """Return the messages of a usual day."""
+    return row.usual_sent * _explained(row.usual_sent, row.usual_approved) / row.days if row.days else 0.0
 
 
-def conversions(rows: Mapping[Key, Row]) -> dict[Key, float]:
-    """Return the usual conversion of each row: cautious, and that of the client where the row has little history."""
-    by_kind = {key.kind: row for key, row in rows.items()}
-    client = _mean(by_kind.get(Kind.CLIENT, Row()), limits.ASSUMED_CONVERSION)
-    country = _mean(by_kind.get(Kind.CLIENT_COUNTRY, Row()), client)
-    return {key: _lower(row, country) for key, row in rows.items()}
+def conversion(row: Row, prior: float) -> float:
+    """Return the usual conversion of a row, cautiously: the lower tenth of its Beta distribution, approximated."""
+    mean = _mean(row, prior)
+    deviation = math.sqrt(mean * (1 - mean) / (row.usual_sent + limits.ASSUMED_WEIGHT + 1))
+    return min(limits.HIGHEST_CONVERSION, max(limits.LOWEST_CONVERSION, mean - 1.28 * deviation))
+
+
+def prior_conversion(rows: Mapping[Kind, Row]) -> float:
+    """Return the conversion to expect where a row has no history: of the client in the country, or of the client."""
+    client = _mean(rows.get(Kind.CLIENT, Row()), limits.ASSUMED_CONVERSION)
+    return _mean(rows.get(Kind.CLIENT_COUNTRY, Row()), client)
 
 
 def _mean(row: Row, prior: float) -> float:
@@ -73,8 +73,6 @@ def _mean(row: Row, prior: float) -> float:
     return (row.usual_approved + prior * weight) / (max(row.usual_sent, row.usual_approved) + weight)
 
 
-def _lower(row: Row, prior: float) -> float:
-    """Return the lower tenth of the Beta distribution, by its normal approximation."""
-    mean = _mean(row, prior)
-    deviation = math.sqrt(mean * (1 - mean) / (row.usual_sent + limits.ASSUMED_WEIGHT + 1))
-    return min(limits.HIGHEST_CONVERSION, max(limits.LOWEST_CONVERSION, mean - 1.28 * deviation))
+def _explained(sent: float, approved: float) -> float:
+    """Return the part of the messages that approvals explain, so that an attack does not become usual."""
+    return min(1.0, approved / (limits.EXPLAINED * sent)) if sent else 0.0
