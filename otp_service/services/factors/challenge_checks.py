@@ -133,7 +133,7 @@ def _admitted(ctx: Context, valid: _ValidCheck) -> Iterator[None]:
 
 
 async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None) -> CheckedChallenge:
-    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid, idempotent))
+    spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid, idempotent), one_statement=idempotent is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
     step = None

@@ -1,11 +1,12 @@
 """The table `factors`: the phones and authenticator apps of a subject."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.storage.tables import factors, numbers, subjects
 
@@ -31,14 +32,25 @@ COLUMNS = (
 )
 
 
-def _exists(now: float) -> sa.ColumnElement[bool]:
+_THIS, _NOW = sa.bindparam("this", type_=f.id.type), sa.bindparam("now", type_=sa.Double)
+
+
+def _exists(now: float | sa.BindParameter[float]) -> sa.ColumnElement[bool]:
     return sa.or_(f.status == "active", f.created_at > now - UNVERIFIED_SECONDS)
+
+
+_OF_SUBJECT = Compiled(
+    lambda _: (
+        sa.select(*COLUMNS)
+        .where(f.subject_id == sa.bindparam("subject", type_=f.subject_id.type), _exists(_NOW))
+        .order_by(f.created_at, f.id)
+    )
+)
 
 
 def of_subject(tx: Connection, subject_id: int, now: float) -> Sequence[AnyRow]:
     """Return the factors of a subject, oldest first: `COLUMNS`."""
-    statement = sa.select(*COLUMNS).where(f.subject_id == subject_id, _exists(now))
-    return tx.execute(statement.order_by(f.created_at, f.id)).all()
+    return cast("Sequence[AnyRow]", _OF_SUBJECT.all(tx, {"subject": subject_id, "now": now}))
 
 
 def read(tx: Connection, client_id: str, factor_id: str, now: float) -> AnyRow | None:
@@ -58,17 +70,20 @@ def activate(tx: Connection, factor_id: str, *, step: int, now: float) -> bool:
     return tx.execute(statement.values(status="active", verified_at=now, last_step=step)).rowcount == 1
 
 
+_using = sa.update(factors).where(f.id == _THIS, f.status == "active").returning(f.id)
+_STEP = sa.bindparam("step", type_=sa.BigInteger)
+_USE = Compiled(lambda _: _using.values(last_used_at=_NOW))
+_USE_STEP = Compiled(lambda _: _using.where(f.last_step < _STEP).values(last_used_at=_NOW, last_step=_STEP))
+
+
 def use(tx: Connection, factor_id: str, *, step: int | None = None, now: float) -> bool:
     """Record that an active factor was used; return False if it is gone, or its TOTP step was accepted before.
 
     `step`: of a TOTP value. Each is accepted once (RFC 6238, section 5.2).
     """
-    statement = sa.update(factors).where(f.id == factor_id, f.status == "active")
-    values: dict[str, Any] = {"last_used_at": now}
-    if step is not None:
-        statement = statement.where(f.last_step < step)
-        values["last_step"] = step
-    return tx.execute(statement.values(values)).rowcount == 1
+    given = {"this": factor_id, "now": now}
+    used = _USE.first(tx, given) if step is None else _USE_STEP.first(tx, {**given, "step": step})
+    return used is not None
 
 
 def rename(tx: Connection, factor_id: str, name: str | None) -> None:

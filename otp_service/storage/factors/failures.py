@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
 from otp_service.storage.tables import subject_failures
 
@@ -35,6 +36,15 @@ def give_back(tx: Connection, subject_id: int, kind: str, *, spent_at: float) ->
     tx.execute(statement.values(checks=f.checks - 1, waits_until=waits_until))
 
 
+_CLEAR = Compiled(
+    lambda _: (
+        sa.delete(subject_failures)
+        .where(f.subject_id == sa.bindparam("subject", type_=f.subject_id.type))
+        .returning(f.kind)
+    )
+)
+
+
 def clear(tx: Connection, subject_id: int) -> int:
     """Clear every count of a subject; return how many there were."""
-    return tx.execute(sa.delete(subject_failures).where(f.subject_id == subject_id)).rowcount
+    return len(_CLEAR.all(tx, {"subject": subject_id}))
