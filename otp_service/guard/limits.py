@@ -28,6 +28,7 @@ FADE = 0.93
 ASSUMED_CONVERSION = 0.6
 ASSUMED_WEIGHT = 10.0
 LOWEST_CONVERSION = 0.25
+LOWEST_SHARE = 0.6
 HIGHEST_CONVERSION = 0.92
 KNOWN_DEBT = 5.0
 """Unpaid messages to known people from which on messages are assumed not to arrive."""

@@ -25,7 +25,7 @@ class Event:
 
 @dataclass
 class Tally:
-    """What happened to the requests of a country, or to those that a rule spoke against."""
+    """What happened to the requests: all, those of a country, or all as one rule judged them."""
 
     asked: int = 0
     sent: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
 @dataclass
 class Summary:
-    """The tallies of all requests, of each country, and of each rule: of the requests that it spoke against."""
+    """The tallies of all requests, of each country, and of each rule: `blocked` are those that it spoke against."""
 
     total: Tally = field(default_factory=Tally)
     countries: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
@@ -95,10 +95,11 @@ class Rehearsal:
 
     def _tally(self, event: Event, decision: Decision) -> None:
         price = self._price_of(event.request.number)
-        tallies = [self.summary.total, self.summary.countries[event.request.country]]
-        tallies += [self.summary.rules[rule] for rule in {reason.rule for reason in decision.reasons}]
-        for tally in tallies:
+        for tally in (self.summary.total, self.summary.countries[event.request.country]):
             tally.add(event, price, is_blocked=decision.blocked)
+        against = {reason.rule for reason in decision.reasons}
+        for rule, tally in self.summary.rules.items():
+            tally.add(event, price, is_blocked=rule in against)
 
     def _sweep(self, at: float) -> None:
         if len(self.rows) >= self._sweep_at:

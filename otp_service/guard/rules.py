@@ -24,7 +24,6 @@ _RULE_OF = {
 }
 """The rule that limits the debt of a row."""
 
-_SPARE_USUAL = frozenset({"client", "country"})
 _REFERENCES = (Kind.RANGE, Kind.COUNTRY, Kind.ALL)
 
 _Seen = tuple[str, Kind, float, float]
@@ -76,23 +75,28 @@ def _debts(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
         return
     price = counting.price_of(rows[Kind.PERSON], request.at)
     kinds = counting.counting_kinds(rows)
-    is_usual = _is_usual(rows[Kind.BLOCK])
     for kind, row in rows.items():
         rule = _RULE_OF.get(kind)
-        if rule is None or kind not in kinds or (is_usual and rule in _SPARE_USUAL):
-            continue
-        yield rule, kind, debts.debt_at(kind, row, request.at) + price, debts.limit_of(kind, row)
+        if rule is not None and kind in kinds:
+            yield rule, kind, debts.debt_at(kind, row, request.at) + price, debts.limit_of(kind, row)
 
 
 def _volumes(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
-    kind = Kind.CLIENT_COUNTRY
-    row = rows[kind]
     if rows[Kind.CLIENT].days < limits.VOLUME_AFTER_DAYS or _is_usual(rows[Kind.BLOCK]) or _is_usual(rows[Kind.RANGE]):
         return
+    kinds = counting.counting_kinds(rows)
+    for kind in (Kind.CLIENT_COUNTRY, Kind.NEW_RANGES):
+        if kind in kinds:
+            yield from _volumes_of(kind, rows[kind], request.at)
+
+
+def _volumes_of(kind: Kind, row: Row, at: float) -> Iterator[_Seen]:
     hour = limits.HOUR_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.busiest_hour(row)
+    yield "volume", kind, usual.hour_asked(row, at) + 1, hour
     day = limits.DAY_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.messages_a_day(row)
-    yield "volume", kind, usual.hour_asked(row, request.at) + 1, hour
     yield "volume", kind, row.sent + 1, day
+    unproved = limits.UNPROVED_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.unproved_a_day(row)
+    yield "volume", kind, max(0.0, row.sent - row.approved) + 1, unproved
 
 
 def _is_usual(row: Row) -> bool:
