@@ -228,9 +228,8 @@ def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -
 def _report_lock(tx: Connection, valid: _ValidCheck, now: float) -> None:
     """Record the event of a factor whose subject waits from now on."""
     factor, owner = valid.known.factor, valid.owner
-    if factor is None or valid.method == RECOVERY_CODE:
-        return
-    if failures.waits_until(tx, owner.id, failures.FACTORS) > now:
+    waits = failures.waits_until(tx, owner.id, failures.FACTORS) > now  # read for a decoy too: time must not tell
+    if waits and factor is not None and valid.method != RECOVERY_CODE:
         locked = representation.represent(factor, owner.subject, is_locked=True)
         events.record(tx, owner.client_id, "factor.locked", locked, now)
 

@@ -72,7 +72,8 @@ def new_row(
 def columns_of(ctx: Context, factor: AnyRow | None, purpose: Purpose, request: ChallengeRequest) -> dict[str, Any]:
     """Return the columns that depend on the factor, before anything is sent. `factor`: as in `_ValidStart`."""
     if request.decoy:
-        factor_id, channel = _imitated_id(ctx, request), "totp"
+        channel = RECOVERY_CODE if request.factor == RECOVERY_CODE else "totp"
+        factor_id = _imitated_id(ctx, request)
     elif factor is None:
         factor_id, channel = None, RECOVERY_CODE
     else:

@@ -30,6 +30,9 @@ from otp_service.storage.verifications.proofs import KeptProof
 NO_DEVICE = frozenset({"password_reset"})
 """Purposes that no remembered device passes: who has stolen the device would take the account over."""
 
+_NOBODY = 0
+"""The id of no subject."""
+
 
 @dataclass(frozen=True)
 class _ValidStart:
@@ -73,13 +76,15 @@ def _choose(tx: Connection, ctx: Context, request: ChallengeRequest) -> tuple[An
 
     Refusal: `no_factor`.
     """
-    if request.decoy:
-        return None, 0.0
     subject = subjects.find(tx, request.client_id, request.subject)
-    active = challenges.active_factors(tx, ctx, subject.id) if subject is not None else []
-    if subject is None or not active:
+    subject_id = subject.id if subject is not None else _NOBODY
+    active = challenges.active_factors(tx, ctx, subject_id)
+    waits_until = failures.waits_until(tx, subject_id, failures.FACTORS)
+    if request.decoy:  # which has read as much as others, so that time does not tell it apart
+        return None, waits_until
+    if not active:
         raise _no_factor("The subject has no active factor. Let the user add one.")
-    return _chosen(active, request.factor), failures.waits_until(tx, subject.id, failures.FACTORS)
+    return _chosen(active, request.factor), waits_until
 
 
 def _chosen(active: Sequence[AnyRow], wanted: str | None) -> AnyRow | None:
@@ -120,8 +125,7 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
     idempotency.lock(tx, start.idempotent)
     now, request = ctx.clock.now(), start.request
     subject_id = _lock_subject(tx, request, now)
-    if start.factor is not None:
-        challenges.require_active(tx, ctx, subject_id, start.factor)
+    challenges.require_active(tx, ctx, subject_id, start.factor)
     new = challenge_rows.new_row(ctx, request, start.purpose, start.id, subject_id, now)
     new |= challenge_rows.columns_of(ctx, start.factor, start.purpose, request)
     message = start.message
@@ -153,9 +157,9 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
 
 def _lock_subject(tx: Connection, request: ChallengeRequest, now: float) -> int:
     """Lock the row of the subject; a decoy's is inserted if there is none. Refusal: `no_factor`."""
+    subject = subjects.find(tx, request.client_id, request.subject)
     if request.decoy:
         return subjects.lock(tx, request.client_id, request.subject, now=now)
-    subject = subjects.find(tx, request.client_id, request.subject)
     if subject is None or subjects.lock_row(tx, subject.id) is None:
         raise _no_factor("The subject has no active factor. Let the user add one.")
     return int(subject.id)
@@ -183,7 +187,7 @@ async def _pass_by_device(
 ) -> Challenge | None:
     """Return a challenge that a remembered device has passed at once, None if the request shows none of the subject."""
     device = request.device
-    if device is None or request.decoy or purpose.name in NO_DEVICE:
+    if device is None or purpose.name in NO_DEVICE:
         return None
     challenge_id = challenge_rows.new_id()
 
@@ -191,7 +195,9 @@ async def _pass_by_device(
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         subject_id = _lock_subject(tx, request, now)
-        if not challenges.active_factors(tx, ctx, subject_id) or not devices.use(tx, ctx, subject_id, device, now):
+        active = challenges.active_factors(tx, ctx, subject_id)
+        is_known = devices.use(tx, ctx, _NOBODY if request.decoy else subject_id, device, now)
+        if not active or not is_known:
             return None
         proof = proofs.new_proof(ctx, purpose.name, now)
         new = challenge_rows.new_row(ctx, request, purpose, challenge_id, subject_id, now)

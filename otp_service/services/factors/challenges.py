@@ -74,9 +74,10 @@ def active_factors(tx: Connection, ctx: Context, subject_id: int) -> list[AnyRow
     return [row for row in factors.of_subject(tx, subject_id, ctx.clock.now()) if row.status == "active"]
 
 
-def require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow) -> None:
-    """Refuse with `no_factor` if the factor has been removed. The caller has locked the subject."""
-    if factor.id not in {row.id for row in active_factors(tx, ctx, subject_id)}:
+def require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow | None) -> None:
+    """Refuse with `no_factor` if the factor, if any, has been removed. The caller has locked the subject."""
+    active = {row.id for row in active_factors(tx, ctx, subject_id)}
+    if factor is not None and factor.id not in active:
         raise Refusal("no_factor", "The factor was removed just now. Start again.")
 
 
@@ -86,15 +87,15 @@ def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quot
     status = status_at(row, ctx.clock.now())
     sends_left = row.sends - row.sends_spent
     can_send = status == "pending" and sends_left > 0 and row.channel == "sms"
-    others = [] if row.decoy else [representation.choice(each) for each in known.factors]
+    factor, others = _imitated(started) if row.decoy else _choices(known)
     return Challenge(
         id=row.id,
         status=status,
         reason=row.reason,
         purpose=row.purpose,
         subject=row.subject,
-        factor=_challenged(known),
-        factors=[each for each in others if each.id != started.factor_id],
+        factor=factor,
+        factors=others,
         attempts_left=row.attempts - row.attempts_spent,
         sends_left=sends_left,
         resend_at=row.resend_at if can_send else None,
@@ -106,10 +107,16 @@ def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quot
     )
 
 
-def _challenged(known: Known) -> FactorChoice | None:
-    if known.row.decoy:
-        return FactorChoice(known.row.factor_id, "totp", None, None)
-    return representation.choice(known.factor) if known.factor is not None else None
+def _choices(known: Known) -> tuple[FactorChoice | None, list[FactorChoice]]:
+    """Return the factor that is challenged, None if it is gone or there is none, and the others."""
+    others = [representation.choice(each) for each in known.factors if each.id != known.row.factor_id]
+    return representation.choice(known.factor) if known.factor is not None else None, others
+
+
+def _imitated(row: AnyRow) -> tuple[FactorChoice | None, list[FactorChoice]]:
+    """Return the same of a decoy: it has one app."""
+    app = FactorChoice(row.factor_id, "totp", None, None)
+    return (None, [app]) if row.channel == RECOVERY_CODE else (app, [])
 
 
 async def read(ctx: Context, client_id: str, challenge_id: str) -> Challenge:

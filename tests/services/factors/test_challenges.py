@@ -10,6 +10,7 @@ import pytest
 from otp_service.services.factors import recovery_codes
 from tests.support.factors import active_sms, client_id, new_totp, value, verify
 from tests.support.service import Api, Service, new_number, serving, wrong
+from tests.support.statements import told
 from tests.support.vendor import Vendor
 
 SUBJECT = "user-17"
@@ -276,6 +277,31 @@ async def test_a_decoy_looks_like_a_challenge_of_an_app(service: Service) -> Non
     for attempt in range(5):
         assert (await check(service, decoy, value(service, secret)))["challenge"]["attempts_left"] == 4 - attempt
     assert (await check(service, decoy, "123456"))["result"] == "exhausted"
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("device", [None, "otpd_of_nobody"])
+async def test_a_decoy_costs_the_database_as_much_as_a_challenge(service: Service, device: str | None) -> None:
+    await enrolled(service)
+    await start(service, decoy=True)
+    statements: Counter[bool] = Counter()
+    for decoy in (False, True):
+        with told(service.ctx.database.engine, lambda *_, of=decoy: statements.update([of])):
+            challenge = await start(service, session=f"{decoy}", decoy=decoy, device=device)
+            assert (await check(service, challenge, "000000", session=f"{decoy}"))["result"] == "incorrect"
+    assert statements[True] == statements[False]
+
+
+async def test_a_decoy_of_a_recovery_code_looks_like_one_too(service: Service) -> None:
+    await enrolled(service)
+    real = await start(service, factor="recovery_code")
+    decoy = await start(service, factor="recovery_code", decoy=True)
+    assert real["factor"] is decoy["factor"] is None
+    assert [each["type"] for each in real["factors"]] == [each["type"] for each in decoy["factors"]] == ["totp"]
+    for challenge in (real, decoy):
+        answer = await service.api.call("POST", f"/v1/challenges/{challenge['id']}/checks", {"pin": "000000"})
+        assert answer.status_code == 422
+        assert (await check(service, challenge, "0000-0000-00"))["result"] == "incorrect"
 
 
 @pytest.mark.both_databases
