@@ -27,6 +27,8 @@ from otp_service.hashing.hasher import PinHasher
 from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, receipts
+from otp_service.services.guard import counting as guard_counting
+from otp_service.services.guard import lists, watch
 from otp_service.services.inbound import reader
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import loops, retention, rotation
@@ -112,6 +114,8 @@ def _loops(ctx: Context) -> list[Loop]:
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
         Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),
+        Loop("guard", partial(guard_counting.work, ctx), 1.0, ctx.guard_counts.wake),
+        Loop("guard_watch", partial(watch.step, ctx), watch.PERIOD_SECONDS),
     ]
 
 
@@ -123,6 +127,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         with suppress(Unavailable):
             await synchronize(ctx.database, ctx.clock)
             await rotation.record_index_key(ctx.database, ctx.vault)
+            await lists.refresh(ctx.database, ctx.clock, ctx.guard_lists)
         async with loops.running(app.state.loops):
             yield
             ctx.wakes.stopping.set()

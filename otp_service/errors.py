@@ -18,6 +18,7 @@ ErrorCode = TypeAliasType(
     Literal[
         "malformed",
         "unauthorized",
+        "blocked",
         "country_not_allowed",
         "opted_out",
         "proof_needed",
@@ -90,7 +91,7 @@ class Refusal(OtpError):
     """A rejected request. `code`: from the table in docs/api.md; `detail`: what is wrong and what to do.
 
     `retry_after`: seconds; `quota`: the limit that was reached; `verification_id`: of the verification that a failed
-    start created; `is_landline`: of an `invalid_number`.
+    start created; `is_landline`: of an `invalid_number`; `decision`: of the guard.
     """
 
     code: ErrorCode
@@ -100,6 +101,7 @@ class Refusal(OtpError):
     errors: list[FieldError] = field(default_factory=list)
     verification_id: str | None = None
     is_landline: bool = False
+    decision: str | None = None
 
     def __post_init__(self) -> None:
         super().__init__(self.code)

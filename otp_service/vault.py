@@ -82,6 +82,12 @@ class Vault:
             self._keys[self.writing_key_id].fingerprint, b"ip " + address.encode(), hashlib.sha256
         ).hexdigest()[:32]
 
+    def counter_digest(self, text: str) -> str:
+        """Return a keyed pseudonym of what a counter is about."""
+        return hmac.new(
+            self._keys[self.writing_key_id].fingerprint, b"counter " + text.encode(), hashlib.sha256
+        ).hexdigest()[:32]
+
     def seal(self, use: str, plain: bytes) -> str:
         """Encrypt `plain`, bound to `use`, as `id:base64url(nonce, AES-256-GCM ciphertext)`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -62,7 +62,7 @@ from otp_service.api.webhooks import (
 )
 from otp_service.errors import ErrorCode
 
-_SENDING: tuple[ErrorCode, ...] = ("opted_out", "rate_limited", "gateway_failed")
+_SENDING: tuple[ErrorCode, ...] = ("blocked", "opted_out", "rate_limited", "gateway_failed")
 _ALL = "/v1/verifications"
 _ONE = "/v1/verifications/{id}"
 _FACTORS = "/v1/factors"

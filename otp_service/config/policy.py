@@ -20,6 +20,7 @@ from pydantic import (
 from otp_service import phone, texts
 from otp_service.config import shipped_texts
 from otp_service.config.factors import FactorRules, checked_brand
+from otp_service.config.guard import GuardRules
 from otp_service.config.messaging import Campaign, GatewayUse, InboundPolicy, Locale, Notifications, Receipts, Table
 from otp_service.config.rates import Failures, Rate, parse_rates
 from otp_service.config.sentences import sentences
@@ -199,6 +200,7 @@ class Policy(Table):
     campaign: Campaign = Campaign()
     gateway: GatewayUse = GatewayUse()
     factors: FactorRules = FactorRules()
+    guard: GuardRules = GuardRules()
     test_numbers: TestNumbers = Field(default={}, repr=False)
 
     @field_validator("purposes", mode="before")

@@ -30,6 +30,24 @@ def sent(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     return changed
 
 
+def given_back(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
+    """Return the rows without a message that `sent` counted and that was refused for sure."""
+    keys, at = keys_of(request), request.at
+    found = by_kind(keys, rows, at)
+    person = found[Kind.PERSON]
+    is_known = people.is_known(person, at)
+    price = 1.0 if person.debt <= 1 else limits.PRICE_OF_RESEND
+    changed = _settled(keys, found, _OF_KNOWN if is_known else counting_kinds(found), at)
+    for key, row in changed.items():
+        if is_known and key.kind != Kind.PERSON:
+            row.known_debt = max(0.0, row.known_debt - 1)
+        else:
+            row.debt = max(0.0, row.debt - price)
+            row.sent = max(0.0, row.sent - 1)
+            row.asked = max(0.0, row.asked - 1)
+    return changed
+
+
 def blocked(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     """Return the rows that a blocked request changes: only its client's, since it must not use up what others share."""
     keys = keys_of(request)

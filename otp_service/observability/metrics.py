@@ -1,4 +1,4 @@
-"""The Prometheus metrics. No label contains a number, a PIN or an id."""
+"""The Prometheus metrics. No label contains a number, a PIN or anything of a person."""
 
 import os
 from pathlib import Path
@@ -16,6 +16,21 @@ CHALLENGES = Counter(
 )
 CHALLENGE_CHECKS = Counter(
     "otp_challenge_checks", "Checks of challenges by purpose, method and result", ["purpose", "method", "result"]
+)
+GUARD_DECISIONS = Counter(
+    "otp_guard_decisions", "Requests that a rule of the guard would block", ["rule", "mode", "country"]
+)
+GUARD_CEILING_SHARE = Gauge(
+    "otp_guard_ceiling_share",
+    "Money spent of a ceiling, the fullest of its scope",
+    ["scope"],
+    multiprocess_mode="livemax",
+)
+GUARD_EXPECTED_TAKEOVERS = Gauge(
+    "otp_guard_expected_takeovers",
+    "Accounts that wrong checks of the last hour are expected to have opened",
+    ["client", "purpose"],
+    multiprocess_mode="livemax",
 )
 PROOFS = Counter("otp_proofs", "Redemptions of proofs by result", ["result"])
 GATEWAY_SECONDS = Histogram(

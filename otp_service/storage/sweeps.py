@@ -14,6 +14,7 @@ from otp_service.storage.tables import (
     events,
     factors,
     failures,
+    known_people,
     notifications,
     numbers,
     opt_outs,
@@ -159,7 +160,7 @@ def purge_campaign_messages(tx: Connection, now: float, created_before: float) -
 def purge_numbers(tx: Connection, used_before: float) -> int:
     """Delete numbers that nothing refers to, with their lifted opt-outs."""
     c = numbers.c
-    tables = (failures, verifications, notifications, campaign_messages, webhook_deliveries, factors)
+    tables = (failures, verifications, notifications, campaign_messages, webhook_deliveries, factors, known_people)
     referring = [table.c.number_id for table in tables]
     referred = sa.or_(*(sa.exists().where(column == c.id) for column in referring))
     out = sa.exists().where(opt_outs.c.number_id == c.id, opt_outs.c.opted_out)

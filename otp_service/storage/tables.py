@@ -7,11 +7,20 @@ from otp_service.storage.factor_tables import factors as factors
 from otp_service.storage.factor_tables import recovery_codes as recovery_codes
 from otp_service.storage.factor_tables import subject_failures as subject_failures
 from otp_service.storage.factor_tables import subjects as subjects
+from otp_service.storage.guard_tables import ceilings as ceilings
+from otp_service.storage.guard_tables import guard_alarms as guard_alarms
+from otp_service.storage.guard_tables import guard_audit as guard_audit
+from otp_service.storage.guard_tables import guard_decisions as guard_decisions
+from otp_service.storage.guard_tables import guard_lists as guard_lists
+from otp_service.storage.guard_tables import guard_rows as guard_rows
+from otp_service.storage.guard_tables import guesses as guesses
+from otp_service.storage.guard_tables import known_people as known_people
 from otp_service.storage.metadata import PENDING as PENDING
 from otp_service.storage.metadata import QUEUED as QUEUED
 from otp_service.storage.metadata import SENDING as SENDING
 from otp_service.storage.metadata import RowId, Time, partial_index
 from otp_service.storage.metadata import metadata as metadata
+from otp_service.storage.notification_tables import notifications as notifications
 from otp_service.storage.webhook_tables import webhook_deliveries as webhook_deliveries
 from otp_service.storage.webhook_tables import webhooks as webhooks
 
@@ -96,6 +105,7 @@ verifications = sa.Table(
     sa.Column("redeemed_at", Time),
     sa.Column("subject_id", RowId),  # of a challenge; no foreign key: it outlives the erasure of its subject
     sa.Column("factor_id", sa.Text),
+    sa.Column("blocked", sa.Boolean, nullable=False, server_default=sa.false()),  # a decoy that the guard made
     postgresql_with={"fillfactor": 90},  # room for a check beside its row: then no index is written
 )
 _pending = verifications.c.status == PENDING
@@ -141,6 +151,8 @@ sends = sa.Table(
     sa.Column("receipt", sa.Text),
     sa.Column("poll_at", Time),
     sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("guard_keys", sa.Text),
+    sa.Column("pseudonym", sa.Text),
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _open = sends.c.outcome.is_(None)
@@ -153,6 +165,8 @@ _identified = sends.c.message_digest.is_not(None)
 partial_index("ix_sends_message_digest", _identified, sends.c.message_digest)
 _polled = sends.c.poll_at.is_not(None)
 partial_index("ix_sends_poll_at", _polled, sends.c.poll_at)
+_screened = sends.c.pseudonym.is_not(None)
+partial_index("ix_sends_screened", _screened, sends.c.started_at)
 
 events = sa.Table(
     "events",
@@ -201,49 +215,6 @@ requests = sa.Table(
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 sa.Index("ix_requests_claimed_at", requests.c.claimed_at)
-
-notifications = sa.Table(
-    "notifications",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("client_id", sa.ForeignKey("clients.id")),
-    sa.Column("number_id", sa.ForeignKey("numbers.id")),
-    sa.Column("number_masked", sa.Text, nullable=False),
-    sa.Column("request_id", RowId),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("route", sa.Text),
-    sa.Column("segments", sa.Integer, nullable=False),
-    sa.Column("template", sa.Text),
-    sa.Column("reference", sa.Text),
-    sa.Column("carrier", sa.Text),
-    sa.Column("text_sealed", sa.Text),
-    sa.Column("created_at", Time, nullable=False),
-    sa.Column("due_at", Time),
-    sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("sent_at", Time),
-    sa.Column("ended_at", Time),
-    sa.Column("message_digest", sa.Text),
-    sa.Column("message_sealed", sa.Text),
-    sa.Column("poll_at", Time),
-    sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
-)
-_queued = notifications.c.status == QUEUED
-partial_index("ix_notifications_due", _queued, notifications.c.due_at)
-partial_index("ix_notifications_queued", _queued, notifications.c.client_id, notifications.c.due_at)
-_sending = notifications.c.status == SENDING
-partial_index("ix_notifications_sending", _sending, notifications.c.due_at)
-_addressed = notifications.c.number_id.is_not(None)
-partial_index("ix_notifications_numbered", _addressed, notifications.c.number_id, notifications.c.ended_at)
-partial_index("ix_notifications_told", _addressed, notifications.c.ended_at)
-_over = notifications.c.ended_at.is_not(None)
-partial_index("ix_notifications_ended", _over, notifications.c.ended_at)
-_asked = notifications.c.request_id.is_not(None)
-partial_index("ix_notifications_request_id", _asked, notifications.c.request_id)
-_named = notifications.c.message_digest.is_not(None)
-partial_index("ix_notifications_message_digest", _named, notifications.c.message_digest)
-_followed = notifications.c.poll_at.is_not(None)
-partial_index("ix_notifications_poll_at", _followed, notifications.c.poll_at)
 
 opt_outs = sa.Table(
     "opt_outs",

@@ -87,8 +87,8 @@ def _read(column: sa.Column[Any], value: Any) -> Any:
     return bool(value) if isinstance(column.type, sa.Boolean) else value
 
 
-def record_object(tx: Connection, client_id: str, event_type: str, data: str, *, now: float) -> None:
-    """Record an event of a client about what `data` says, as JSON."""
+def record_object(tx: Connection, client_id: str | None, event_type: str, data: str, *, now: float) -> None:
+    """Record an event about what `data` says, as JSON, for a client; None: for every client."""
     group = event_type.partition(".")[0] + ".*"
     given = {"client": client_id, "type": event_type, "group": group, "data": data, "now": now}
     tx.execute(sa.text(_RECORD_OBJECT.format(id=_NEW_ID[tx.dialect.name])), given)
@@ -97,7 +97,7 @@ def record_object(tx: Connection, client_id: str, event_type: str, data: str, *,
 _RECORD_OBJECT = """
     INSERT INTO webhook_deliveries (id, webhook_id, type, data, status, created_at, due_at, tries)
     SELECT 'whd_' || {id}, id, :type, :data, 'pending', :now, :now, 0
-    FROM webhooks WHERE client_id = :client AND status = 'active'
+    FROM webhooks WHERE client_id = COALESCE(:client, client_id) AND status = 'active'
         AND (' ' || events || ' ' LIKE '% ' || :type || ' %'
             OR ' ' || events || ' ' LIKE '% ' || :group || ' %'
             OR ' ' || events || ' ' LIKE '% * %')"""

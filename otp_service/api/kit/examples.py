@@ -19,6 +19,7 @@ IDS = {
 _DETAILS: dict[ErrorCode, str] = {
     "malformed": "The body is not valid JSON, or has a duplicate key.",
     "unauthorized": "No valid API key; send one as `Authorization: Bearer ...`.",
+    "blocked": "The message was not sent. The operator can look up the decision.",
     "country_not_allowed": "This country is not served.",
     "opted_out": "This number has opted out, so nothing was sent.",
     "mismatch": "session, to or purpose differs from the start, or session is missing. No attempt was used.",

@@ -13,6 +13,7 @@ from otp_service.errors import ErrorCode, Refusal, Unavailable
 STATUS: dict[str, int] = {
     "malformed": 400,
     "unauthorized": 401,
+    "blocked": 403,
     "country_not_allowed": 403,
     "opted_out": 403,
     "proof_needed": 403,
@@ -87,6 +88,8 @@ def problem_body(refusal: Refusal) -> dict[str, Any]:
         body["limit"] = refusal.quota.limit
     if refusal.verification_id is not None:
         body["verification_id"] = refusal.verification_id
+    if refusal.decision is not None:
+        body["decision"] = refusal.decision
     return body
 
 

@@ -18,6 +18,7 @@ from otp_service.services.context import Context
 from otp_service.services.factors import challenges, devices, events, recovery_codes, representation, totp, typed
 from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
 from otp_service.services.factors.owner import Owner
+from otp_service.services.guard.state import Approval
 from otp_service.services.limits import limits
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications import checks
@@ -97,9 +98,19 @@ async def check(
     with _admitted(ctx, valid):
         checked = await _check(ctx, valid, idempotent)
     structlog.contextvars.bind_contextvars(result=checked.result)
+    _count(ctx, valid, checked.result)
     method = "decoy" if known.row.decoy else valid.method
     CHALLENGE_CHECKS.labels(known.row.purpose, method, checked.result).inc()
     return checked
+
+
+def _count(ctx: Context, valid: _ValidCheck, result: str) -> None:
+    """Count a guess in the takeovers meter, and an approval of a message in the guard."""
+    row, client_id = valid.known.row, valid.request.client_id
+    if result == "incorrect" and valid.method != RECOVERY_CODE and not row.decoy:
+        ctx.takeovers.add(client_id, row.purpose, len(valid.typed))
+    if result == "approved" and valid.method == SMS:
+        ctx.guard_counts.approved(Approval(row.id, client_id, row.subject, ctx.clock.now()))
 
 
 def _validate(request: ChallengeCheckRequest, known: Known) -> _ValidCheck:

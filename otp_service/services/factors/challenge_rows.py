@@ -17,10 +17,11 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.factors import totp
 from otp_service.services.factors.challenges import RECOVERY_CODE
+from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
-from otp_service.services.verifications import new_verifications, pin_messages
+from otp_service.services.verifications import new_verifications, pin_message
 from otp_service.services.verifications.new_verifications import StartRequest
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import NOTHING_SENT
 
 
@@ -128,10 +129,13 @@ def message(
         locale=request.locale,
         carrier=ctx.policy.carrier_for(to) or ctx.default_carrier,
         idempotent=idempotent,
-        deadline=pin_messages.deadline(),
+        deadline=pin_message.deadline(),
         lifetime_left=purpose.lifetime,
         factor_id=factor.id,
         test_number=test_number,
+        subject=request.subject,
+        address_digest=limits.address_digest(ctx, request.user_ip),
+        network_digest=limits.network_digest(ctx, request.user_ip),
     )
 
 

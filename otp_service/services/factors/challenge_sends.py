@@ -12,8 +12,8 @@ from otp_service.services.factors import challenge_rows, challenges
 from otp_service.services.factors.challenge_rows import ChallengeRequest
 from otp_service.services.factors.challenges import Challenge, Known
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications, pin_messages, resends
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications import new_verifications, pin_message, resends
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage.factors import subjects
 from otp_service.storage.verifications import challenges as challenges_table
@@ -23,7 +23,7 @@ async def resend(
     ctx: Context, client_id: str, challenge_id: str, idempotent: IdempotentRequest | None = None
 ) -> Challenge:
     """Send a new PIN to the phone of a challenge. Refusals: `not_found`, `not_sms`, `not_pending`, those of a start."""
-    deadline = pin_messages.deadline()
+    deadline = pin_message.deadline()
     known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, client_id, challenge_id))
     if known.row.channel != "sms":
         raise Refusal("not_sms", "Only a challenge of an SMS factor sends messages. Switch it to one first.")
@@ -81,6 +81,7 @@ async def _switch_to_phone(
     message = challenge_rows.message(ctx, request, purpose, row.id, factor, idempotent)
     message.lifetime_left = row.expires_at - ctx.clock.now()
     message.ends_if_refused = False
+    message.address_digest = row.address_digest
     await resends.send_again(ctx, row, message, lambda tx: _switch_number(tx, ctx, known, factor, message))
 
 

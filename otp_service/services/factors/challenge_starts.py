@@ -16,11 +16,12 @@ from otp_service.services.context import Context
 from otp_service.services.factors import challenge_rows, challenges, devices
 from otp_service.services.factors.challenge_rows import ChallengeRequest
 from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
+from otp_service.services.guard import screening
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.proofs import proofs
-from otp_service.services.verifications import new_verifications, pin_messages
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications import new_verifications, pin_messages, reservations
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.storage.factors import failures, subjects
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
@@ -105,7 +106,7 @@ def _no_factor(detail: str) -> Refusal:
 async def _send(ctx: Context, start: _ValidStart, message: PinMessage) -> tuple[Challenge, bool]:
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        known, created = await ctx.database.write(lambda tx: _insert(tx, ctx, start))
+        known, created = await screening.write(ctx, lambda tx: _insert(tx, ctx, start))
         if not created:
             return challenges.represent(ctx, known), False
         row = await pin_messages.deliver(ctx, message)
@@ -132,7 +133,8 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
     if message is not None:
         new |= challenge_rows.columns_of_message(tx, ctx, message, now)
         message.number_id = new["number_id"]
-    pause = _pause(ctx, message)
+    lane = reservations.recognize(tx, ctx, message, now) if message is not None else None
+    pause = _pause(ctx, message, lane)
     other = verifications.find_pending(
         tx,
         client_id=request.client_id,
@@ -149,9 +151,7 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
         verifications.clear_slot(tx, other.id, now)
     verifications.insert(tx, new)  # the subject's row is locked: nobody else takes the slot
     if message is not None:
-        address = new["address_digest"]
-        units = limits.of_send(ctx, client_id=request.client_id, number_id=message.number_id, address_digest=address)
-        pin_messages.reserve_and_insert(tx, message, [*units, pause] if pause is not None else units, now)
+        reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)
     return challenges.find(tx, ctx, request.client_id, start.id), True
 
 
@@ -165,10 +165,11 @@ def _lock_subject(tx: Connection, request: ChallengeRequest, now: float) -> int:
     return int(subject.id)
 
 
-def _pause(ctx: Context, message: PinMessage | None) -> Unit | None:
+def _pause(ctx: Context, message: PinMessage | None, lane: str | None) -> Unit | None:
     if message is None:
         return None
-    return limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=message.purpose.name)
+    client_id, number_id, purpose = message.client_id, message.number_id, message.purpose.name
+    return limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=purpose, lane=lane)
 
 
 def _check_number(

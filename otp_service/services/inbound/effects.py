@@ -20,6 +20,7 @@ from otp_service.services.opt_outs import opt_outs as service
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications import phrases
 from otp_service.storage import opt_outs
+from otp_service.storage.guard import known_people
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.queues import campaign_messages
 from otp_service.storage.verifications import events, verifications
@@ -243,5 +244,7 @@ def _approve(tx: Connection, ctx: Context, row: AnyRow, now: float) -> str:
     if verifications.approve_inbound(tx, row.id, proof=proof, now=now) is None:
         return "late"
     failures.clear(tx, row.id, client_id=row.client_id, purpose=row.purpose)
+    if row.subject is not None:
+        known_people.record(tx, number_id=row.number_id, client_id=row.client_id, subject=row.subject, at=now)
     events.add(tx, row.id, now=now, kind="inbound", result="approved")
     return "phrase"

@@ -31,13 +31,22 @@ FAILURES = "failures_per_number"
 SUBJECT_FAILURES = "failures_per_subject"
 
 
-def of_send(ctx: Context, *, client_id: str, number_id: int, address_digest: str | None) -> list[Unit]:
-    """Return the units that every PIN message needs: the first of a verification and its resends."""
+def of_send(
+    ctx: Context, *, client_id: str, number_id: int, address_digest: str | None, lane: str | None = None
+) -> list[Unit]:
+    """Return the units that every PIN message needs: the first of a verification and its resends.
+
+    `lane`: of somebody known, whom the public budget of the number does not lock out.
+    """
     limits = ctx.policy.limits
-    rates = [(PER_NUMBER, str(number_id), rate) for rate in limits.sends_per_number]
+    rates = [(PER_NUMBER, _of_number(number_id, lane), rate) for rate in limits.sends_per_number]
     if address_digest is not None:
         rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
     return [_unit(*each) for each in rates] + _of_client(ctx, client_id)
+
+
+def _of_number(number_id: int, lane: str | None) -> str:
+    return str(number_id) if lane is None else f"{number_id}:{lane}"
 
 
 def _of_client(ctx: Context, client_id: str) -> list[Unit]:
@@ -66,10 +75,11 @@ def _unit(limit: str, of_whom: str, rate: Rate) -> Unit:
     return Unit(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
 
 
-def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str) -> Unit | None:
+def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str, lane: str | None = None) -> Unit | None:
     """Return the unit of `pause_per_number` that a start needs too; None if the pause is turned off."""
     seconds = ctx.policy.limits.pause_per_number
-    return Unit(PAUSE, f"{PAUSE}:{number_id}:{client_id}:{purpose}", float(seconds), 1) if seconds else None
+    key = f"{PAUSE}:{_of_number(number_id, lane)}:{client_id}:{purpose}"
+    return Unit(PAUSE, key, float(seconds), 1) if seconds else None
 
 
 def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]:
@@ -112,6 +122,19 @@ def _quota(unit: Unit, arrival: float, now: float) -> Quota:
     left = buckets.left(arrival=arrival, interval=unit.interval, window=unit.window, now=now)
     next_in = max(0.0, arrival - now) - unit.interval * (unit.burst - left - 1)
     return Quota(unit.limit, unit.burst, unit.window, left, next_in)
+
+
+def address_digest(ctx: Context, user_ip: str | None) -> str | None:
+    """Return the keyed digest of the address that is counted, None if it is unknown."""
+    return ctx.vault.address_digest(address_key(user_ip)) if user_ip else None
+
+
+def network_digest(ctx: Context, user_ip: str | None) -> str | None:
+    """Return the keyed digest of a person's network: the /24 of an IPv4 address, the /64 of an IPv6 address."""
+    if not user_ip:
+        return None
+    key = address_key(user_ip)
+    return ctx.vault.address_digest(key if ":" in key else f"{key.rpartition('.')[0]}.0/24")
 
 
 def address_key(user_ip: str) -> str:

@@ -15,11 +15,14 @@ from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS
 from otp_service.services.context import Context
+from otp_service.services.guard import takeovers
 from otp_service.services.operations.clock import synchronize
 from otp_service.storage import clock as stored_clock
 from otp_service.storage import sweeps
 from otp_service.storage.batches import BATCH
 from otp_service.storage.factors import sweeps as factor_sweeps
+from otp_service.storage.guard import ceilings, decisions, guesses, known_people, lists
+from otp_service.storage.guard import rows as guard_rows
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import proofs, sends, verifications
 
@@ -75,6 +78,13 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "campaign": lambda tx, now: sweeps.purge_campaign_messages(tx, now, now - keep.counters),
         "webhooks": lambda tx, now: sweeps.purge_deliveries(tx, now - keep.counters),
         "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
+        "guard_rows": lambda tx, now: guard_rows.purge(tx, now - keep.counters),
+        "known_people": lambda tx, now: known_people.purge(tx, now - keep.counters),
+        "ceilings": lambda tx, now: ceilings.purge(tx, now - keep.counters),
+        "guesses": lambda tx, now: guesses.purge(tx, int(now // 60) - takeovers.MINUTES),
+        "guard_alarms": guesses.purge_alarms,
+        "guard_decisions": lambda tx, now: decisions.purge(tx, now - keep.audit),
+        "guard_audit": lambda tx, now: lists.purge_audit(tx, now - keep.audit),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),
         "audit": lambda tx, now: sweeps.purge_audit(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),
         "notifications": lambda tx, now: sweeps.purge_notifications(tx, now - max(keep.audit, STUCK_AFTER_SECONDS)),

@@ -15,6 +15,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
+from otp_service.services.guard.state import Approval
 from otp_service.services.limits import limits
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications.lifecycle import require_verification
@@ -100,9 +101,13 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     row, kept = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, valid)
+    client_id = valid.start.client_id
     if kept is None:
+        if not row.decoy:
+            ctx.takeovers.add(client_id, spent.purpose, row.pin_length)
         return Checked("incorrect", represent(ctx, row))
-    proof = proofs.token(ctx, row, kept, client_id=valid.start.client_id, session_hash=valid.start.session.hash)
+    ctx.guard_counts.approved(Approval(row.id, client_id, row.subject, row.ended_at))
+    proof = proofs.token(ctx, row, kept, client_id=client_id, session_hash=valid.start.session.hash)
     return Checked("approved", represent(ctx, row), proof=proof)
 
 

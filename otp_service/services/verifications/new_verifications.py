@@ -28,7 +28,10 @@ from otp_service.storage.verifications.sessions import Session
 
 @dataclass(frozen=True)
 class StartRequest:
-    """The fields of a start. `to`: as the client wrote it, None only of a decoy; `user_ip`: the person's address."""
+    """The fields of a start. `to`: as the client wrote it, None only of a decoy; `user_ip`: the person's address.
+
+    `blocked`: the guard blocked it and answers with a decoy.
+    """
 
     client_id: str
     to: str | None = field(repr=False)
@@ -41,6 +44,7 @@ class StartRequest:
     session_challenge: str | None = field(default=None, repr=False)
     subject: str | None = None
     reference: str | None = None
+    blocked: bool = False
 
 
 async def counted(
@@ -123,10 +127,11 @@ def without_number(ctx: Context, request: StartRequest, purpose: Purpose, now: f
         "attempts_compared": 0,
         "sends": purpose.sends,
         "locale": request.locale,
-        "address_digest": ctx.vault.address_digest(limits.address_key(request.user_ip)) if request.user_ip else None,
+        "address_digest": limits.address_digest(ctx, request.user_ip),
         "subject": request.subject,
         "reference": request.reference,
         "decoy": request.decoy,
+        "blocked": request.blocked,
         "created_at": now,
         "expires_at": now + purpose.lifetime,
     }
@@ -143,7 +148,8 @@ def insert(
     while True:
         other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
         kind = (new["number_id"], new["channel"], new["decoy"])
-        same = other.id is not None and (other.number_id, other.channel, other.decoy) == kind
+        # A decoy of the guard goes on as what it was asked to be.
+        same = other.id is not None and (other.number_id, other.channel, other.decoy and not other.blocked) == kind
         if same and status_at(other, now) == "pending":
             return other
         if refuse_opted_out and other.opted_out:

@@ -1,105 +1,32 @@
 """A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
 
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
-from otp_service.config.policy import Purpose
-from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import Message, Outcome, Sent
 from otp_service.hashing import pins
 from otp_service.hashing.hasher import PinHash
-from otp_service.hashing.queue import Ticket
-from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import decoys, lease_worker, message_ids, sending, test_numbers
 from otp_service.services.delivery.decoys import RecentSend
-from otp_service.services.delivery.sending import CARRIER_ROUTES, LEAST_SECONDS
-from otp_service.services.limits import limits
+from otp_service.services.delivery.sending import LEAST_SECONDS
 from otp_service.services.opt_outs.opt_outs import opted_out
+from otp_service.services.verifications import reservations
+from otp_service.services.verifications.pin_message import PinMessage, RouteSend
 from otp_service.storage import opt_outs
-from otp_service.storage.limits import buckets
-from otp_service.storage.limits.buckets import Reserved, Unit
 from otp_service.storage.verifications import sends, verifications
 
 log = structlog.get_logger("otp_service.pin_messages")
 
-TOTAL_SECONDS = 9.5
-"""For all routes together. A start is answered within 10 s; the rest is for hashing and storing."""
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
-
-
-@dataclass
-class RouteSend:
-    """One send over one route. `pin`: ours, None if the gateway makes it; `id`: of its row in `sends`."""
-
-    route: str
-    pin: str | None = field(default=None, repr=False)
-    pin_hash: PinHash | None = field(default=None, repr=False)
-    id: int = 0
-
-
-@dataclass
-class PinMessage:
-    """One message of a verification, from the request to the outcome.
-
-    `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_number`: the entry of
-    a test number; `factor_id`: of a challenge; `ends_if_refused`: the verification fails if this is its only message
-    and is refused for sure. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the
-    verification; `current_send`: the one that is tried now. The transaction that counts the send fills `number_id` and
-    `reserved`.
-    """
-
-    ticket: Ticket
-    client_id: str
-    verification_id: str
-    to: str | None = field(repr=False)
-    purpose: Purpose
-    locale: str | None
-    carrier: str | None
-    idempotent: IdempotentRequest | None
-    deadline: float
-    lifetime_left: float
-    imitated: RecentSend | None = None
-    test_number: TestNumber | None = None
-    number_id: int = 0
-    factor_id: str | None = None
-    ends_if_refused: bool = True
-    reserved: list[Reserved] = field(default_factory=list)
-    gateway_seconds: float = 0.0
-    current_send: RouteSend = field(init=False, repr=False)
-
-    @property
-    def routes(self) -> list[str]:
-        """Return the purpose's routes, without those that need an unknown carrier. Refusal: `gateway_failed`."""
-        if self.test_number is not None:
-            return [test_numbers.TEST_ROUTE]
-        any_route = self.carrier is not None or self.to is None
-        routes: list[str] = [r for r in self.purpose.routes if any_route or r not in CARRIER_ROUTES]
-        if not routes:
-            detail = "Every route needs a carrier and none is known. Pass `carrier`, or configure [carriers]."
-            raise Refusal("gateway_failed", detail)
-        if self.imitated is not None:
-            return [self.imitated.route] if self.imitated.route in routes else routes[:1]
-        return routes
-
-    @property
-    def seconds_to_deadline(self) -> float:
-        """Return the seconds until the deadline."""
-        return self.deadline - time.monotonic()
-
-
-def deadline() -> float:
-    """Return the deadline of a message whose request arrives now."""
-    return time.monotonic() + TOTAL_SECONDS
 
 
 async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
@@ -114,24 +41,13 @@ def _new_pin(message: PinMessage) -> str:
     return message.test_number.pin if message.test_number is not None else pins.generate(message.purpose.pin_length)
 
 
-def reserve_and_insert(tx: Connection, message: PinMessage, units: list[Unit], now: float) -> None:
-    """Reserve the limits and insert the row that counts the send, before it is sent. Refusal: `rate_limited`."""
-    message.reserved = limits.reserve(tx, units, now)
-    message.current_send.id = _insert(tx, message, message.current_send, now)
-
-
-def _insert(tx: Connection, message: PinMessage, send: RouteSend, now: float) -> int:
-    request_id = message.idempotent.id if message.idempotent else None
-    return sends.insert(
-        tx, message.verification_id, route=send.route, now=now, pin_hash=send.pin_hash, request_id=request_id
-    )
-
-
 async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     """Try the routes, the first of which is counted already; return the verification's row.
 
     Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
+    if message.counted is not None:
+        ctx.guard_counts.sent(message.counted)
     sent = await _try_routes(ctx, message)
     if message.imitated is None and message.test_number is None:
         went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
@@ -207,7 +123,7 @@ async def _move_on(ctx: Context, message: PinMessage, route: str, sent: Sent) ->
             return opted_out(message.verification_id)
         now = ctx.clock.now()
         _finish(ctx, tx, message, sent, now, None)
-        send.id = _insert(tx, message, send, now)
+        send.id = reservations.insert(tx, message, send, now)
         return None
 
     refusal = await ctx.database.write(step)
@@ -260,9 +176,11 @@ async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) ->
         ends = message.ends_if_refused
         verifications.record_nothing_sent(tx, message.verification_id, send.id, route=send.route, now=now, ends=ends)
         _finish(ctx, tx, message, sent, now, None)
-        buckets.release(tx, message.reserved, now)
+        reservations.release(tx, message, now)
 
     await ctx.database.write(step)
+    if message.counted is not None:
+        ctx.guard_counts.given_back(message.counted)
 
 
 def _finish(

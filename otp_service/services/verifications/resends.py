@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
+from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
@@ -12,12 +13,13 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
+from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications import pin_message, pin_messages, reservations
 from otp_service.services.verifications.lifecycle import require_verification
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.factors import failures as subject_failures
@@ -30,7 +32,7 @@ async def resend(
     ctx: Context, client_id: str, verification_id: str, idempotent: IdempotentRequest | None = None
 ) -> Verification:
     """Send a new PIN. Refusals: `not_found`, `not_pending`, and those of a start."""
-    deadline = pin_messages.deadline()
+    deadline = pin_message.deadline()
     row = await ctx.database.read(lambda tx: require_verification(tx, client_id, verification_id))
     message = message_of(ctx, client_id, row, idempotent, deadline)
     row = await send_again(ctx, row, message)
@@ -53,7 +55,7 @@ async def send_again(
 
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        await ctx.database.write(count)
+        await screening.write(ctx, count)
         return await pin_messages.deliver(ctx, message)
 
 
@@ -67,8 +69,9 @@ def message_of(
         raise refusal
     to = open_number(ctx.vault, row.sealed)
     purpose = ctx.policy.purposes.get(row.purpose)
-    if purpose is None or purpose.pin_length != row.pin_length or (to is None and not row.decoy):
+    if purpose is None or (to is None and not row.decoy):
         raise _changed()
+    purpose = _as_at_the_start(purpose, row.pin_length)
     entry = test_numbers.find(ctx, to) if to is not None else None
     test_number = None if row.decoy else entry
     if (test_number is not None) is not (row.delivery_route == test_numbers.TEST_ROUTE):
@@ -92,7 +95,17 @@ def message_of(
         factor_id=row.factor_id,
         imitated=ctx.recent_sends.draw(purpose.name) if row.decoy else None,
         test_number=test_number,
+        subject=row.subject,
+        address_digest=row.address_digest,
+        is_screened=not row.blocked,
     )
+
+
+def _as_at_the_start(purpose: Purpose, pin_length: int) -> Purpose:
+    """Return the purpose with PINs as long as at the start. Refusal: `not_pending` if the policy has changed them."""
+    if pin_length != purpose.pin_length and not takeovers.was_lengthened(purpose, pin_length):
+        raise _changed()
+    return takeovers.with_pin_length(purpose, pin_length)
 
 
 def _changed() -> Refusal:
@@ -121,10 +134,8 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     _refuse_while_waiting(tx, row, message, now)
     if not purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
         raise opted_out()
-    units = limits.of_send(
-        ctx, client_id=message.client_id, number_id=message.number_id, address_digest=row.address_digest
-    )
-    pin_messages.reserve_and_insert(tx, message, units, now)
+    lane = reservations.recognize(tx, ctx, message, now)
+    reservations.reserve_and_insert(tx, ctx, message, lane, now)
 
 
 def _refuse_while_waiting(tx: Connection, row: AnyRow, message: PinMessage, now: float) -> None:

@@ -1,17 +1,21 @@
 """Starts: a new verification and its first message."""
 
+from dataclasses import replace
+
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
+from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
+from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications, pin_messages
+from otp_service.services.verifications import new_verifications, pin_message, pin_messages, reservations
 from otp_service.services.verifications.new_verifications import StartRequest
-from otp_service.services.verifications.pin_messages import PinMessage
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 
 
@@ -19,7 +23,18 @@ async def start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None = None
 ) -> tuple[Verification, bool]:
     """Send a PIN; return the verification, and whether it is new. Refusals: docs/api.md."""
-    return await new_verifications.counted(ctx, request, _start(ctx, request, idempotent))
+    return await new_verifications.counted(ctx, request, _screened_start(ctx, request, idempotent))
+
+
+async def _screened_start(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
+) -> tuple[Verification, bool]:
+    try:
+        return await _start(ctx, request, idempotent)
+    except Refusal as refusal:
+        if refusal.code != "blocked" or ctx.policy.guard.answer != "decoy":
+            raise
+    return await _start(ctx, replace(request, decoy=True, blocked=True), idempotent)
 
 
 async def _start(
@@ -28,7 +43,7 @@ async def _start(
     message = _message(ctx, request, idempotent)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        pending = await ctx.database.write(lambda tx: _insert_and_count(tx, ctx, request, message))
+        pending = await screening.write(ctx, lambda tx: _insert_and_count(tx, ctx, request, message))
         if pending is not None:
             return represent(ctx, pending), False
         row = await pin_messages.deliver(ctx, message)
@@ -36,10 +51,12 @@ async def _start(
 
 
 def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
-    deadline = pin_messages.deadline()
+    deadline = pin_message.deadline()
     purpose, to, test_number = new_verifications.purpose_and_number(ctx, request)
     if test_number is not None:
         test_numbers.check_length(test_number, purpose)
+    else:
+        purpose = takeovers.lengthen(ctx, request.client_id, purpose)
     carrier = ctx.policy.carrier_for(to) if to is not None else None
     return PinMessage(
         ticket=Ticket(Kind.START, request.client_id),
@@ -54,6 +71,10 @@ def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest 
         lifetime_left=purpose.lifetime,
         imitated=ctx.recent_sends.draw(purpose.name) if request.decoy else None,
         test_number=None if request.decoy else test_number,
+        subject=request.subject,
+        address_digest=limits.address_digest(ctx, request.user_ip),
+        network_digest=limits.network_digest(ctx, request.user_ip),
+        is_screened=not request.blocked,
     )
 
 
@@ -73,11 +94,9 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
     if message.test_number is not None:  # its PIN counts no longer than it is one
         new["expires_at"] = min(new["expires_at"], message.test_number.ends_at)
     message.number_id = new["number_id"]
-    pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name)
+    lane = reservations.recognize(tx, ctx, message, now)
+    pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name, lane=lane)
     pending = new_verifications.insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)
     if pending is None:
-        units = limits.of_send(
-            ctx, client_id=message.client_id, number_id=message.number_id, address_digest=new["address_digest"]
-        )
-        pin_messages.reserve_and_insert(tx, message, [*units, pause] if pause else units, now)
+        reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)
     return pending

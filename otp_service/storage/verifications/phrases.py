@@ -18,7 +18,7 @@ def awaiting_text(tx: Connection, number_digests: Collection[str], phrase_digest
 
     Those of a former release, which have no digest, are among them, a few at the most.
     """
-    statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.phrase_sealed)
+    statement = sa.select(v.id, v.client_id, v.number_id, v.purpose, v.subject, v.phrase_sealed)
     statement = statement.join(numbers, numbers.c.id == v.number_id)
     statement = statement.where(numbers.c.digest.in_(list(number_digests)))
     statement = statement.where(v.status == PENDING, v.channel == "inbound", ~v.decoy)

@@ -20,17 +20,30 @@ def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
 
 
 _HASH = (s.pepper_key, s.pin_hash)
-_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, *_HASH)
+_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, s.guard_keys, s.pseudonym, *_HASH)
 _INSERT = Compiled(lambda _: sa.insert(sends).values(**_NEW).returning(s.id))
 _DONE = _given(s.outcome, s.reason, s.finished_at, *_HASH, s.message_digest, s.message_sealed, s.poll_at)
 _FINISH = Compiled(lambda _: sa.update(sends).where(s.id == sa.bindparam("this", type_=s.id.type)).values(**_DONE))
 
 
 def insert(
-    tx: Connection, verification_id: str, *, route: str, now: float, pin_hash: PinHash | None, request_id: int | None
+    tx: Connection,
+    verification_id: str,
+    *,
+    route: str,
+    now: float,
+    pin_hash: PinHash | None,
+    request_id: int | None,
+    guard_keys: str | None = None,
+    pseudonym: str | None = None,
 ) -> int:
-    """Add a send; return its id. `pin_hash`: of a PIN of ours, which verifies from now on."""
+    """Add a send; return its id. `pin_hash`: of a PIN of ours, which verifies from now on.
+
+    `guard_keys`: of the rows of the guard that count the message; `pseudonym`: of its number. Both only of the first
+    route of a message.
+    """
     row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
+    row |= {"guard_keys": guard_keys, "pseudonym": pseudonym}
     return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
 
 
@@ -83,6 +96,19 @@ def of_request(tx: Connection, request_id: int) -> AnyRow | None:
     """Return the newest send of a request, if there is one: `id`, `verification_id`, `route`, `outcome`."""
     statement = sa.select(s.id, s.verification_id, s.route, s.outcome).where(s.request_id == request_id)
     return tx.execute(statement.order_by(s.id.desc()).limit(1)).first()
+
+
+def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow]:
+    """Return `verification_id`, its `number_id` and the `guard_keys` of its newest message that has some."""
+    newest = (
+        sa.select(s.guard_keys)
+        .where(s.verification_id == verifications.c.id, s.guard_keys.is_not(None))
+        .order_by(s.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = (verifications.c.id.label("verification_id"), verifications.c.number_id, newest.label("guard_keys"))
+    return tx.execute(sa.select(*columns).where(verifications.c.id.in_(verification_ids))).all()
 
 
 def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:

@@ -66,6 +66,7 @@ def _finding_pending() -> Any:
     one = sa.select(sa.literal(1).label("one")).subquery()
     beside = (
         v.number_id,
+        v.blocked,
         waits.scalar_subquery().label("waits_until"),
         pause.scalar_subquery().label("paused_until"),
         out.label("opted_out"),
@@ -119,8 +120,8 @@ _OF_A_CHALLENGE = (v.subject_id, v.factor_id)
 
 def _reading() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
-    beside = (v.client_id, v.number_id, v.session_digest, v.locale, v.carrier, v.address_digest, *_OF_A_CHALLENGE)
-    statement = sa.select(*COLUMNS, *beside, *proofs.COLUMNS, digest.label("digest"))
+    request = (v.client_id, v.session_digest, v.locale, v.carrier, v.address_digest, v.blocked)
+    statement = sa.select(*COLUMNS, v.number_id, *request, *_OF_A_CHALLENGE, *proofs.COLUMNS, digest.label("digest"))
     return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
-from otp_service.services.verifications import checks, pin_messages
+from otp_service.services.verifications import checks, pin_message, pin_messages
 from otp_service.storage.tables import requests
 from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
@@ -134,7 +134,7 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
         preparing, go_on = asyncio.Event(), asyncio.Event()
         prepare = pin_messages.prepare
 
-        async def waiting(*args: Any) -> pin_messages.RouteSend:
+        async def waiting(*args: Any) -> pin_message.RouteSend:
             preparing.set()
             await go_on.wait()
             return await prepare(*args)

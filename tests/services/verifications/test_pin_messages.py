@@ -17,7 +17,7 @@ from otp_service.database import sqlite_lock
 from otp_service.gateways.base import InboundMessage, Message, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
-from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications import pin_message, pin_messages
 from otp_service.storage import tables
 from tests.support.held import hold_next
 from tests.support.patience import until
@@ -218,7 +218,9 @@ async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, refused_after: float, status: int
 ) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pin_messages, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    clock_of_test = SimpleNamespace(monotonic=lambda: clock.now)
+    monkeypatch.setattr(pin_message, "time", clock_of_test)
+    monkeypatch.setattr(pin_messages, "time", clock_of_test)
     calls: list[str] = []
     timeouts: list[float] = []
     send_sms = OgangiGateway.send_sms
@@ -233,13 +235,13 @@ async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried
             answer = await service.api.try_start(new_number())
     assert answer.status_code == status
     assert calls == ([PIN_METHOD, SMS_METHOD] if status == 201 else [PIN_METHOD])
-    assert timeouts == ([pin_messages.TOTAL_SECONDS - refused_after] if status == 201 else [])
+    assert timeouts == ([pin_message.TOTAL_SECONDS - refused_after] if status == 201 else [])
 
 
 async def test_the_first_route_too_is_not_tried_with_too_little_time_left(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pin_messages, "TOTAL_SECONDS", 0.9)
+    monkeypatch.setattr(pin_message, "TOTAL_SECONDS", 0.9)
     to = new_number()
     refused = await service.api.try_start(to)
     assert (refused.status_code, refused.json()["code"]) == (502, "gateway_failed")

@@ -1,0 +1,51 @@
+"""Ceilings: what messages may cost in an hour or a day of UTC, in total, per client and per country."""
+
+from sqlalchemy.engine import Connection
+
+from otp_service import phone
+from otp_service.config.guard import Ceiling
+from otp_service.errors import Quota, Refusal
+from otp_service.services.context import Context
+from otp_service.storage.guard import ceilings
+from otp_service.storage.guard.ceilings import Amount
+
+
+def of_message(ctx: Context, *, client_id: str, e164: str, now: float) -> list[Amount]:
+    """Return what a message costs under each ceiling."""
+    rules, price = ctx.policy.guard.ceilings, ctx.policy.guard.micros_of(e164)
+    country = phone.parse(e164).region if rules.country else ""
+    scopes = (("total", "", rules.total), ("client", client_id, rules.client), ("country", country, rules.country))
+    return [
+        _amount(scope, of_whom, price, ceiling, now)
+        for scope, of_whom, of_scope in scopes
+        for ceiling in of_scope
+        if price
+    ]
+
+
+def _amount(scope: str, of_whom: str, price: int, ceiling: Ceiling, now: float) -> Amount:
+    turn = int(now // ceiling.period)
+    key = f"{scope}:{of_whom}:{ceiling.period}:{turn}"
+    return Amount(key, scope, of_whom, price, ceiling.most, float((turn + 1) * ceiling.period))
+
+
+def release(tx: Connection, amounts: list[Amount]) -> None:
+    """Give a price back: nothing went out for sure."""
+    ceilings.release(tx, amounts)
+
+
+def reserve(tx: Connection, amounts: list[Amount], now: float) -> None:
+    """Reserve the price of a message under all ceilings. Refusal: `rate_limited`, naming the one that is reached."""
+    if not amounts:
+        return
+    reserved = ceilings.reserve(tx, amounts)
+    missing = [amount for amount in amounts if amount.key not in reserved]
+    if missing:
+        raise _reached(max(missing, key=lambda amount: amount.ends_at), now)
+
+
+def _reached(amount: Amount, now: float) -> Refusal:
+    limit, wait = f"ceiling_{amount.scope}", amount.ends_at - now
+    detail = "What messages may cost is spent. The operator sets it in [guard.ceilings]."
+    # No size: what the operator pays is not the caller's business.
+    return Refusal("rate_limited", detail, retry_after=wait, quota=Quota(limit, 0, None, 0, wait))

@@ -1,0 +1,102 @@
+"""Counts what was sent, blocked, given back and approved in the guard's rows, in batches a moment later.
+
+All changes of a process that wait are counted in one transaction, so that rows which many requests share are locked
+for a moment only. If the process dies, what waits is lost: the guard has seen a few messages less.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.engine import Connection
+
+from otp_service.guard import counting
+from otp_service.guard.keys import Key, keys_of
+from otp_service.guard.rows import Row
+from otp_service.services.context import Context
+from otp_service.services.guard import keys
+from otp_service.services.guard.state import Approval, Change
+from otp_service.storage.guard import decisions, known_people
+from otp_service.storage.guard import rows as stored_rows
+from otp_service.storage.verifications import sends
+
+BATCH = 50
+
+
+async def work(ctx: Context) -> bool:
+    """Count what waits; return True if more is left."""
+    counts = ctx.guard_counts
+    batch = counts.waiting[:BATCH]
+    if not batch:
+        return False
+    await ctx.database.write(lambda tx: _count(tx, ctx, batch))
+    # Only now: while the database is away, it waits.
+    del counts.waiting[: len(batch)]
+    return bool(counts.waiting)
+
+
+def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> None:
+    of_approvals = _keys_of_approvals(tx, batch)
+    keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
+    for each in batch:
+        if isinstance(each, Change):
+            keys_by_text |= {keys.text_of(ctx.vault, key): key for key in keys_of(each.request)}
+    rows = _Rows(tx, ctx, keys_by_text)
+    for each in batch:
+        if isinstance(each, Change):
+            rows.change(each.apply(each.request, rows.of(keys_of(each.request))))
+        elif each.verification_id in of_approvals:
+            rows.approve(of_approvals[each.verification_id], each.at)
+    rows.write(ctx.clock.now())
+
+
+def _keys_of_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> dict[str, dict[str, Key]]:
+    """Record what approvals say about people and decisions; return the stored keys of their newest message."""
+    approvals = {each.verification_id: each for each in batch if isinstance(each, Approval)}
+    found = {}
+    for row in sends.screened(tx, list(approvals)) if approvals else ():
+        approval = approvals[row.verification_id]
+        if row.number_id is not None:
+            _record_approval(tx, approval, row.number_id)
+        if row.guard_keys:
+            found[row.verification_id] = {text: keys.kind_of(text) for text in row.guard_keys.split("\n")}
+    return found
+
+
+def _record_approval(tx: Connection, approval: Approval, number_id: int) -> None:
+    client_id, at = approval.client_id, approval.at
+    decisions.approve(tx, number_id=number_id, client_id=client_id, at=at)
+    if approval.subject is not None:
+        known_people.record(tx, number_id=number_id, client_id=client_id, subject=approval.subject, at=at)
+
+
+class _Rows:
+    """The rows of a batch, locked, as they change. `keys_by_text`: what of each key is known, by its stored form."""
+
+    def __init__(self, tx: Connection, ctx: Context, keys_by_text: Mapping[str, Key]) -> None:
+        self._tx, self._vault, self._keys_by_text = tx, ctx.vault, keys_by_text
+        states = stored_rows.lock_all(tx, keys_by_text)
+        self._rows = {text: keys.parse_row(state) for text, state in states.items()}
+        self._changed: dict[str, Key] = {}
+
+    def of(self, wanted: Sequence[Key]) -> dict[Key, Row]:
+        """Return the rows of the keys that exist."""
+        by_text = {keys.text_of(self._vault, key): key for key in wanted}
+        return {key: self._rows[text] for text, key in by_text.items() if text in self._rows}
+
+    def change(self, changed: Mapping[Key, Row]) -> None:
+        """Replace rows."""
+        for key, row in changed.items():
+            text = keys.text_of(self._vault, key)
+            self._rows[text], self._changed[text] = row, key
+
+    def approve(self, keys_by_text: Mapping[str, Key], at: float) -> None:
+        """Count an approval in the rows of its message that exist."""
+        found = {key: self._rows[text] for text, key in keys_by_text.items() if text in self._rows}
+        texts = {key: text for text, key in keys_by_text.items()}
+        for key, row in counting.approved(at, found).items():
+            self._rows[texts[key]] = row
+            self._changed.setdefault(texts[key], self._keys_by_text[texts[key]])
+
+    def write(self, now: float) -> None:
+        """Store the rows that changed."""
+        changed = [keys.stored(key, text, self._rows[text]) for text, key in self._changed.items()]
+        stored_rows.write(self._tx, changed, now)

@@ -1,0 +1,100 @@
+"""Decisions: each request that a rule would block is kept for the operator, and told to webhooks if it is the first."""
+
+import json
+import secrets
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from otp_service.errors import Refusal
+from otp_service.guard.requests import Request
+from otp_service.guard.rules import Reason
+from otp_service.observability.metrics import GUARD_DECISIONS
+from otp_service.services.context import Context
+from otp_service.services.guard import keys
+from otp_service.storage import webhook_events
+from otp_service.storage.guard import decisions, guesses
+
+log = structlog.get_logger("otp_service.guard")
+
+ALARM_SECONDS = 3600.0
+"""A rule that blocks in a country is told once in this time."""
+HIDDEN_DIGITS = 4
+"""The last digits of a number, which no decision shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBlock:
+    """What speaks against a request. `rule`: the one that decided, in its `mode`; `number_id`: of the number's row."""
+
+    id: str
+    request: Request = field(repr=False)
+    purpose: str
+    number_id: int
+    network_digest: str | None
+    rule: str
+    mode: str
+    reasons: tuple[Reason, ...]
+
+
+class Blocked(Exception):
+    """A request that the guard does not let through. It ends the transaction, which must leave nothing behind."""
+
+    def __init__(self, decision: WouldBlock) -> None:
+        super().__init__("blocked")
+        self.decision = decision
+
+
+def new_id() -> str:
+    """Return the id of a new decision."""
+    return f"gd_{secrets.token_urlsafe(12)}"
+
+
+def refusal(decision: WouldBlock) -> Refusal:
+    """Return the refusal of a blocked request. It gives no reason: reasons are the operator's."""
+    detail = "The message was not sent. The operator can look up the decision."
+    return Refusal("blocked", detail, decision=decision.id)
+
+
+def record(tx: Connection, ctx: Context, decision: WouldBlock, action: str) -> None:
+    """Add a decision, and tell webhooks if its rule began to block in a country. `action`: what was done."""
+    request = decision.request
+    decisions.insert(
+        tx,
+        {
+            "id": decision.id,
+            "at": request.at,
+            "client_id": request.client,
+            "purpose": decision.purpose,
+            "country": request.country,
+            "prefix": request.number[:-HIDDEN_DIGITS],
+            "pseudonym": keys.pseudonym(ctx.vault, request.number),
+            "number_id": decision.number_id,
+            "network_digest": decision.network_digest,
+            "rule": decision.rule,
+            "reasons": json.dumps([_shown(reason) for reason in decision.reasons]),
+            "mode": decision.mode,
+            "action": action,
+        },
+    )
+    _raise_alarm(tx, decision)
+
+
+def count(decision: WouldBlock, action: str) -> None:
+    """Count and log a decision that is committed."""
+    request = decision.request
+    GUARD_DECISIONS.labels(decision.rule, decision.mode, request.country).inc()
+    log.info("guard", decision=decision.id, rule=decision.rule, mode=decision.mode, action=action)
+
+
+def _shown(reason: Reason) -> dict[str, object]:
+    return {"rule": reason.rule, "row": str(reason.key.kind), "seen": reason.seen, "limit": reason.limit}
+
+
+def _raise_alarm(tx: Connection, decision: WouldBlock) -> None:
+    request = decision.request
+    key = f"{decision.rule}:{decision.mode}:{request.country}:{request.client}"
+    if guesses.raise_alarm(tx, key, now=request.at, until=request.at + ALARM_SECONDS):
+        data = {"rule": decision.rule, "mode": decision.mode, "country": request.country}
+        webhook_events.record_object(tx, request.client, "guard.alarm", json.dumps(data), now=request.at)

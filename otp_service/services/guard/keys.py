@@ -1,0 +1,82 @@
+"""How the guard's rows are stored: their keys, the numbers in them, and pseudonyms of phone numbers.
+
+A key that would show most of a phone number, or an address, is a keyed digest. After a change of the writing key these
+rows begin anew; those of blocks, clients and countries go on.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+
+from otp_service import phone
+from otp_service.errors import Refusal
+from otp_service.guard.keys import Key, Kind
+from otp_service.guard.rows import Row
+from otp_service.storage.guard.rows import StoredRow
+from otp_service.vault import Vault
+
+_SECRET = frozenset({Kind.PERSON, Kind.HUNDRED, Kind.ADDRESS})
+_FIELDS = frozenset(each.name for each in fields(Row))
+_DIGITS = 4
+"""The last digits, which a pseudonym replaces."""
+_TRIES = 16
+
+
+def text_of(vault: Vault, key: Key) -> str:
+    """Return the stored form of a key, which begins with its kind."""
+    rest = "\0".join((key.client, key.country, key.digits, key.address, key.subject))
+    if key.kind in _SECRET:
+        return f"{key.kind}:{vault.counter_digest(rest)}"
+    return f"{key.kind}:{':'.join(filter(None, (key.client, key.country, key.digits)))}"
+
+
+def kind_of(text: str) -> Key:
+    """Return the key of a stored form as far as it can be known: its kind."""
+    return Key(Kind(text.partition(":")[0]))
+
+
+def parse_row(state: str) -> Row:
+    """Return the numbers of a stored row; those that this release does not know are dropped."""
+    return Row(**{name: value for name, value in json.loads(state).items() if name in _FIELDS})
+
+
+def state_of(row: Row) -> str:
+    """Return the numbers of a row as JSON, without those that are 0."""
+    return json.dumps({name: value for name, value in asdict(row).items() if value}, separators=(",", ":"))
+
+
+def stored(key: Key, text: str, row: Row) -> StoredRow:
+    """Return a row to write under its stored key. `prefix`: of a part of the numbers, for an operator's reset."""
+    digits = key.digits[:-_DIGITS] if key.kind in _SECRET else key.digits
+    return StoredRow(text, key.kind, key.client or None, digits or None, state_of(row))
+
+
+def join(vault: Vault, keys: Iterable[Key]) -> str:
+    """Return the stored forms of keys as one text; none of them contains a line break."""
+    return "\n".join(text_of(vault, key) for key in keys)
+
+
+def pseudonym(vault: Vault, e164: str) -> str:
+    """Return another valid number of the same block of 10,000, the same for the same number.
+
+    Two numbers of one hundred get pseudonyms of one hundred. If a plan has few valid numbers, two can share one.
+    """
+    block, hundred, last = e164[:-_DIGITS], e164[-_DIGITS:-2], e164[-2:]
+    for attempt in range(_TRIES):
+        moved = (int(hundred) + _shift(vault, f"{attempt} {block}")) % 100
+        found = f"{block}{moved:02}{(int(last) + _shift(vault, f'{attempt} {block}{hundred}')) % 100:02}"
+        if _is_valid(found):
+            return found
+    return e164[:-_DIGITS] + "0" * _DIGITS
+
+
+def _shift(vault: Vault, text: str) -> int:
+    return int(vault.counter_digest(f"pseudonym {text}")[:8], 16) % 100
+
+
+def _is_valid(e164: str) -> bool:
+    try:
+        phone.parse(e164)
+    except Refusal:
+        return False
+    return True

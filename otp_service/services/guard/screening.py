@@ -1,0 +1,118 @@
+"""Screening: the guard reads the rows of a message, decides, and says what to keep beside the send."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+
+from otp_service import phone
+from otp_service.guard.keys import Key, Kind, keys_of
+from otp_service.guard.requests import Request
+from otp_service.guard.rows import Row
+from otp_service.guard.rules import Decision, Reason, decide
+from otp_service.services.context import Context
+from otp_service.services.guard import decisions, keys, lists
+from otp_service.services.guard.decisions import Blocked, WouldBlock
+from otp_service.storage.guard import rows as stored_rows
+
+T = TypeVar("T")
+DENIED = "deny"
+"""The rule of a decision that an operator's list made."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the guard is asked about. `known_since`: when client, number and subject were first approved together."""
+
+    client_id: str
+    to: str = field(repr=False)
+    purpose: str
+    subject: str | None
+    address_digest: str | None
+    network_digest: str | None
+    number_id: int
+    known_since: float | None
+
+
+def request_of(message: Message, now: float) -> Request:
+    """Return the request that the rules see."""
+    return Request(
+        at=now,
+        client=message.client_id,
+        number=message.to,
+        country=phone.parse(message.to).region,
+        address=message.address_digest,
+        subject=message.subject or "",
+    )
+
+
+def kept(ctx: Context, request: Request) -> dict[str, str]:
+    """Return the columns of a send that find its rows after an approval, and that an export shows."""
+    return {
+        "guard_keys": keys.join(ctx.vault, keys_of(request)),
+        "pseudonym": keys.pseudonym(ctx.vault, request.number),
+    }
+
+
+def screen(tx: Connection, ctx: Context, message: Message, now: float) -> Request | None:
+    """Decide about a message; return the request to count once it is sent, None if nothing is counted. Raises Blocked.
+
+    A decision of a rule that only records is kept in this transaction.
+    """
+    request, policy = request_of(message, now), ctx.policy.guard
+    verdict = ctx.guard_lists.verdict(message.to, now)
+    if verdict == lists.DENY:
+        raise Blocked(_would_block(message, request, (), DENIED, "enforce"))
+    if policy.mode == "off":
+        return None
+    if verdict == lists.ALLOW:
+        return request
+    decision = decide(request, _rows(tx, ctx, request, message), policy.strictness, policy.rules_off)
+    if decision.blocked:
+        found = _decided(ctx, message, request, decision)
+        if found.mode == "enforce":
+            raise Blocked(found)
+        decisions.record(tx, ctx, found, "sent")
+        decisions.count(found, "sent")
+    return request
+
+
+def _rows(tx: Connection, ctx: Context, request: Request, message: Message) -> dict[Key, Row]:
+    by_text = {keys.text_of(ctx.vault, key): key for key in keys_of(request)}
+    found = {by_text[text]: keys.parse_row(state) for text, state in stored_rows.read(tx, list(by_text)).items()}
+    person = next(key for key in by_text.values() if key.kind is Kind.PERSON)
+    if message.known_since is not None:  # its row may have begun anew under another secret key
+        found[person] = replace(found.get(person, Row()), proved=message.known_since)
+    return found
+
+
+def _decided(ctx: Context, message: Message, request: Request, decision: Decision) -> WouldBlock:
+    modes = {reason.rule: ctx.policy.guard.mode_of(reason.rule) for reason in decision.reasons}
+    rule = next((rule for rule, mode in modes.items() if mode == "enforce"), decision.reasons[0].rule)
+    return _would_block(message, request, decision.reasons, rule, modes[rule])
+
+
+def _would_block(message: Message, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str) -> WouldBlock:
+    return WouldBlock(
+        id=decisions.new_id(),
+        request=request,
+        purpose=message.purpose,
+        number_id=message.number_id,
+        network_digest=message.network_digest,
+        rule=rule,
+        mode=mode,
+        reasons=reasons,
+    )
+
+
+async def write(ctx: Context, step: Callable[[Connection], T], *, action: str = "refused") -> T:
+    """Run a transaction that screens a message. Refusal: `blocked`, of which only the decision is kept and counted."""
+    try:
+        return await ctx.database.write(step)
+    except Blocked as blocked:
+        decision = blocked.decision
+        await ctx.database.write(lambda tx: decisions.record(tx, ctx, decision, action))
+        decisions.count(decision, action)
+        ctx.guard_counts.blocked(decision.request)
+        raise decisions.refusal(decision) from None

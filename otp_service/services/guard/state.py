@@ -1,0 +1,90 @@
+"""What the guard keeps in the memory of a process: changes that wait to be counted, the lists, the takeovers meter."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from otp_service.guard import counting
+from otp_service.guard.keys import Key
+from otp_service.guard.requests import Request
+from otp_service.guard.rows import Row
+
+MOST_WAITING = 10_000
+"""While the database is away nothing is sent either, so more than this cannot be waiting for long."""
+
+Of = tuple[str, str]
+"""A client's id and a purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A request and what it does to its rows."""
+
+    request: Request
+    apply: Callable[[Request, Mapping[Key, Row]], dict[Key, Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An approved verification or challenge."""
+
+    verification_id: str
+    client_id: str
+    subject: str | None
+    at: float
+
+
+@dataclass
+class GuardCounts:
+    """What waits to be counted, oldest first. `wake` ends the pause of the loop that counts it."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: list[Change | Approval] = field(default_factory=list)
+
+    def sent(self, request: Request) -> None:
+        """Count a message."""
+        self._add(Change(request, counting.sent))
+
+    def blocked(self, request: Request) -> None:
+        """Count a request that was blocked."""
+        self._add(Change(request, counting.blocked))
+
+    def given_back(self, request: Request) -> None:
+        """Take back a message that was refused for sure."""
+        self._add(Change(request, counting.given_back))
+
+    def approved(self, approval: Approval) -> None:
+        """Count an approval."""
+        self._add(approval)
+
+    def _add(self, each: Change | Approval) -> None:
+        if len(self.waiting) < MOST_WAITING:
+            self.waiting.append(each)
+        self.wake.set()
+
+
+@dataclass
+class Lists:
+    """The entries as this process last read them: prefix -> (verdict, until)."""
+
+    entries: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
+
+    def verdict(self, e164: str, now: float) -> str | None:
+        """Return the verdict of the longest prefix of a number; None if there is none."""
+        for end in range(len(e164), 1, -1):
+            verdict, until = self.entries.get(e164[:end], (None, None))
+            if verdict is not None and (until is None or until > now):
+                return verdict
+        return None
+
+
+@dataclass
+class Takeovers:
+    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `alarmed`: above the alarm."""
+
+    wrong: dict[Of, float] = field(default_factory=dict)
+    alarmed: frozenset[Of] = frozenset()
+
+    def add(self, client_id: str, purpose: str, pin_length: int) -> None:
+        """Count a wrong check: a guess of a PIN with so many digits."""
+        self.wrong[client_id, purpose] = self.wrong.get((client_id, purpose), 0.0) + 10.0**-pin_length

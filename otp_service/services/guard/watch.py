@@ -1,0 +1,54 @@
+"""What every process does every second: it reads the lists, measures takeovers, and tells of ceilings."""
+
+import json
+
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.observability.metrics import GUARD_CEILING_SHARE
+from otp_service.services.context import Context
+from otp_service.services.guard import lists, takeovers
+from otp_service.storage import webhook_events
+from otp_service.storage.guard import ceilings
+
+PERIOD_SECONDS = 1.0
+PERCENTS = (100, 80, 50)
+"""Shares of a ceiling that webhooks are told of."""
+
+
+async def step(ctx: Context) -> None:
+    """Do it once."""
+    await lists.refresh(ctx.database, ctx.clock, ctx.guard_lists)
+    await takeovers.measure(ctx)
+    await _watch_ceilings(ctx)
+
+
+async def _watch_ceilings(ctx: Context) -> None:
+    now = ctx.clock.now()
+    rows = await ctx.database.read(lambda tx: ceilings.current(tx, now))
+    shares: dict[str, float] = {}
+    for row in rows:
+        shares[row.scope] = max(shares.get(row.scope, 0.0), row.spent / row.most)
+    for scope in ("total", "client", "country"):
+        GUARD_CEILING_SHARE.labels(scope).set(shares.get(scope, 0.0))
+    news = [row for row in rows if reached(row) > row.told]
+    if news:
+        await ctx.database.write(lambda tx: _tell(tx, news, now))
+
+
+def reached(row: AnyRow) -> int:
+    """Return the highest of PERCENTS that a ceiling has reached; 100 if its last price no longer fits."""
+    if row.spent + row.price > row.most:
+        return 100
+    return next((percent for percent in PERCENTS if row.spent * 100 >= row.most * percent), 0)
+
+
+def _tell(tx: Connection, news: list[AnyRow], now: float) -> None:
+    for row in news:
+        percent = reached(row)
+        if ceilings.tell(tx, row.key, percent):
+            data: dict[str, object] = {"scope": row.scope, "percent": percent}
+            if row.scope == "country":
+                data["country"] = row.of_whom
+            client_id = row.of_whom if row.scope == "client" else None
+            webhook_events.record_object(tx, client_id, "guard.ceiling", json.dumps(data), now=now)

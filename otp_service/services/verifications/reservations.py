@@ -1,0 +1,84 @@
+"""What a PIN message takes before it is sent: its limits, the guard's word, its price, and the row that counts it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy.engine import Connection
+
+from otp_service.services.context import Context
+from otp_service.services.guard import ceilings, people, screening
+from otp_service.services.limits import limits
+from otp_service.services.verifications.pin_message import PinMessage, RouteSend
+from otp_service.storage.limits import buckets
+from otp_service.storage.limits.buckets import Unit
+from otp_service.storage.verifications import sends
+
+
+def recognize(tx: Connection, ctx: Context, message: PinMessage, now: float) -> str | None:
+    """Return the lane of a person who is known, which limits of the number the message counts in; None: the public."""
+    client_id, subject = message.client_id, message.subject
+    message.known_since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
+    return people.lane(ctx.vault, client_id=client_id, subject=subject, since=message.known_since, now=now)
+
+
+def reserve_and_insert(
+    tx: Connection, ctx: Context, message: PinMessage, lane: str | None, now: float, pause: Unit | None = None
+) -> None:
+    """Reserve the limits, ask the guard, and insert the row that counts the send, before it is sent.
+
+    Refusal: `rate_limited`. Raises Blocked.
+    """
+    units = limits.of_send(
+        ctx,
+        client_id=message.client_id,
+        number_id=message.number_id,
+        address_digest=message.address_digest,
+        lane=lane,
+    )
+    message.reserved = limits.reserve(tx, [*units, pause] if pause is not None else units, now)
+    if message.to is not None and message.test_number is None:
+        _screen(tx, ctx, message, message.to, now)
+    message.current_send.id = insert(tx, message, message.current_send, now, _kept_by_guard(ctx, message))
+
+
+def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: float) -> None:
+    """Ask the guard, then reserve the price. What a decoy asks for is answered alike, and counts nowhere."""
+    if message.is_screened:
+        asked = screening.Message(
+            client_id=message.client_id,
+            to=to,
+            purpose=message.purpose.name,
+            subject=message.subject,
+            address_digest=message.address_digest,
+            network_digest=message.network_digest,
+            number_id=message.number_id,
+            known_since=message.known_since,
+        )
+        request = screening.screen(tx, ctx, asked, now)
+        message.counted = request if message.imitated is None else None
+    price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
+    ceilings.reserve(tx, price, now)
+    if message.imitated is None:
+        message.price = price
+    else:
+        ceilings.release(tx, price)
+
+
+def _kept_by_guard(ctx: Context, message: PinMessage) -> dict[str, str]:
+    return screening.kept(ctx, message.counted) if message.counted is not None else {}
+
+
+def insert(
+    tx: Connection, message: PinMessage, send: RouteSend, now: float, kept: Mapping[str, str] = MappingProxyType({})
+) -> int:
+    """Insert the row that counts a send over a route; return its id. `kept`: what the guard keeps beside it."""
+    request_id = message.idempotent.id if message.idempotent else None
+    return sends.insert(
+        tx, message.verification_id, route=send.route, now=now, pin_hash=send.pin_hash, request_id=request_id, **kept
+    )
+
+
+def release(tx: Connection, message: PinMessage, now: float) -> None:
+    """Give back what a message took: no route sent it."""
+    buckets.release(tx, message.reserved, now)
+    ceilings.release(tx, message.price)

@@ -1,0 +1,68 @@
+"""The table `guard_decisions`: each request that a rule would block, kept for the operator."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.statements import AnyRow
+from otp_service.storage.batches import delete, lock
+from otp_service.storage.tables import guard_decisions
+
+d = guard_decisions.c
+APPROVED_WITHIN_SECONDS = 86400.0
+"""An approval of the number this long after a decision says that the decision was wrong."""
+
+
+def insert(tx: Connection, values: Mapping[str, Any]) -> None:
+    """Add a decision."""
+    tx.execute(sa.insert(guard_decisions).values(**values))
+
+
+def approve(tx: Connection, *, number_id: int, client_id: str, at: float) -> None:
+    """Record that the number of earlier decisions was approved after all."""
+    tx.execute(
+        sa.update(guard_decisions)
+        .where(d.number_id == number_id, d.client_id == client_id, d.approved_at.is_(None))
+        .where(d.at >= at - APPROVED_WITHIN_SECONDS, d.at <= at)
+        .values(approved_at=at)
+    )
+
+
+def newest(
+    tx: Connection, *, since: float, rule: str | None, country: str | None, before: tuple[float, str] | None, limit: int
+) -> Sequence[AnyRow]:
+    """Return decisions since then, newest first. `before`: (at, id) of the last one of the page before."""
+    statement = sa.select(guard_decisions).where(d.at >= since)
+    if rule is not None:
+        statement = statement.where(d.rule == rule)
+    if country is not None:
+        statement = statement.where(d.country == country)
+    if before is not None:
+        statement = statement.where(sa.tuple_(d.at, d.id) < sa.tuple_(*before))
+    return tx.execute(statement.order_by(d.at.desc(), d.id.desc()).limit(limit)).all()
+
+
+def count_since(tx: Connection, since: float) -> Sequence[AnyRow]:
+    """Return `rule`, `action`, the count `decisions` and how many were `approved` after all, since then."""
+    counts = sa.func.count().label("decisions"), sa.func.count(d.approved_at).label("approved")
+    statement = sa.select(d.rule, d.action, *counts)
+    return tx.execute(statement.where(d.at >= since).group_by(d.rule, d.action)).all()
+
+
+def first_at(tx: Connection) -> float | None:
+    """Return the time of the oldest decision."""
+    found: float | None = tx.scalar(sa.select(sa.func.min(d.at)))
+    return found
+
+
+def merge(tx: Connection, *, keep: int, drop: int) -> None:
+    """Give the decisions about one row of a number to another row of it."""
+    tx.execute(sa.update(guard_decisions).where(d.number_id == drop).values(number_id=keep))
+
+
+def purge(tx: Connection, before: float) -> int:
+    """Delete decisions that were made by then."""
+    old = sa.select(d.id).where(d.at <= before)
+    return delete(tx, guard_decisions, d.id, lock(tx, old, by=d.at, to_delete=True))

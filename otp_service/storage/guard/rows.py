@@ -1,0 +1,81 @@
+"""The table `guard_rows`: what the guard has counted of a prefix, a client, an address or a person.
+
+`key` is a keyed digest; `prefix` and `client_id` say for whom an operator's reset forgets it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from otp_service.database.compiled import Compiled
+from otp_service.database.statements import insert_into
+from otp_service.storage.batches import delete, lock
+from otp_service.storage.tables import guard_rows
+
+g = guard_rows.c
+AROUND = ("hundred", "block", "range")
+"""Kinds of rows about a part of a country's numbers: a longer prefix lies inside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row to write. `state`: its numbers, as JSON; `prefix`: of the number, without its last four digits."""
+
+    key: str
+    kind: str
+    client_id: str | None
+    prefix: str | None
+    state: str
+
+
+@cache
+def _reading(count: int) -> Compiled:
+    keys = [sa.bindparam(f"key_{place}", type_=sa.Text) for place in range(count)]
+    return Compiled(lambda _: sa.select(g.key, g.state).where(g.key.in_(keys)))
+
+
+def read(tx: Connection, keys: Sequence[str]) -> dict[str, str]:
+    """Return key -> state of the rows that exist."""
+    values = {f"key_{place}": key for place, key in enumerate(keys)}
+    return {row.key: row.state for row in _reading(len(keys)).all(tx, values)}
+
+
+def lock_all(tx: Connection, keys: Collection[str]) -> dict[str, str]:
+    """Return key -> state of the rows that exist; lock them until the commit."""
+    # In one order for all: no deadlock.
+    statement = sa.select(g.key, g.state).where(g.key.in_(keys)).order_by(g.key).with_for_update()
+    return {row.key: row.state for row in tx.execute(statement)}
+
+
+def write(tx: Connection, rows: Collection[StoredRow], now: float) -> None:
+    """Insert or replace rows."""
+    if not rows:
+        return
+    new = insert_into(tx, guard_rows)
+    changed = {"state": new.excluded.state, "touched_at": new.excluded.touched_at}
+    ordered = sorted(rows, key=lambda each: each.key)
+    tx.execute(
+        new.on_conflict_do_update(index_elements=[g.key], set_=changed),
+        [{**asdict(row), "touched_at": now} for row in ordered],
+    )
+
+
+def forget(tx: Connection, *, prefix: str | None = None, client_id: str | None = None) -> int:
+    """Delete rows of a prefix, of a client, or all; return how many there were."""
+    statement = sa.delete(guard_rows)
+    if prefix is not None:
+        inside = g.prefix.startswith(prefix, autoescape=True)
+        around = sa.and_(g.kind.in_(AROUND), sa.literal(prefix).startswith(g.prefix))
+        statement = statement.where(sa.or_(inside, around))
+    if client_id is not None:
+        statement = statement.where(g.client_id == client_id)
+    return tx.execute(statement).rowcount
+
+
+def purge(tx: Connection, touched_before: float) -> int:
+    """Delete rows that nothing has touched since then."""
+    old = sa.select(g.key).where(g.touched_at <= touched_before)
+    return delete(tx, guard_rows, g.key, lock(tx, old, by=g.touched_at, to_delete=True))
