@@ -25,7 +25,8 @@ def find(tx: Connection, client_id: str, subject: str) -> AnyRow | None:
 
 def lock_row(tx: Connection, subject_id: int) -> AnyRow | None:
     """Lock a subject until the commit and return its row; None if it was erased."""
-    return tx.execute(sa.select(subjects).where(s.id == subject_id).with_for_update()).first()
+    # Not its key: a check that has locked its challenge inserts rows that refer to it, and would wait in a circle.
+    return tx.execute(sa.select(subjects).where(s.id == subject_id).with_for_update(key_share=True)).first()
 
 
 def record_codes(tx: Connection, subject_id: int, now: float | None) -> None:

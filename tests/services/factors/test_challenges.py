@@ -8,7 +8,9 @@ import jwt
 import pytest
 
 from otp_service.services.factors import recovery_codes
+from otp_service.storage.factors import subjects
 from tests.support.factors import active_sms, client_id, new_totp, value, verify
+from tests.support.patience import PATIENCE
 from tests.support.service import Api, Service, new_number, serving, wrong
 from tests.support.statements import told
 from tests.support.vendor import Vendor
@@ -113,6 +115,20 @@ async def test_of_fifty_right_values_at_once_on_two_replicas_one_is_accepted(dat
         results = Counter(await asyncio.gather(*(one_check(number) for number in range(50))))
         assert results["approved"] == 1
         assert set(results) <= {"approved", "incorrect", "locked", "already_approved", "exhausted"}
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_check_does_not_wait_for_a_change_of_the_subject(service: Service) -> None:
+    await enrolled(service)
+    challenge = await start(service)
+    client = await client_id(service)
+    with service.ctx.database.engine.begin() as tx:
+        subject = subjects.find(tx, client, SUBJECT)
+        assert subject is not None
+        subjects.lock_row(tx, subject.id)
+        async with asyncio.timeout(PATIENCE):  # the change could wait for the challenge, and each for the other
+            assert (await check(service, challenge, "000000"))["result"] == "incorrect"
 
 
 async def test_a_phone_gets_a_pin_that_approves(service: Service) -> None:
