@@ -116,7 +116,7 @@ async def _send(ctx: Context, start: _ValidStart, message: PinMessage) -> tuple[
 
 async def _insert_only(ctx: Context, start: _ValidStart) -> tuple[Challenge, bool]:
     request = start.request
-    async with ctx.concurrency.turn(request.client_id, request.subject):
+    async with ctx.concurrency.turn_of_subject(request.client_id, request.subject):
         known, created = await ctx.database.write(lambda tx: _insert(tx, ctx, start))
     return challenges.represent(ctx, known), created
 
@@ -207,7 +207,7 @@ async def _pass_by_device(
         verifications.insert(tx, new)
         return challenges.find(tx, ctx, request.client_id, challenge_id), proof
 
-    async with ctx.concurrency.turn(request.client_id, request.subject):
+    async with ctx.concurrency.turn_of_subject(request.client_id, request.subject):
         passed = await ctx.database.write(step)
     if passed is None:
         return None

@@ -58,7 +58,7 @@ async def revoke_all(ctx: Context, client_id: str, subject: str) -> None:
             return 0
         return revoke_of_subject(tx, Owner(client_id, subject, row.id), ctx.clock.now())
 
-    async with ctx.concurrency.turn(client_id, subject):
+    async with ctx.concurrency.turn_of_subject(client_id, subject):
         revoked = await ctx.database.write(step)
     FACTORS.labels("revoked", KIND).inc(revoked)
 

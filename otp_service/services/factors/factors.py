@@ -77,7 +77,6 @@ async def create_totp(
     """Add an authenticator app, which `enrolment.verify` makes active. Refusals: `too_many_factors`, `proof_needed`."""
     factor_id, secret = _new_id(), totp.new_secret()
     sealed = ctx.vault.seal(SealedFor.TOTP_SECRET, secret)
-    shown = await asyncio.to_thread(_for_the_app, ctx, secret, account_name or request.subject)
 
     def step(tx: Connection) -> Factor:
         idempotency.lock(tx, idempotent)
@@ -89,9 +88,11 @@ async def create_totp(
         enrolment.begin(tx, ctx, owner, factor_id, now)
         return _added(tx, owner, factor_id, now)
 
-    async with ctx.concurrency.turn(request.client_id, request.subject):
+    async with ctx.concurrency.turn_of_subject(request.client_id, request.subject):
         factor = await ctx.database.write(step)
     FACTORS.labels("added", "totp").inc()
+    # Last, since a QR code costs more than all the rest: a refused call must not draw one.
+    shown = await asyncio.to_thread(_for_the_app, ctx, secret, account_name or request.subject)
     return NewFactor(**vars(factor), totp=shown)
 
 
@@ -120,7 +121,7 @@ async def create_sms(
         _added(tx, owner, factor_id, now)
         return changes.activated(tx, owner, factor_id, others, now)
 
-    async with ctx.concurrency.turn(request.client_id, request.subject):
+    async with ctx.concurrency.turn_of_subject(request.client_id, request.subject):
         factor = await ctx.database.write(step)
     ctx.wakes.outbox.set()
     FACTORS.labels("added", "sms").inc()

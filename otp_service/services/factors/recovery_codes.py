@@ -45,7 +45,7 @@ async def replace(
         subjects.record_codes(tx, owner.id, now)
         return now
 
-    async with ctx.concurrency.turn(client_id, subject):
+    async with ctx.concurrency.turn_of_subject(client_id, subject):
         created_at = await ctx.database.write(step)
     FACTORS.labels("added", KIND).inc()
     return NewRecoveryCodes(codes, COUNT, created_at)

@@ -122,5 +122,5 @@ async def erase(ctx: Context, client_id: str, subject: str) -> None:
             subjects.delete(tx, row.id)
         of_subject.forget(tx, client_id, subject)
 
-    async with ctx.concurrency.turn(client_id, subject):
+    async with ctx.concurrency.turn_of_subject(client_id, subject):
         await ctx.database.write(step)

@@ -33,6 +33,12 @@ class Concurrency:
             self._clients[client_id] -= 1
 
     @asynccontextmanager
+    async def turn_of_subject(self, client_id: str, subject: str) -> AsyncIterator[None]:
+        """Do as `turn` for a subject, which is the client's own: another client's has another turn."""
+        async with self.turn(client_id, f"{client_id} {subject}"):
+            yield
+
+    @asynccontextmanager
     async def turn(self, client_id: str, subject: str) -> AsyncIterator[None]:
         """Count a call, and wait until no other call about the number or verification runs. Refusal: `overloaded`."""
         with self.of_client(client_id):

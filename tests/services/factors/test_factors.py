@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otp_service.errors import Refusal
-from otp_service.services.factors import factors
+from otp_service.services.factors import factors, totp
 from otp_service.services.factors.factors import FactorRequest
 from otp_service.storage import tables
 from tests.support.factors import (
@@ -96,6 +96,12 @@ async def test_another_factor_needs_a_fresh_proof_of_a_challenge_of_the_subject(
     second = await new_totp(service, "u", proof)
     assert await code_of(new_totp(service, "u", proof)) == "proof_needed"
     assert await of(service) == [first.id, second.id]
+
+
+async def test_a_refused_app_draws_no_qr_code(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    await active_totp(service, "u")
+    monkeypatch.delattr(totp, "qr_svg")
+    assert await code_of(new_totp(service, "u")) == "proof_needed"
 
 
 async def test_a_refused_phone_does_not_use_up_its_proof(service: Service) -> None:

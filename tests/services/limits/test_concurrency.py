@@ -58,6 +58,12 @@ async def test_a_call_that_waits_too_long_for_its_number_is_refused(monkeypatch:
         pass
 
 
+async def test_equal_subjects_of_two_clients_do_not_wait_for_each_other() -> None:
+    made = Concurrency()
+    async with made.turn_of_subject("a", "1"), made.turn_of_subject("b", "1"), made.turn("b", "1"):
+        pass
+
+
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "inbound start": ("/v1/verifications", {"purpose": "signup", "channel": "inbound"}),
     "opt-out": ("/v1/opt-outs", {}),
