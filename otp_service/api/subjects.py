@@ -77,6 +77,8 @@ async def erase(request: Request) -> Response:
 
 def _subject(request: Request) -> str:
     """Return the subject in the path, which may contain `/` as `%2F`. Refusal: `invalid`."""
+    if request.scope["query_string"]:  # the rest of a subject whose ? is not encoded: this would be another subject
+        raise invalid_fields(FieldError("query", "Must be absent. Encode ? in a subject as %3F."))
     # Not scope["path"], in which %2F and / are the same.
     encoded = request.scope["raw_path"].partition(b"?")[0].removeprefix(_PREFIX)
     try:

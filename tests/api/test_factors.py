@@ -108,6 +108,11 @@ async def test_control_characters_in_the_path_are_refused_as_in_a_body(shared: S
     problem(await shared.api.call("DELETE", "/v1/subjects/%1D"), 422, "invalid")
 
 
+async def test_a_subject_whose_question_mark_is_not_encoded_is_not_taken_for_another(shared: Service) -> None:
+    for method in ("GET", "DELETE"):
+        assert wrong_fields(await shared.api.call(method, "/v1/subjects/a?b=c")) == ["query"]
+
+
 @pytest.mark.parametrize(
     "query", ["", "?subject=", "?subject=a&subject=b", "?subject=a&x=1", "?subject=%FF", "?user=a"]
 )
