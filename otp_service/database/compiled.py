@@ -1,7 +1,7 @@
 """Statements that are compiled once and run past SQLAlchemy, whose execution costs more than they do."""
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +41,7 @@ class Compiled:
             cursor.execute(compiled.sql, compiled.in_order(values))
             if most == 0:
                 return []
-            row_of = compiled.row_class(cursor.description)
+            row_of = compiled.row_class(cursor)
             return [row_of(*row) for row in cursor.fetchall()[:most]]
         except dialect.loaded_dbapi.Error as error:
             raise _translated(tx, cursor, error) from error
@@ -66,10 +66,10 @@ class _Compiled:
         values = {**self._fixed, **values}
         return values if self._order is None else [values[name] for name in self._order]
 
-    def row_class(self, description: Sequence[Sequence[Any]]) -> Callable[..., Any]:
+    def row_class(self, cursor: Any) -> Callable[..., Any]:
         """Return what builds a row; its columns have the names that the database gives them."""
-        if self._row_class is None:
-            self._row_class = _row_of([column[0] for column in description])
+        if self._row_class is None:  # psycopg makes a description anew each time, which costs as much as fetching
+            self._row_class = _row_of([column[0] for column in cursor.description])
         return self._row_class
 
 

@@ -18,9 +18,16 @@ FACTORS, RECOVERY_CODES = "factors", "recovery_codes"
 """The kinds. Recovery codes have a count of their own, so that who locks the one does not lock the owner out."""
 
 
+_SUBJECT = sa.bindparam("subject", type_=f.subject_id.type)
+_OF_KIND = Compiled(
+    lambda _: sa.select(f.waits_until).where(f.subject_id == _SUBJECT, f.kind == sa.bindparam("kind", type_=sa.Text))
+)
+
+
 def waits_until(tx: Connection, subject_id: int, kind: str) -> float:
     """Return the time until which the next check waits; 0 if nothing is counted."""
-    return tx.scalar(sa.select(f.waits_until).where(f.subject_id == subject_id, f.kind == kind)) or 0.0
+    row = _OF_KIND.first(tx, {"subject": subject_id, "kind": kind})
+    return float(row.waits_until) if row is not None else 0.0
 
 
 def of_subject(tx: Connection, subject_id: int) -> Sequence[AnyRow]:
@@ -36,13 +43,7 @@ def give_back(tx: Connection, subject_id: int, kind: str, *, spent_at: float) ->
     tx.execute(statement.values(checks=f.checks - 1, waits_until=waits_until))
 
 
-_CLEAR = Compiled(
-    lambda _: (
-        sa.delete(subject_failures)
-        .where(f.subject_id == sa.bindparam("subject", type_=f.subject_id.type))
-        .returning(f.kind)
-    )
-)
+_CLEAR = Compiled(lambda _: sa.delete(subject_failures).where(f.subject_id == _SUBJECT).returning(f.kind))
 
 
 def clear(tx: Connection, subject_id: int) -> int:
