@@ -1,15 +1,17 @@
 """How rows change: after a send, after a blocked request, after an approval."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from otp_service.guard import debts, limits, people, usual
 from otp_service.guard.keys import Key, Kind, keys_of
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row, copied
 
-_EVERY_KIND = frozenset(Kind)
-_OF_KNOWN = frozenset({Kind.PERSON, Kind.RANGE, Kind.COUNTRY, Kind.ALL})
+_OF_KNOWN = frozenset({Kind.PERSON, Kind.COUNTRY, Kind.ALL})
 """What a message to a known person changes: the person's row, and where it shows whether messages arrive."""
+
+_OF_CLIENT = frozenset({Kind.CLIENT_COUNTRY, Kind.NEW_BLOCKS, Kind.NEW_PLACES})
 
 
 def sent(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
@@ -17,11 +19,11 @@ def sent(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     keys, at = keys_of(request), request.at
     found = by_kind(keys, rows, at)
     is_known = people.is_known(found[Kind.PERSON], at)
-    price = price_of(found[Kind.PERSON], at)
+    price = price_of(found, at)
     changed = _settled(keys, found, _OF_KNOWN if is_known else counting_kinds(found), at)
     for key, row in changed.items():
         if is_known and key.kind != Kind.PERSON:
-            row.known_debt += 1
+            row.known_debt = min(row.known_debt + 1, 2 * limits.KNOWN_DEBT)
         else:
             row.debt += price
             row.sent += 1
@@ -51,9 +53,13 @@ def given_back(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
 def blocked(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     """Return the rows that a blocked request changes: only its client's, since it must not use up what others share."""
     keys = keys_of(request)
-    changed = _settled(keys, by_kind(keys, rows, request.at), frozenset({Kind.CLIENT_COUNTRY}), request.at)
-    for row in changed.values():
-        row.asked += 1
+    found = by_kind(keys, rows, request.at)
+    changed = _settled(keys, found, _OF_CLIENT & counting_kinds(found), request.at)
+    for key, row in changed.items():
+        before = found[key.kind]
+        # An attack that goes on must not get what leaks away: the first minutes since the last request are no leak.
+        row.debt = debts.debt_at(key.kind, before, max(before.touched, request.at - limits.PAUSE))
+        row.asked += key.kind == Kind.CLIENT_COUNTRY
     return changed
 
 
@@ -86,20 +92,39 @@ def by_kind(keys: Iterable[Key], rows: Mapping[Key, Row], at: float) -> dict[Kin
     return {key.kind: usual.as_of(rows.get(key) or Row(), at) for key in keys}
 
 
-def counting_kinds(rows: Mapping[Kind, Row]) -> frozenset[Kind]:
+def counting_kinds(rows: Mapping[Kind, Row]) -> set[Kind]:
     """Return the kinds of rows that count a message with these rows: those of new places only what is new."""
-    old_block = Kind.BLOCK in rows and rows[Kind.BLOCK].usual_approved
-    old_range = Kind.RANGE in rows and rows[Kind.RANGE].usual_approved
-    old = {Kind.NEW_BLOCKS if old_block else None, Kind.NEW_RANGES if old_range else None}
-    return _EVERY_KIND - old
+    counting = set(Kind)
+    if _approved_earlier(rows, Kind.BLOCK):
+        counting.remove(Kind.NEW_BLOCKS)
+    if _approved_earlier(rows, Kind.RANGE) and _approved_earlier(rows, Kind.CLIENT_COUNTRY):
+        counting.remove(Kind.NEW_PLACES)
+    return counting
 
 
-def price_of(person: Row, at: float) -> float:
-    """Return the debt that a message adds: less if an earlier one to the same person waits for its approval."""
-    return limits.PRICE_OF_RESEND if debts.debt_at(Kind.PERSON, person, at) else 1.0
+def _approved_earlier(rows: Mapping[Kind, Row], kind: Kind) -> bool:
+    return kind in rows and rows[kind].usual_approved > 0
 
 
-def _settled(keys: Iterable[Key], rows: Mapping[Kind, Row], kinds: frozenset[Kind], at: float) -> dict[Key, Row]:
+def price_of(rows: Mapping[Kind, Row], at: float) -> float:
+    """Return the debt that a message adds: none while messages do not arrive, less for a repeated one."""
+    if messages_are_lost(rows, at):
+        return 0.0
+    return limits.PRICE_OF_RESEND if debts.debt_at(Kind.PERSON, rows[Kind.PERSON], at) else 1.0
+
+
+def messages_are_lost(rows: Mapping[Kind, Row], at: float) -> bool:
+    """Return whether messages to known people do not arrive, in the country or anywhere.
+
+    False if the client asks for more than usual: an outage does not cause that, an attack on numbers of known people does.
+    """
+    row = rows[Kind.CLIENT_COUNTRY]
+    if usual.hour_asked(row, at) > limits.VOLUME_OF_USUAL * usual.busiest_hour(row):
+        return False
+    return any(debts.known_debt_at(rows[kind], at) > limits.KNOWN_DEBT for kind in (Kind.COUNTRY, Kind.ALL))
+
+
+def _settled(keys: Iterable[Key], rows: Mapping[Kind, Row], kinds: AbstractSet[Kind], at: float) -> dict[Key, Row]:
     """Return copies of the rows of these kinds, with debts and hours as of `at`."""
     return {key: _at(key.kind, rows[key.kind], at) for key in keys if key.kind in kinds}
 

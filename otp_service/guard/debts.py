@@ -22,4 +22,4 @@ def known_debt_at(row: Row, at: float) -> float:
     """Return the debt of messages to known people that is left at `at`."""
     if not row.known_debt:
         return 0.0
-    return max(0.0, row.known_debt - limits.KNOWN_DEBT * max(0.0, at - row.touched) / limits.LEAK)
+    return max(0.0, row.known_debt - limits.KNOWN_DEBT * max(0.0, at - row.touched) / limits.KNOWN_LEAK)

@@ -13,8 +13,6 @@ class Kind(StrEnum):
     """A client's user: number and subject."""
     ADDRESS = "address"
     """An IP address of users."""
-    HUNDRED = "hundred"
-    """The 100 numbers that differ in their last two digits."""
     BLOCK = "block"
     """The 10,000 numbers that differ in their last four digits."""
     RANGE = "range"
@@ -23,8 +21,8 @@ class Kind(StrEnum):
     """A client in a country."""
     NEW_BLOCKS = "new_blocks"
     """A client in a country, in blocks without an approval on an earlier day."""
-    NEW_RANGES = "new_ranges"
-    """A client in all countries, in ranges without an approval on an earlier day."""
+    NEW_PLACES = "new_places"
+    """A client where it has no approval in the country, or nobody has one in the range, on an earlier day."""
     CLIENT = "client"
     """A client in all countries."""
     COUNTRY = "country"
@@ -49,17 +47,16 @@ class Key(NamedTuple):
 
 
 def keys_of(request: Request) -> tuple[Key, ...]:
-    """Return the keys of all rows that a request reads and changes: ten, or eleven with an address, in fixed order."""
+    """Return the keys of all rows that a request reads and changes: nine, or ten with an address, in fixed order."""
     client, country, number = request.client, request.country, request.number
     keys = (
         Key(Kind.PERSON, client=client, digits=number, subject=request.subject),
         # The country keeps short numbers of two countries apart.
-        Key(Kind.HUNDRED, country=country, digits=number[:-2]),
         Key(Kind.BLOCK, country=country, digits=number[:-4]),
         Key(Kind.RANGE, country=country, digits=number[:-6]),
         Key(Kind.CLIENT_COUNTRY, client=client, country=country),
         Key(Kind.NEW_BLOCKS, client=client, country=country),
-        Key(Kind.NEW_RANGES, client=client),
+        Key(Kind.NEW_PLACES, client=client),
         Key(Kind.CLIENT, client=client),
         Key(Kind.COUNTRY, country=country),
         Key(Kind.ALL),

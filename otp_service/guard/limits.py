@@ -5,12 +5,11 @@ from otp_service.guard.keys import Kind
 DEBT = {
     Kind.PERSON: 3.0,
     Kind.ADDRESS: 8.0,
-    Kind.HUNDRED: 3.0,
     Kind.BLOCK: 5.0,
-    Kind.RANGE: 8.0,
-    Kind.CLIENT_COUNTRY: 10.0,
-    Kind.NEW_BLOCKS: 10.0,
-    Kind.NEW_RANGES: 16.0,
+    Kind.RANGE: 12.0,
+    Kind.CLIENT_COUNTRY: 20.0,
+    Kind.NEW_BLOCKS: 15.0,
+    Kind.NEW_PLACES: 16.0,
     Kind.COUNTRY: 20.0,
 }
 """Unpaid messages that a row may have, whatever is usual."""
@@ -33,9 +32,9 @@ HIGHEST_CONVERSION = 0.92
 KNOWN_DEBT = 5.0
 """Unpaid messages to known people from which on messages are assumed not to arrive."""
 VOLUME_OF_USUAL = 2.5
-HOUR_ALLOWANCE = 110.0
-DAY_ALLOWANCE = 150.0
-UNPROVED_ALLOWANCE = 35.0
+HOUR_ALLOWANCE = 120.0
+DAY_ALLOWANCE = 250.0
+UNPROVED_ALLOWANCE = 1e9
 VOLUME_AFTER_DAYS = 7.0
 KNOWN_PAYS = 1.6
 """What the approval of a known person pays back: they convert at 0.9, so messages that arrive leave no debt."""
@@ -47,3 +46,6 @@ SPARED = 2.0
 """Usual days of a block or range that an attack elsewhere leaves alone."""
 EXPLAINED = 0.4
 """Approvals that explain one message of a usual day."""
+PAUSE = 600.0
+"""Seconds of leak that a blocked request undoes in its client's rows."""
+KNOWN_LEAK = 6 * 3600.0

@@ -13,18 +13,16 @@ RULES: tuple[str, ...] = ("prefix", "client", "country", "address", "person", "v
 
 _RULE_OF = {
     Kind.PERSON: "person",
-    Kind.HUNDRED: "prefix",
     Kind.BLOCK: "prefix",
     Kind.RANGE: "prefix",
     Kind.CLIENT_COUNTRY: "client",
     Kind.NEW_BLOCKS: "client",
-    Kind.NEW_RANGES: "client",
+    Kind.NEW_PLACES: "client",
     Kind.COUNTRY: "country",
     Kind.ADDRESS: "address",
 }
 """The rule that limits the debt of a row."""
 
-_REFERENCES = (Kind.RANGE, Kind.COUNTRY, Kind.ALL)
 
 _Seen = tuple[str, Kind, float, float]
 """Rule, kind of the row, what it would hold with the message, limit."""
@@ -71,9 +69,9 @@ def decide(
 
 
 def _debts(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
-    if any(debts.known_debt_at(rows[kind], request.at) > limits.KNOWN_DEBT for kind in _REFERENCES):
+    if counting.messages_are_lost(rows, request.at):
         return
-    price = counting.price_of(rows[Kind.PERSON], request.at)
+    price = counting.price_of(rows, request.at)
     kinds = counting.counting_kinds(rows)
     for kind, row in rows.items():
         rule = _RULE_OF.get(kind)
@@ -85,7 +83,7 @@ def _volumes(request: Request, rows: Mapping[Kind, Row]) -> Iterator[_Seen]:
     if rows[Kind.CLIENT].days < limits.VOLUME_AFTER_DAYS or _is_usual(rows[Kind.BLOCK]) or _is_usual(rows[Kind.RANGE]):
         return
     kinds = counting.counting_kinds(rows)
-    for kind in (Kind.CLIENT_COUNTRY, Kind.NEW_RANGES):
+    for kind in (Kind.CLIENT_COUNTRY, Kind.NEW_PLACES):
         if kind in kinds:
             yield from _volumes_of(kind, rows[kind], request.at)
 
