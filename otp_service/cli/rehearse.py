@@ -35,8 +35,9 @@ def rehearse(events: BinaryIO, config: Path | None, *, as_json: bool) -> None:
     Each line of EVENTS.jsonl (`-`: standard input) is a request, in the order of their times: {"t": seconds,
     "to": E.164, "ip": text or null, "client": text, "approved_after": seconds or null}.
     """
-    load_policy(config)
-    rehearsal = Rehearsal()
+    guard = load_policy(config).guard
+    off = frozenset(rule for rule, mode in guard.rules.items() if mode == "off")
+    rehearsal = Rehearsal(guard.strictness, off, guard.price_of)
     for event in _read(events):
         decision = rehearsal.decide(event)
         if as_json:

@@ -34,7 +34,8 @@ def test_each_event_has_a_decision_with_reasons_and_the_summary_is_last(tmp_path
     assert [each["decision"] for each in decided] == ["send"] * 5 + ["block"] * 16
     assert decided[0]["reasons"] == []
     assert decided[-1]["reasons"][0] == {"rule": "prefix", "row": "block", "seen": 6.0, "limit": 5.0}
-    counts = {"asked": 21, "sent": 5, "blocked": 16, "approved_among_blocked": 1, "money_sent": 0, "money_saved": 0}
+    counts = {"asked": 21, "sent": 5, "blocked": 16, "approved_among_blocked": 1}
+    counts |= {"money_sent": 0.25, "money_saved": 0.8}
     assert {key: summary[key] for key in counts} == counts
     assert summary["countries"] == {"CO": counts}
     assert summary["rules"]["prefix"] == counts
@@ -50,8 +51,27 @@ def test_approved_messages_are_sent_again_and_again(tmp_path: Path) -> None:
 def test_without_json_it_prints_a_table(tmp_path: Path) -> None:
     printed = ok("rehearse", write(tmp_path / "events.jsonl", [line(0), line(1)]), settings={})
     rows = [row.split() for row in printed.splitlines() if row]
-    assert ["all", "2", "2", "0", "0", "0.00", "0.00"] in rows
-    assert ["country", "CO", "2", "2", "0", "0", "0.00", "0.00"] in rows
+    assert ["all", "2", "2", "0", "0", "0.10", "0.00"] in rows
+    assert ["country", "CO", "2", "2", "0", "0", "0.10", "0.00"] in rows
+
+
+def test_the_policy_has_strictness_rules_and_prices(tmp_path: Path) -> None:
+    path = write(tmp_path / "events.jsonl", [line(index) for index in range(20)])
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[guard]\nmode = 'off'\nstrictness = 0.5\n[guard.prices]\n57 = 0.5", "utf-8")
+    summary = json.loads(ok("rehearse", path, "--config", str(policy), "--json", settings={}).splitlines()[-1])
+    assert (summary["sent"], summary["money_sent"], summary["money_saved"]) == (10, 5.0, 5.0)
+    policy.write_text("[guard.rules]\nprefix = 'off'\naddress = 'record'", "utf-8")
+    summary = json.loads(ok("rehearse", path, "--config", str(policy), "--json", settings={}).splitlines()[-1])
+    assert summary["rules"]["prefix"]["blocked"] == 0
+    assert summary["rules"]["address"]["blocked"] == summary["blocked"] == 12
+
+
+def test_a_wrong_policy_is_an_error(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[guard]\nstrict = 1", "utf-8")
+    (error,) = failed("rehearse", "-", "--config", str(policy), settings={})
+    assert "guard.strict" in error
 
 
 def test_a_hyphen_reads_standard_input() -> None:

@@ -15,7 +15,7 @@ from otp_service.guard.rows import Row
 from otp_service.storage.guard.rows import StoredRow
 from otp_service.vault import Vault
 
-_SECRET = frozenset({Kind.PERSON, Kind.HUNDRED, Kind.ADDRESS})
+_SECRET = frozenset({Kind.PERSON, Kind.ADDRESS})
 _FIELDS = frozenset(each.name for each in fields(Row))
 _DIGITS = 4
 """The last digits, which a pseudonym replaces."""

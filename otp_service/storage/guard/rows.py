@@ -16,7 +16,7 @@ from otp_service.storage.batches import delete, lock
 from otp_service.storage.tables import guard_rows
 
 g = guard_rows.c
-AROUND = ("hundred", "block", "range")
+AROUND = ("block", "range")
 """Kinds of rows about a part of a country's numbers: a longer prefix lies inside them."""
 
 
