@@ -15,6 +15,7 @@ KNOWN_REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 # phonenumbers also parses other scripts' digits, `tel:` and `;ext=`, so this comes before it.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _TAKES_SMS = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 _KINDS = {
     PhoneNumberType.FIXED_LINE: "a landline",
@@ -116,6 +117,17 @@ def as_kept(text: str) -> str:
     if not _E164.fullmatch(text):
         raise _invalid(_WRITE_E164)
     return present_form(text) or text
+
+
+def parse_prefix(text: str) -> str:
+    """Return the first digits of numbers, `+57300`, written with or without separators.
+
+    Raises `Refusal("invalid_number")`, whose detail does not contain the text.
+    """
+    prefix = _SEPARATORS.sub("", text)
+    if not _PREFIX.fullmatch(prefix):
+        raise _invalid("Write a prefix as `+` and 1 to 15 digits: the country calling code and the digits after it.")
+    return prefix
 
 
 def check_country(number: PhoneNumber, countries: frozenset[str] | None) -> None:
@@ -220,6 +232,11 @@ def mask(e164: str) -> str:
     national = e164[1 + len(calling_code) :]
     shown = 4 if len(national) >= 8 else 2
     return f"+{calling_code}{'*' * (len(national) - shown)}{national[-shown:]}"
+
+
+def mask_prefix(prefix: str) -> str:
+    """Return a prefix as it is, or masked if it is a whole number."""
+    return mask(prefix) if _is_valid(prefix) else prefix
 
 
 def check_carrier(name: str) -> str:

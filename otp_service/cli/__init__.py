@@ -18,6 +18,7 @@ COMMANDS = {
     "numbers": "numbers:numbers",
     "opt-outs": "opt_outs:opt_outs",
     "webhooks": "webhooks:webhooks",
+    "guard": "guard:guard",
     "rehearse": "rehearse:rehearse",
     "simulator": "simulator:simulator",
     "gateway": "gateway:gateway",

@@ -21,6 +21,11 @@ def by_name(tx: Connection, name: str) -> AnyRow | None:
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.name == name)).first()
 
 
+def by_id(tx: Connection, client_id: str) -> AnyRow | None:
+    """Return a client, revoked or not."""
+    return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).where(c.id == client_id)).first()
+
+
 def list_all(tx: Connection) -> Sequence[AnyRow]:
     """Return all clients by name."""
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).order_by(c.name)).all()

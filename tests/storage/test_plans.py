@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from otp_service.services.delivery import receipts
 from otp_service.services.factors import overview
+from otp_service.services.guard import export, history, status
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.services.opt_outs import campaign
@@ -78,6 +79,7 @@ async def use_everything(service: Service) -> None:
     await api.call("POST", f"/v1/webhooks/{hook['id']}/secret")
     await api.call("DELETE", f"/v1/webhooks/{hook['id']}")
     await retention.sweep(service.ctx)
+    await _guard_commands(service)
     await _as_twilio(service, new_number())
     await service.http.get("/readyz")
 
@@ -91,6 +93,19 @@ async def _second_factors(service: Service) -> None:
     await overview.show_for_operator(service.ctx.database, service.ctx.clock, client.name, "stays")
     await overview.unlock(service.ctx.database, client.name, "new")
     await service.ctx.database.write(partial(_age, client.id, service.ctx.clock.now() - 40 * 86400))
+
+
+async def _guard_commands(service: Service) -> None:
+    """What an operator reads of the guard. The times leave the old rows out."""
+    ctx = service.ctx
+    recent = ctx.clock.now() - 90
+    await status.show(ctx.database, ctx.clock, ctx.policy.guard)
+    async for _ in history.list_decisions(ctx.database, since=recent):
+        pass
+    await history.newest_of_number(ctx.database, ctx.vault, new_number(), recent)
+    async for _ in export.export(ctx.database, since=recent, until=ctx.clock.now()):
+        pass
+    assert await status.first_at(ctx.database) is not None
 
 
 def _age(client_id: str, long_ago: float, tx: sa.Connection) -> None:

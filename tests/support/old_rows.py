@@ -31,11 +31,36 @@ SELECT {id}, :client, 'signup', CASE WHEN {recent} THEN {number} END, '+57******
 FROM {series}
 """,
     """
-INSERT INTO sends (verification_id, route, started_at, finished_at, outcome, reason)
-SELECT {id}, 'pin', {ended} - 30, {ended} - 29, 'accepted', 'ok' FROM {series}
+INSERT INTO sends (verification_id, route, started_at, finished_at, outcome, reason, pseudonym)
+SELECT {id}, 'pin', {ended} - 30, {ended} - 29, 'accepted', 'ok', '+573000000000' FROM {series}
 """,
     """
 INSERT INTO events (verification_id, at, type, result) SELECT {id}, {ended}, 'check', 'approved' FROM {series}
+""",
+    """
+INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode,
+  action)
+SELECT {id}, {long_ago}, :client, 'signup', 'CO', '+57300000', '+573000000000', CASE WHEN {recent} THEN {number} END,
+  'prefix', '[]', 'record', CASE WHEN {told} THEN 'sent' ELSE 'refused' END
+FROM {series}
+""",
+    """
+INSERT INTO guard_rows (key, kind, client_id, prefix, state, touched_at)
+SELECT 'old:' || n, 'block', NULL, '+57300000', 'null', :now - n % 86400 FROM {series}
+""",
+    """
+INSERT INTO known_people (number_id, client_id, subject, since, last_at)
+SELECT {number}, :client, 'old ' || n, {long_ago}, :now - n % 86400 FROM {series} WHERE {recent}
+""",
+    """
+INSERT INTO ceilings (key, scope, of_whom, spent, most, price, ends_at)
+SELECT 'old:' || n, 'total', '', 1, 2, 1, :now - n % 86400 FROM {series}
+""",
+    """
+INSERT INTO guard_alarms (key, until) SELECT 'old:' || n, :now + 3600 + n % 80000 FROM {series}
+""",
+    """
+INSERT INTO guard_audit (at, action, target) SELECT :now - n % 86400, 'deny', '+57300' FROM {series}
 """,
     """
 INSERT INTO failures (number_id, client_id, purpose, checks, waits_until, last_at)

@@ -145,6 +145,11 @@ def find(tx: Connection, name: str) -> AnyRow:
     return row
 
 
+def find_by_name_or_id(tx: Connection, name_or_id: str) -> AnyRow:
+    """Return a client, revoked or not. Raises ClientError."""
+    return clients.by_id(tx, name_or_id) or find(tx, name_or_id)
+
+
 def _active(tx: Connection, name: str) -> AnyRow:
     row = find(tx, name)
     if row.revoked_at is not None:

@@ -29,6 +29,11 @@ def _amount(scope: str, of_whom: str, price: int, ceiling: Ceiling, now: float) 
     return Amount(key, scope, of_whom, price, ceiling.most, float((turn + 1) * ceiling.period))
 
 
+def period_of(key: str) -> int:
+    """Return the seconds of the period in which a stored price is reserved."""
+    return int(key.split(":")[-2])
+
+
 def release(tx: Connection, amounts: list[Amount]) -> None:
     """Give a price back: nothing went out for sure."""
     ceilings.release(tx, amounts)

@@ -2,9 +2,12 @@
 
 from sqlalchemy.engine import Connection
 
+from otp_service import phone
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
+from otp_service.services.clients import clients
+from otp_service.services.guard.decisions import HIDDEN_DIGITS
 from otp_service.services.guard.state import Lists
 from otp_service.storage.guard import lists, rows
 
@@ -47,10 +50,16 @@ async def entries(database: Database, clock: Clock) -> list[AnyRow]:
     return list(await database.read(lambda tx: lists.entries(tx, clock.now())))
 
 
-async def reset(database: Database, clock: Clock, *, prefix: str | None = None, client_id: str | None = None) -> int:
-    """Forget what is held against a prefix, a client or, without both, everybody; return how many rows it was in."""
+async def reset(database: Database, clock: Clock, *, prefix: str | None = None, client: str | None = None) -> int:
+    """Forget what is held against a prefix, a client or, without both, everybody; return how many rows it was in.
+
+    `client`: its name or id. Raises ClientError.
+    """
+    if prefix is not None and phone.is_sendable(prefix):
+        prefix = prefix[:-HIDDEN_DIGITS]  # no row keeps the last digits of a number
 
     def step(tx: Connection) -> int:
+        client_id = str(clients.find_by_name_or_id(tx, client).id) if client is not None else None
         count = rows.forget(tx, prefix=prefix, client_id=client_id)
         lists.note(tx, "reset", prefix or client_id or "everything", now=clock.now())
         return count

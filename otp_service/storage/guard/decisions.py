@@ -14,6 +14,9 @@ d = guard_decisions.c
 APPROVED_WITHIN_SECONDS = 86400.0
 """An approval of the number this long after a decision says that the decision was wrong."""
 
+SENT = "sent"
+"""The action of a decision that was only recorded."""
+
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> None:
     """Add a decision."""
@@ -44,11 +47,30 @@ def newest(
     return tx.execute(statement.order_by(d.at.desc(), d.id.desc()).limit(limit)).all()
 
 
-def count_since(tx: Connection, since: float) -> Sequence[AnyRow]:
-    """Return `rule`, `action`, the count `decisions` and how many were `approved` after all, since then."""
+def newest_of_pseudonym(tx: Connection, *, pseudonym: str, since: float) -> AnyRow | None:
+    """Return the newest decision since then about the number of a pseudonym, None if there is none."""
+    statement = sa.select(guard_decisions).where(d.at >= since, d.pseudonym == pseudonym)
+    return tx.execute(statement.order_by(d.at.desc(), d.id.desc()).limit(1)).first()
+
+
+def refused(tx: Connection, *, after: tuple[float, str], until: float, limit: int) -> Sequence[AnyRow]:
+    """Return requests that were not sent, oldest first: `at`, `id`, `client_id`, `pseudonym`.
+
+    `after`: (at, id) of the last one of the page before.
+    """
+    statement = (
+        sa.select(d.at, d.id, d.client_id, d.pseudonym)
+        .where(d.action != SENT, d.at <= until, sa.tuple_(d.at, d.id) > sa.tuple_(*after))
+        .order_by(d.at, d.id)
+    )
+    return tx.execute(statement.limit(limit)).all()
+
+
+def count(tx: Connection, *, since: float, until: float) -> Sequence[AnyRow]:
+    """Return `rule`, `action`, the count `decisions` and how many were `approved` after all, in this time."""
     counts = sa.func.count().label("decisions"), sa.func.count(d.approved_at).label("approved")
     statement = sa.select(d.rule, d.action, *counts)
-    return tx.execute(statement.where(d.at >= since).group_by(d.rule, d.action)).all()
+    return tx.execute(statement.where(d.at >= since, d.at <= until).group_by(d.rule, d.action)).all()
 
 
 def first_at(tx: Connection) -> float | None:

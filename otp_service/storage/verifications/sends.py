@@ -11,7 +11,7 @@ from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.tables import sends, verifications
 
-s = sends.c
+s, v = sends.c, verifications.c
 
 
 def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
@@ -109,6 +109,33 @@ def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow
     )
     columns = (verifications.c.id.label("verification_id"), verifications.c.number_id, newest.label("guard_keys"))
     return tx.execute(sa.select(*columns).where(verifications.c.id.in_(verification_ids))).all()
+
+
+def messages(tx: Connection, *, after: tuple[float, int], until: float, limit: int) -> Sequence[AnyRow]:
+    """Return messages that the guard counted, oldest first: `at`, `id`, `client_id`, `pseudonym`, `address_digest`,
+    and `approved_at` of the newest message of a verification that was approved.
+
+    `after`: (at, id) of the last one of the page before. Verifications of which nothing was sent are left out.
+    """
+    other = sends.alias()
+    of_the_same = other.c.verification_id == s.verification_id, other.c.pseudonym.is_not(None)
+    newest = sa.select(sa.func.max(other.c.id)).where(*of_the_same).scalar_subquery()
+    approved = sa.and_(v.status == "approved", s.id == newest)
+    columns = (s.started_at.label("at"), s.id, v.client_id, s.pseudonym, v.address_digest)
+    statement = (
+        sa.select(*columns, sa.case((approved, v.ended_at)).label("approved_at"))
+        .join(verifications, v.id == s.verification_id)
+        .where(s.pseudonym.is_not(None), s.started_at >= after[0], s.started_at <= until, v.status != "failed")
+        .where(sa.or_(s.started_at > after[0], s.id > after[1]))
+        .order_by(s.started_at, s.id)
+    )
+    return tx.execute(statement.limit(limit)).all()
+
+
+def first_message_at(tx: Connection) -> float | None:
+    """Return the time of the oldest message that the guard counted."""
+    found: float | None = tx.scalar(sa.select(sa.func.min(s.started_at)).where(s.pseudonym.is_not(None)))
+    return found
 
 
 def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
