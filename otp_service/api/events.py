@@ -14,6 +14,7 @@ from otp_service.api.opt_outs import OptOutSource
 from otp_service.api.recovery_codes import RecoveryCodeUseAnswer
 from otp_service.api.verifications import VerificationAnswer
 from otp_service.services.factors.representation import Device, Factor, RecoveryCodeUse
+from otp_service.services.guard.events import Alarm, CeilingShare, ExpectedTakeovers, Scope
 from otp_service.services.notifications.notifications import Notification
 from otp_service.services.verifications.representation import Verification
 from otp_service.services.webhooks.messages import NumberState
@@ -39,11 +40,15 @@ _EventName = Literal[
     "factor.recovery_code_used",
     "device.added",
     "device.revoked",
+    "guard.alarm",
+    "guard.ceiling",
+    "guard.takeovers",
     "verification.*",
     "notification.*",
     "number.*",
     "factor.*",
     "device.*",
+    "guard.*",
     "*",
 ]
 EventName = TypeAliasType("EventName", _EventName)
@@ -58,6 +63,29 @@ class NumberEventAnswer(Answer):
     opted_out: Annotated[bool, Field(description="Whether no message is sent to the number.")]
     source: Annotated[OptOutSource | None, Field(description="`user`: by SMS; `client`: by an application.")]
     since: Annotated[Timestamp | None, Field(description="When it opted out; null if not opted out.")]
+
+
+class GuardAlarmAnswer(Answer):
+    """The `data` of `guard.alarm`."""
+
+    rule: Annotated[str, Field(description="The rule of the guard; docs/guard.md explains each.")]
+    mode: Annotated[str, Field(description="`enforce`: messages are blocked; `record`: they are sent all the same.")]
+    country: Annotated[str, Field(description="The ISO 3166 region of the numbers.")]
+
+
+class GuardCeilingAnswer(Answer):
+    """The `data` of `guard.ceiling`."""
+
+    scope: Annotated[Scope, Field(description="What the ceiling bounds.")]
+    percent: Annotated[int, Field(description="50, 80 or 100: at 100 no message fits any more.")]
+    country: Annotated[str | None, Field(description="The ISO 3166 region; null unless the scope is `country`.")]
+
+
+class GuardTakeoversAnswer(Answer):
+    """The `data` of `guard.takeovers`."""
+
+    purpose: Annotated[str, Field(description="The purpose of the verifications.")]
+    expected_per_hour: Annotated[float, Field(description="Accounts that guessed PINs are expected to open.")]
 
 
 _MEANINGS = {
@@ -81,6 +109,9 @@ _MEANINGS = {
     "factor.recovery_code_used": "A recovery code passed a challenge.",
     "device.added": "A browser or app is remembered.",
     "device.revoked": "A browser or app is no longer remembered.",
+    "guard.alarm": "A rule of the guard began to block messages to a country; at most once an hour.",
+    "guard.ceiling": "Messages have cost 50, 80 or 100 percent of a ceiling.",
+    "guard.takeovers": "Guessed PINs are expected to open too many accounts; at most once an hour.",
 }
 _SHAPES: dict[str, type[Answer]] = {
     "verification": VerificationAnswer,
@@ -91,8 +122,16 @@ _SHAPES: dict[str, type[Answer]] = {
 }
 
 
+_SHAPES_BY_NAME: dict[str, type[Answer]] = {
+    "factor.recovery_code_used": RecoveryCodeUseAnswer,
+    "guard.alarm": GuardAlarmAnswer,
+    "guard.ceiling": GuardCeilingAnswer,
+    "guard.takeovers": GuardTakeoversAnswer,
+}
+
+
 def _shape(name: str) -> type[Answer]:
-    return RecoveryCodeUseAnswer if name == "factor.recovery_code_used" else _SHAPES[name.partition(".")[0]]
+    return _SHAPES_BY_NAME.get(name) or _SHAPES[name.partition(".")[0]]
 
 
 EVENTS = tuple(Event(name, _MEANINGS[name], _shape(name)) for name in EVENT_TYPES)
@@ -105,6 +144,9 @@ _DATA: dict[type, type[Answer]] = {
     Factor: FactorAnswer,
     RecoveryCodeUse: RecoveryCodeUseAnswer,
     Device: DeviceAnswer,
+    Alarm: GuardAlarmAnswer,
+    CeilingShare: GuardCeilingAnswer,
+    ExpectedTakeovers: GuardTakeoversAnswer,
 }
 
 

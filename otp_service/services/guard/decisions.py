@@ -12,8 +12,8 @@ from otp_service.guard.requests import Request
 from otp_service.guard.rules import Reason
 from otp_service.observability.metrics import GUARD_DECISIONS
 from otp_service.services.context import Context
-from otp_service.services.guard import keys
-from otp_service.storage import webhook_events
+from otp_service.services.guard import events, keys
+from otp_service.services.guard.events import Alarm
 from otp_service.storage.guard import decisions, guesses
 
 log = structlog.get_logger("otp_service.guard")
@@ -96,5 +96,5 @@ def _raise_alarm(tx: Connection, decision: WouldBlock) -> None:
     request = decision.request
     key = f"{decision.rule}:{decision.mode}:{request.country}:{request.client}"
     if guesses.raise_alarm(tx, key, now=request.at, until=request.at + ALARM_SECONDS):
-        data = {"rule": decision.rule, "mode": decision.mode, "country": request.country}
-        webhook_events.record_object(tx, request.client, "guard.alarm", json.dumps(data), now=request.at)
+        alarm = Alarm(decision.rule, decision.mode, request.country)
+        events.record(tx, request.client, alarm, request.at)

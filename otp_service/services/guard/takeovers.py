@@ -1,14 +1,13 @@
 """The takeovers meter: how many accounts guessed PINs are expected to open in an hour, per client and purpose."""
 
-import json
-
 from sqlalchemy.engine import Connection
 
 from otp_service.config.policy import Purpose
 from otp_service.observability.metrics import GUARD_EXPECTED_TAKEOVERS
 from otp_service.services.context import Context
+from otp_service.services.guard import events
+from otp_service.services.guard.events import ExpectedTakeovers
 from otp_service.services.guard.state import Of
-from otp_service.storage import webhook_events
 from otp_service.storage.guard import guesses
 
 MINUTES = 60
@@ -63,5 +62,4 @@ def of_last_hour(tx: Connection, now: float) -> dict[Of, float]:
 
 def _tell(tx: Connection, client_id: str, purpose: str, expected: float, now: float) -> None:
     if guesses.raise_alarm(tx, f"takeovers:{client_id}:{purpose}", now=now, until=now + ALARM_SECONDS):
-        data = json.dumps({"purpose": purpose, "expected_per_hour": expected})
-        webhook_events.record_object(tx, client_id, "guard.takeovers", data, now=now)
+        events.record(tx, client_id, ExpectedTakeovers(purpose, expected), now)

@@ -1,14 +1,12 @@
 """What every process does every second: it reads the lists, measures takeovers, and tells of ceilings."""
 
-import json
-
 from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.observability.metrics import GUARD_CEILING_SHARE
 from otp_service.services.context import Context
-from otp_service.services.guard import lists, takeovers
-from otp_service.storage import webhook_events
+from otp_service.services.guard import events, lists, takeovers
+from otp_service.services.guard.events import CeilingShare
 from otp_service.storage.guard import ceilings
 
 PERIOD_SECONDS = 1.0
@@ -47,8 +45,6 @@ def _tell(tx: Connection, news: list[AnyRow], now: float) -> None:
     for row in news:
         percent = reached(row)
         if ceilings.tell(tx, row.key, percent):
-            data: dict[str, object] = {"scope": row.scope, "percent": percent}
-            if row.scope == "country":
-                data["country"] = row.of_whom
+            country = row.of_whom if row.scope == "country" else None
             client_id = row.of_whom if row.scope == "client" else None
-            webhook_events.record_object(tx, client_id, "guard.ceiling", json.dumps(data), now=now)
+            events.record(tx, client_id, CeilingShare(row.scope, percent, country), now)

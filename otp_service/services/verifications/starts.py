@@ -43,7 +43,8 @@ async def _start(
     message = _message(ctx, request, idempotent)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        pending = await screening.write(ctx, lambda tx: _insert_and_count(tx, ctx, request, message))
+        action = "decoy" if ctx.policy.guard.answer == "decoy" else "refused"
+        pending = await screening.write(ctx, lambda tx: _insert_and_count(tx, ctx, request, message), action=action)
         if pending is not None:
             return represent(ctx, pending), False
         row = await pin_messages.deliver(ctx, message)

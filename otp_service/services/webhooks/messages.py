@@ -14,6 +14,7 @@ from otp_service.clock import rfc3339
 from otp_service.database.statements import AnyRow
 from otp_service.services.context import Context
 from otp_service.services.factors import events
+from otp_service.services.guard import events as guard_events
 from otp_service.services.notifications import notifications
 from otp_service.services.numbers import open_number
 from otp_service.services.verifications.representation import represent
@@ -104,6 +105,10 @@ def _of_a_subject(_: Context, event: AnyRow) -> object:
     return events.read(event.type, event.data)
 
 
+def _of_the_guard(_: Context, event: AnyRow) -> object:
+    return guard_events.read(event.type, event.data)
+
+
 def _row(kept: SimpleNamespace, event: AnyRow) -> Any:
     kept.sealed, kept.phrase_sealed = event.sealed, None
     return kept
@@ -115,4 +120,5 @@ _RESOURCES = {
     "number": _opt_out,
     "factor": _of_a_subject,
     "device": _of_a_subject,
+    "guard": _of_the_guard,
 }
