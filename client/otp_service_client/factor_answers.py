@@ -194,6 +194,14 @@ class ChallengeOfSubject:
 
 
 @dataclass(frozen=True)
+class ApprovedNumber:
+    """That a number of a user was approved: when first, and when last."""
+
+    since: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
 class Subject:
     """Everything that is kept of a user; of challenges and verifications the newest 1,000."""
 
@@ -205,3 +213,4 @@ class Subject:
     failures: tuple[FailureCount, ...]
     challenges: tuple[ChallengeOfSubject, ...]
     verifications: tuple[Verification, ...]
+    approved_numbers: tuple[ApprovedNumber, ...] = ()

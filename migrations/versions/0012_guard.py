@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("last_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("number_id", "client_id", "subject", name=op.f("pk_known_people")),
     )
+    op.create_index("ix_known_people_client_id_subject", "known_people", ["client_id", "subject"])
     op.create_index("ix_known_people_last_at", "known_people", ["last_at"])
     op.create_table(
         "guesses",

@@ -65,6 +65,9 @@ class NumberEventAnswer(Answer):
     since: Annotated[Timestamp | None, Field(description="When it opted out; null if not opted out.")]
 
 
+CeilingScope = TypeAliasType("CeilingScope", Scope)
+
+
 class GuardAlarmAnswer(Answer):
     """The `data` of `guard.alarm`."""
 
@@ -76,7 +79,7 @@ class GuardAlarmAnswer(Answer):
 class GuardCeilingAnswer(Answer):
     """The `data` of `guard.ceiling`."""
 
-    scope: Annotated[Scope, Field(description="What the ceiling bounds.")]
+    scope: Annotated[CeilingScope, Field(description="What the ceiling bounds.")]
     percent: Annotated[int, Field(description="50, 80 or 100: at 100 no message fits any more.")]
     country: Annotated[str | None, Field(description="The ISO 3166 region; null unless the scope is `country`.")]
 

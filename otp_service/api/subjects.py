@@ -47,6 +47,13 @@ class ChallengeOfSubjectAnswer(Answer):
     expires_at: Annotated[Timestamp, Field(description="When it expires, or would have.")]
 
 
+class ApprovedNumberAnswer(Answer):
+    """That a number of a user was approved. The number itself is not kept with it."""
+
+    since: Annotated[Timestamp, Field(description="When it was first approved.")]
+    last_at: Annotated[Timestamp, Field(description="When it was last approved.")]
+
+
 class SubjectAnswer(Answer):
     """Everything that is kept of a user; of challenges and verifications the newest 1,000."""
 
@@ -58,6 +65,9 @@ class SubjectAnswer(Answer):
     recovery_codes: Annotated[RecoveryCodesAnswer, Field(description="The recovery codes.")]
     devices: Annotated[list[DeviceAnswer], Field(description="The remembered devices, oldest first.")]
     failures: Annotated[list[FailureCountAnswer], Field(description="Wrong checks in a row.")]
+    approved_numbers: Annotated[
+        list[ApprovedNumberAnswer], Field(description="The numbers that were approved together with the user.")
+    ]
     challenges: Annotated[list[ChallengeOfSubjectAnswer], Field(description="The challenges, newest first.")]
     verifications: Annotated[list[VerificationAnswer], Field(description="The verifications, newest first.")]
 

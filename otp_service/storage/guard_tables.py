@@ -84,6 +84,7 @@ known_people = sa.Table(
     sa.Column("last_at", Time, nullable=False),
 )
 sa.Index("ix_known_people_last_at", known_people.c.last_at)
+sa.Index("ix_known_people_client_id_subject", known_people.c.client_id, known_people.c.subject)
 
 guesses = sa.Table(
     "guesses",

@@ -13,6 +13,7 @@ from otp_service.storage.factors import devices as devices_table
 from otp_service.storage.factors import factors as factors_table
 from otp_service.storage.factors import failures, subjects
 from otp_service.storage.factors import recovery_codes as recovery_codes_table
+from otp_service.storage.guard import known_people
 from otp_service.storage.verifications import of_subject, search
 from otp_service.storage.verifications.search import Filter
 
@@ -48,6 +49,14 @@ class ChallengeOfSubject:
 
 
 @dataclass(frozen=True)
+class ApprovedNumber:
+    """That a number of a subject was approved: when first, and when last. The number itself is not kept with it."""
+
+    since: float
+    last_at: float
+
+
+@dataclass(frozen=True)
 class KeptOfSubject:
     """Everything that is kept of a subject; of challenges and verifications the newest. `created_at`: of its row."""
 
@@ -57,6 +66,7 @@ class KeptOfSubject:
     recovery_codes: RecoveryCodes
     devices: list[Device]
     failures: list[FailureCount]
+    approved_numbers: list[ApprovedNumber]
     challenges: list[ChallengeOfSubject]
     verifications: list[Verification]
 
@@ -74,6 +84,7 @@ async def export(ctx: Context, client_id: str, subject: str) -> KeptOfSubject:
             recovery_codes=recovery_codes.of_subject(tx, client_id, subject),
             devices=devices.of_subject(tx, owner.id, subject, now) if owner is not None else [],
             failures=_failures(tx, owner.id, now) if owner is not None else [],
+            approved_numbers=_approved_numbers(tx, client_id, subject),
             challenges=_challenges(tx, ctx, owner.id) if owner is not None else [],
             verifications=[represent(ctx, row) for row in started],
         )
@@ -87,6 +98,11 @@ def _failures(tx: Connection, subject_id: int, now: float) -> list[FailureCount]
         FailureCount(row.kind, row.checks, row.waits_until if row.waits_until > now else None, row.last_at)
         for row in failures.of_subject(tx, subject_id)
     ]
+
+
+def _approved_numbers(tx: Connection, client_id: str, subject: str) -> list[ApprovedNumber]:
+    rows = known_people.of_subject(tx, client_id=client_id, subject=subject)
+    return [ApprovedNumber(row.since, row.last_at) for row in rows]
 
 
 def _challenges(tx: Connection, ctx: Context, subject_id: int) -> list[ChallengeOfSubject]:
@@ -121,6 +137,7 @@ async def erase(ctx: Context, client_id: str, subject: str) -> None:
             devices_table.delete_of_subject(tx, row.id)
             subjects.delete(tx, row.id)
         of_subject.forget(tx, client_id, subject)
+        known_people.erase(tx, client_id=client_id, subject=subject)
 
     async with ctx.concurrency.turn_of_subject(client_id, subject):
         await ctx.database.write(step)

@@ -1,9 +1,11 @@
 """The table `known_people`: a client, number and subject that were approved together."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.database.statements import insert_into
+from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.batches import delete, lock
 from otp_service.storage.tables import known_people
 
@@ -23,6 +25,12 @@ def record(tx: Connection, *, number_id: int, client_id: str, subject: str, at: 
     )
     later = sa.case((k.last_at > new.excluded.last_at, k.last_at), else_=new.excluded.last_at)
     tx.execute(new.on_conflict_do_update(index_elements=[k.number_id, k.client_id, k.subject], set_={"last_at": later}))
+
+
+def of_subject(tx: Connection, *, client_id: str, subject: str) -> Sequence[AnyRow]:
+    """Return `since` and `last_at` for each number of a subject, the oldest first."""
+    statement = sa.select(k.since, k.last_at).where(k.client_id == client_id, k.subject == subject)
+    return tx.execute(statement.order_by(k.since)).all()
 
 
 def erase(tx: Connection, *, client_id: str, subject: str) -> int:

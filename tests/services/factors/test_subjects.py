@@ -7,6 +7,7 @@ import pytest
 from otp_service.services.factors import factors, recovery_codes, subjects, totp
 from otp_service.services.factors.representation import RecoveryCodes
 from otp_service.services.factors.subjects import KeptOfSubject
+from otp_service.services.guard import counting
 from otp_service.storage import tables
 from tests.services.factors.test_devices import is_known, remember
 from tests.services.factors.test_factors import code_of, of
@@ -24,7 +25,7 @@ from tests.support.service import Service, new_number, wrong
 
 pytestmark = pytest.mark.both_databases
 
-NOTHING = KeptOfSubject("u", None, [], RecoveryCodes(0, None), [], [], [], [])
+NOTHING = KeptOfSubject("u", None, [], RecoveryCodes(0, None), [], [], [], [], [])
 
 
 async def export(service: Service, subject: str = "u") -> KeptOfSubject:
@@ -55,6 +56,17 @@ async def test_everything_that_is_kept_is_returned(service: Service) -> None:
     assert [each.status for each in kept.challenges] == ["pending", "approved", "approved", "approved"]
     assert [each.status for each in kept.verifications] == ["pending"]
     assert (await export(service, "v")).factors == []
+
+
+async def test_that_a_number_was_approved_is_kept_and_erased_too(service: Service) -> None:
+    to = new_number()
+    started = await service.api.start(to, subject="u")
+    await service.api.check(started["id"], service.pin(to))
+    await counting.work(service.ctx)
+    (approved,) = (await export(service)).approved_numbers
+    assert approved.since == approved.last_at
+    await subjects.erase(service.ctx, await client_id(service), "u")
+    assert (await export(service)).approved_numbers == []
 
 
 async def test_an_erased_subject_is_nowhere(service: Service) -> None:
