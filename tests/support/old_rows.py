@@ -133,7 +133,7 @@ FROM {series} WHERE {recent}
 """,
     """
 INSERT INTO guard_rows (key, kind, client_id, prefix, state, touched_at)
-SELECT 'block:CO:old' || n, 'block', NULL, '+1' || n, '{{}}', :now - n % 86400 FROM {series} WHERE {recent}
+SELECT 'block:CO:old' || n, 'block', NULL, '+1' || n, 'old', :now - n % 86400 FROM {series} WHERE {recent}
 """,
     """
 INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode, action)
@@ -148,7 +148,7 @@ INSERT INTO guard_alarms (key, until) SELECT 'old' || n, :now + 3600 + n FROM {s
 """,
     """
 INSERT INTO guesses (client_id, purpose, minute, expected)
-SELECT 'old' || n, 'signup', CAST(:now / 60 AS bigint) - 59, 0 FROM {series} WHERE {told}
+SELECT 'old' || n, 'signup', CAST(:now / 60 AS bigint) + 100000, 0 FROM {series} WHERE {told}
 """,
     """
 INSERT INTO ceilings (key, scope, of_whom, spent, most, price, ends_at)
