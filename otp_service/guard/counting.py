@@ -116,7 +116,7 @@ def price_of(rows: Mapping[Kind, Row], at: float) -> float:
 def messages_are_lost(rows: Mapping[Kind, Row], at: float) -> bool:
     """Return whether messages to known people do not arrive, in the country or anywhere.
 
-    False if the client asks for more than usual: an outage does not cause that, an attack on numbers of known people does.
+    False if the client asks for more than usual: an attack on numbers of known people causes that, an outage does not.
     """
     row = rows[Kind.CLIENT_COUNTRY]
     if usual.hour_asked(row, at) > limits.VOLUME_OF_USUAL * usual.busiest_hour(row):

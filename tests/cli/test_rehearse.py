@@ -34,7 +34,7 @@ def test_each_event_has_a_decision_with_reasons_and_the_summary_is_last(tmp_path
     assert [each["decision"] for each in decided] == ["send"] * 5 + ["block"] * 16
     assert decided[0]["reasons"] == []
     assert decided[-1]["reasons"][0] == {"rule": "prefix", "row": "block", "seen": 6.0, "limit": 5.0}
-    counts = {"asked": 21, "sent": 5, "blocked": 16, "approved_among_blocked": 1}
+    counts: dict[str, float] = {"asked": 21, "sent": 5, "blocked": 16, "approved_among_blocked": 1}
     counts |= {"money_sent": 0.25, "money_saved": 0.8}
     assert {key: summary[key] for key in counts} == counts
     assert summary["countries"] == {"CO": counts}

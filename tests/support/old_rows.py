@@ -136,7 +136,8 @@ INSERT INTO guard_rows (key, kind, client_id, prefix, state, touched_at)
 SELECT 'block:CO:old' || n, 'block', NULL, '+1' || n, 'old', :now - n % 86400 FROM {series} WHERE {recent}
 """,
     """
-INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode, action)
+INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode,
+  action)
 SELECT 'gd_old' || n, :now - 86500 - n, :client, 'signup', 'CO', '+1', '+1', {number}, 'old', '[]', 'record', 'sent'
 FROM {series} WHERE {recent}
 """,
