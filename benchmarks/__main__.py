@@ -18,7 +18,7 @@ from benchmarks.servers import DEFAULT_ARGON2, Database
 VERIFICATIONS = 256
 RESULTS = Path(__file__).parent / "results"
 
-PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "in_flight", "overload", "old_rows")
+PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "guard", "in_flight", "overload", "old_rows")
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -96,6 +96,7 @@ def _of(bench: Bench, database: Database, base_url: str, old: int, only: list[st
         "replicas": lambda: checks.replicas(bench, database, base_url, seeded),
         "beside_the_hash": lambda: checks.beside_the_hash(bench, database, base_url, seeded),
         "starts": lambda: starts.rates(bench, database, base_url, seeded),
+        "guard": lambda: starts.guard(bench, database, base_url, seeded),
         "in_flight": lambda: starts.in_flight(bench, database, seeded),
         "overload": lambda: checks.overload(bench, database, base_url, seeded),
     }

@@ -29,6 +29,18 @@ sends_per_user_ip = ""
 free = 1000
 lock_after = 10000
 """
+GUARD_OFF = '[guard]\nmode = "off"\n'
+GUARD_ON = """
+[guard]
+mode = "enforce"
+[guard.rules]
+prefix = "off"
+client = "off"
+country = "off"
+address = "off"
+person = "off"
+"""
+"""Counts and decides everything, but blocks nothing: the rule that is left waits for seven days of traffic."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +70,10 @@ def databases(folder: Path, names: list[str]) -> Iterator[list[Database]]:
             server.stop()
 
 
-def settings(database: Database, gateway: str, argon2: str, folder: Path) -> dict[str, str]:
+def settings(database: Database, gateway: str, argon2: str, folder: Path, guard: str = GUARD_OFF) -> dict[str, str]:
     """Returns the settings of `serve`. Logs go to a file, as they would to a collector."""
     config = folder / "policy.toml"
-    config.write_text(POLICY)
+    config.write_text(POLICY + guard)
     return {
         "OTP_DATABASE_URL": database.url,
         "OTP_SECRET_KEYS": SECRET_KEYS,

@@ -6,7 +6,7 @@ import itertools
 from benchmarks import load, machine, seed, servers
 from benchmarks.bench import Bench, Row, costs, latency
 from benchmarks.gateway import gateway
-from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
+from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, GUARD_OFF, GUARD_ON, Database
 
 CALLERS = 1000
 SETTLED_SECONDS = 12.0
@@ -26,6 +26,17 @@ def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) 
     environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder)
     with servers.serving(environment) as (server, port, _):
         costs(bench, "starts beside the hash", database, server.process.pid, port, bench.starts(seeded.api_key), 201)
+
+
+def guard(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
+    """Measures what the guard adds to a start: `off` beside `enforce`, twice in turns, with the cheapest hash."""
+    for name, policy in (("off", GUARD_OFF), ("enforce", GUARD_ON)) * 2:
+        environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder, policy)
+        with servers.serving(environment) as (server, port, _):
+            what = f"starts, guard {name}"
+            alone = bench.run(port, bench.starts(seeded.api_key), 1)
+            bench.note(f"{database.name}: {what}, 1 connection", **latency(alone, 201))
+            costs(bench, what, database, server.process.pid, port, bench.starts(seeded.api_key), 201)
 
 
 def in_flight(bench: Bench, database: Database, seeded: seed.Seeded) -> None:
