@@ -34,6 +34,7 @@ ECHO_KEPT_SECONDS = 86400.0
 HELD_SECONDS = 3600.0
 """How long a number that is still needed is left alone."""
 _NO_MESSAGE = {"message_digest": None, "message_sealed": None, "poll_at": None}
+_NO_SEND = {**_NO_MESSAGE, "guard_keys": None}
 _ENDED = {"status": ENDS_AS, "ended_at": ENDS_AT, "phrase_sealed": None}
 v, s, n, d = verifications.c, sends.c, notifications.c, webhook_deliveries.c
 
@@ -88,7 +89,7 @@ def wipe_number_of_verifications(tx: Connection, ended_before: float) -> int:
     """Remove the number, the slot and the message ids from verifications that ended by then."""
     ids = lock(tx, sa.select(v.id).where(v.number_id.is_not(None), v.ended_at <= ended_before), by=v.ended_at)
     if ids:
-        tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_MESSAGE))
+        tx.execute(sa.update(sends).where(s.verification_id.in_(ids)).values(_NO_SEND))
     wiped = {"number_id": None, "slot": "", "address_digest": None, "phrase_sealed": None}
     return change(tx, verifications, ids, wiped)
 

@@ -74,6 +74,20 @@ async def test_a_start_takes_two_transactions_and_at_most_ten_statements(
         assert superseding.statements == 10
 
 
+async def test_the_guard_takes_one_statement_of_a_start_and_one_more_to_recognize_a_subject(
+    database_url: str, vendor: Vendor, limits: dict[str, Any]
+) -> None:
+    statements = {}
+    for mode in ("off", "enforce"):
+        async with serving(database_url, vendor, {**limits, "guard": {"mode": mode}}) as service:
+            for subject in (None, "user-17"):
+                with counting(service) as counted:
+                    await service.api.start(subject=subject)
+                statements[mode, subject] = counted.statements
+    assert statements["enforce", None] - statements["off", None] == 1
+    assert statements["enforce", "user-17"] - statements["off", None] == 2
+
+
 async def test_each_further_route_is_one_transaction_more(
     database_url: str, vendor: Vendor, limits: dict[str, Any]
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
+from otp_service.errors import Unavailable
 from otp_service.guard import counting
 from otp_service.guard.keys import Key, keys_of
 from otp_service.guard.rows import Row
@@ -27,8 +28,13 @@ async def work(ctx: Context) -> bool:
     batch = counts.waiting[:BATCH]
     if not batch:
         return False
-    await ctx.database.write(lambda tx: _count(tx, ctx, batch))
-    # Only now: while the database is away, it waits.
+    try:
+        await ctx.database.write(lambda tx: _count(tx, ctx, batch))
+    except Unavailable:
+        raise  # it waits
+    except Exception:
+        del counts.waiting[: len(batch)]  # one odd row must not keep everything else from being counted
+        raise
     del counts.waiting[: len(batch)]
     return bool(counts.waiting)
 
