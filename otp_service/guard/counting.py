@@ -8,6 +8,7 @@ from otp_service.guard.keys import Key, Kind, keys_of
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row, copied
 
+_EVERY_KIND = frozenset(Kind)
 _OF_KNOWN = frozenset({Kind.PERSON, Kind.COUNTRY, Kind.ALL})
 """What a message to a known person changes: the person's row, and where it shows whether messages arrive."""
 
@@ -57,8 +58,9 @@ def blocked(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     changed = _settled(keys, found, _OF_CLIENT & counting_kinds(found), request.at)
     for key, row in changed.items():
         before = found[key.kind]
-        # An attack that goes on must not get what leaks away: the first minutes since the last request are no leak.
-        row.debt = debts.debt_at(key.kind, before, max(before.touched, request.at - limits.PAUSE))
+        # An attack that goes on must not get all that leaks away. Some of it: the next one may be honest.
+        paused = min(limits.PAUSE, limits.PAUSED_SHARE * max(0.0, request.at - before.touched))
+        row.debt = debts.debt_at(key.kind, before, request.at - paused)
         row.asked += key.kind == Kind.CLIENT_COUNTRY
     return changed
 
@@ -92,14 +94,11 @@ def by_kind(keys: Iterable[Key], rows: Mapping[Key, Row], at: float) -> dict[Kin
     return {key.kind: usual.as_of(rows.get(key) or Row(), at) for key in keys}
 
 
-def counting_kinds(rows: Mapping[Kind, Row]) -> set[Kind]:
+def counting_kinds(rows: Mapping[Kind, Row]) -> frozenset[Kind]:
     """Return the kinds of rows that count a message with these rows: those of new places only what is new."""
-    counting = set(Kind)
-    if _approved_earlier(rows, Kind.BLOCK):
-        counting.remove(Kind.NEW_BLOCKS)
-    if _approved_earlier(rows, Kind.RANGE) and _approved_earlier(rows, Kind.CLIENT_COUNTRY):
-        counting.remove(Kind.NEW_PLACES)
-    return counting
+    old_places = _approved_earlier(rows, Kind.RANGE) and _approved_earlier(rows, Kind.CLIENT_COUNTRY)
+    old_block = _approved_earlier(rows, Kind.BLOCK)
+    return _EVERY_KIND - ({Kind.NEW_BLOCKS} if old_block else set()) - ({Kind.NEW_PLACES} if old_places else set())
 
 
 def _approved_earlier(rows: Mapping[Kind, Row], kind: Kind) -> bool:
@@ -116,10 +115,11 @@ def price_of(rows: Mapping[Kind, Row], at: float) -> float:
 def messages_are_lost(rows: Mapping[Kind, Row], at: float) -> bool:
     """Return whether messages to known people do not arrive, in the country or anywhere.
 
-    False if the client asks for more than usual: an attack on numbers of known people causes that, an outage does not.
+    False if the client asks for several times its usual: an attack on numbers of known people could cause that.
     """
     row = rows[Kind.CLIENT_COUNTRY]
-    if usual.hour_asked(row, at) > limits.VOLUME_OF_USUAL * usual.busiest_hour(row):
+    most = limits.LOST_ALLOWANCE + limits.LOST_OF_USUAL * usual.busiest_hour(row)
+    if usual.hour_asked(row, at) > most:
         return False
     return any(debts.known_debt_at(rows[kind], at) > limits.KNOWN_DEBT for kind in (Kind.COUNTRY, Kind.ALL))
 

@@ -1,51 +1,91 @@
-"""Every limit of the guard, once, with its reason."""
+"""Every limit of the guard, once, with its reason. docs/guard.md has what the simulation measured with them."""
 
 from otp_service.guard.keys import Kind
 
 DEBT = {
+    # Three unanswered messages are a person with a bad connection; more belong to nobody or to somebody's bot.
     Kind.PERSON: 3.0,
-    Kind.ADDRESS: 8.0,
+    # Fewer than a handful of people fail one after the other in 10,000 numbers, unless nobody reads them.
     Kind.BLOCK: 5.0,
+    # A carrier that is ill for an hour must not fill it.
     Kind.RANGE: 12.0,
-    Kind.CLIENT_COUNTRY: 20.0,
+    # Many people share an address behind a carrier's translation, but most of them answer.
+    Kind.ADDRESS: 8.0,
+    # Less than CLIENT_COUNTRY: an attack in blocks where nobody lives leaves room for people in those where they do.
     Kind.NEW_BLOCKS: 15.0,
+    # The first hours in a new country pay back; an attack on many countries only adds.
     Kind.NEW_PLACES: 16.0,
+    Kind.CLIENT_COUNTRY: 20.0,
+    # As for a client: an attack through many clients is stopped as if it came through one.
     Kind.COUNTRY: 20.0,
 }
-"""Unpaid messages that a row may have, whatever is usual."""
+"""Messages that may be unpaid in a row, whatever is usual: what an attack gets before the row stops it."""
+
 DEBT_OF_USUAL = 0.4
-"""Unpaid messages that a row may have for each message of its usual busiest hour."""
+"""Messages more that may be unpaid for each one of the row's usual busiest hour: large rows vary more."""
+
 PRICE_OF_RESEND = 0.5
-"""What a message adds to the debt if an earlier one to the same person is not answered: people ask again."""
+"""What a message adds to the debt if the person has an unanswered one: honest people ask again."""
+
 EXPECTED = 0.75
-"""The part of the usual conversion that pays a message back."""
+"""The part of the usual conversion that pays one message back. Honest debt falls if conversion stays above it."""
+
 LEAK = 36 * 3600.0
-"""Seconds in which a full debt leaks away."""
+"""Seconds in which a full debt leaks away. Faster, a slow attack passes; slower, a false alarm lasts for days."""
+
+PAUSE = 600.0
+PAUSED_SHARE = 0.7
+"""Seconds, and share, of the time since the last request in which a blocked one lets its client's debt not leak."""
+
 FADE = 0.93
-"""What is left of an earlier day after one more day."""
-"""The conversion that is assumed of a client without history, and how many messages that assumption weighs."""
+"""What an earlier day still counts after one more day: half of it is left after ten days."""
+
 ASSUMED_CONVERSION = 0.6
+"""The conversion of a client without history: low, so that a new client with bad texts is not stopped."""
+
 ASSUMED_WEIGHT = 10.0
+"""Messages that the assumption weighs: a row with a hundred messages of its own goes by them."""
+
 LOWEST_CONVERSION = 0.25
+"""The lowest usual conversion. Below it, attackers would pay with few answers."""
+
 LOWEST_SHARE = 0.6
+"""The lowest usual conversion, of the client's: an attack of several days must not make its own usual."""
+
 HIGHEST_CONVERSION = 0.92
-KNOWN_DEBT = 5.0
-"""Unpaid messages to known people from which on messages are assumed not to arrive."""
+"""The highest usual conversion: a very good month must not turn an average one into an alarm."""
+
+EXPLAINED = 0.4
+"""Approvals that explain one message of a usual day. Less than honest traffic has; attacks seldom reach it."""
+
 VOLUME_OF_USUAL = 2.5
+"""Times of its usual busiest hour, or of its usual day, that a row may have: campaigns double traffic."""
+
 HOUR_ALLOWANCE = 120.0
 DAY_ALLOWANCE = 250.0
-UNPROVED_ALLOWANCE = 1e9
+"""Messages more in an hour and a day: what a launch in a new country needs."""
+
 VOLUME_AFTER_DAYS = 7.0
+"""Days (faded) of a client from which on its volume is judged: before, nothing is usual."""
+
+SPARED = 3.0
+"""Usual days of a block or range up to which a volume that is too high elsewhere does not stop it."""
+
+KNOWN_DEBT = 5.0
+"""Unpaid messages to known people of a country, or of all, above which messages are assumed not to arrive."""
+
+LOST_ALLOWANCE = 20.0
+LOST_OF_USUAL = 5.0
+"""Messages of an hour, and times the usual busiest hour, up to which that is believed: people ask again and again."""
+
 KNOWN_PAYS = 1.6
-"""What the approval of a known person pays back: they convert at 0.9, so messages that arrive leave no debt."""
+"""What the approval of a known person pays back: known people convert at 0.9, so nothing is left on good days."""
+
+KNOWN_LEAK = 6 * 3600.0
+"""Seconds in which that debt leaks away: an outage shows within minutes, and attackers hit known people seldom."""
+
 FORGOTTEN = 0.05
 """Messages of earlier days, faded, that tell nothing any more."""
-KNOWN_FOR = 90 * 86400.0
-"""Seconds for which a person stays known."""
-SPARED = 2.0
-"""Usual days of a block or range that an attack elsewhere leaves alone."""
-EXPLAINED = 0.4
-"""Approvals that explain one message of a usual day."""
-PAUSE = 600.0
-"""Seconds of leak that a blocked request undoes in its client's rows."""
-KNOWN_LEAK = 6 * 3600.0
+
+KNOWN_FOR = 30 * 86400.0
+"""Seconds for which the row of a known person is kept after its last change."""

@@ -11,7 +11,7 @@ from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
 from otp_service.guard.rules import RULES, Decision, decide
 
-_SWEEP_FROM = 20_000
+SWEEP_FROM = 20_000
 """Rows; a sweep reads them all, so the next one waits until there are twice as many."""
 
 
@@ -70,7 +70,7 @@ class Rehearsal:
         self._price_of = price_of
         self.approvals: list[tuple[float, int, tuple[Key, ...]]] = []
         self._count = 0
-        self._sweep_at = _SWEEP_FROM
+        self._sweep_at = SWEEP_FROM
 
     def decide(self, event: Event) -> Decision:
         """Return the decision on an event, and count it. A message that is sent is approved when it was in the past."""
@@ -104,7 +104,7 @@ class Rehearsal:
     def _sweep(self, at: float) -> None:
         if len(self.rows) >= self._sweep_at:
             self.rows = without_idle(self.rows, at)
-            self._sweep_at = max(_SWEEP_FROM, 2 * len(self.rows))
+            self._sweep_at = max(SWEEP_FROM, 2 * len(self.rows))
 
 
 def without_idle(rows: Mapping[Key, Row], at: float) -> dict[Key, Row]:

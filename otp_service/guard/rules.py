@@ -93,8 +93,6 @@ def _volumes_of(kind: Kind, row: Row, at: float) -> Iterator[_Seen]:
     yield "volume", kind, usual.hour_asked(row, at) + 1, hour
     day = limits.DAY_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.messages_a_day(row)
     yield "volume", kind, row.sent + 1, day
-    unproved = limits.UNPROVED_ALLOWANCE + limits.VOLUME_OF_USUAL * usual.unproved_a_day(row)
-    yield "volume", kind, max(0.0, row.sent - row.approved) + 1, unproved
 
 
 def _is_usual(row: Row) -> bool:

@@ -55,11 +55,6 @@ def messages_a_day(row: Row) -> float:
     return row.usual_sent * _explained(row.usual_sent, row.usual_approved) / row.days if row.days else 0.0
 
 
-def unproved_a_day(row: Row) -> float:
-    """Return the messages of a usual day that nobody answers."""
-    return max(0.0, messages_a_day(row) - row.usual_approved / row.days) if row.days else 0.0
-
-
 def conversion(row: Row, prior: float) -> float:
     """Return the usual conversion of a row, cautiously: the lower tenth of its Beta distribution, approximated."""
     mean = _mean(row, prior)
