@@ -19,7 +19,7 @@ from otp_service.services.factors import totp
 from otp_service.services.factors.challenges import RECOVERY_CODE
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
-from otp_service.services.verifications import new_verifications, pin_message
+from otp_service.services.verifications import new_verifications
 from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import NOTHING_SENT
@@ -71,15 +71,12 @@ def new_row(
 
 
 def columns_of(ctx: Context, factor: AnyRow | None, purpose: Purpose, request: ChallengeRequest) -> dict[str, Any]:
-    """Return the columns that depend on the factor, before anything is sent. `factor`: as in `_ValidStart`."""
+    """Return the columns that depend on the factor before anything is sent, None for a recovery code or a decoy."""
+    columns = columns_of_factor(factor, purpose)
     if request.decoy:
         channel = RECOVERY_CODE if request.factor == RECOVERY_CODE else "totp"
-        factor_id = _imitated_id(ctx, request)
-    elif factor is None:
-        factor_id, channel = None, RECOVERY_CODE
-    else:
-        factor_id, channel = factor.id, factor.type
-    return columns_of_factor(factor, purpose) | {"factor_id": factor_id, "channel": channel}
+        columns |= {"factor_id": _imitated_id(ctx, request), "channel": channel}
+    return columns
 
 
 def columns_of_factor(factor: AnyRow | None, purpose: Purpose) -> dict[str, Any]:
@@ -110,6 +107,7 @@ def message(
     challenge_id: str,
     factor: AnyRow,
     idempotent: IdempotentRequest | None,
+    deadline: float,
 ) -> PinMessage:
     """Return the message of a challenge of a phone. Refusals: `no_factor`, `country_not_allowed`, `invalid`."""
     to = open_number(ctx.vault, factor.sealed)
@@ -129,7 +127,7 @@ def message(
         locale=request.locale,
         carrier=ctx.policy.carrier_for(to) or ctx.default_carrier,
         idempotent=idempotent,
-        deadline=pin_message.deadline(),
+        deadline=deadline,
         lifetime_left=purpose.lifetime,
         factor_id=factor.id,
         test_number=test_number,

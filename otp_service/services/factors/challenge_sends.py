@@ -29,7 +29,7 @@ async def resend(
         raise Refusal("not_sms", "Only a challenge of an SMS factor sends messages. Switch it to one first.")
     if known.factor is not None and known.row.delivery_status == NOTHING_SENT:
         # It began while the subject had to wait.
-        await _switch_to_phone(ctx, client_id, known, known.factor, idempotent)
+        await _switch_to_phone(ctx, client_id, known, known.factor, idempotent, deadline)
         return await challenges.read(ctx, client_id, challenge_id)
     message = resends.message_of(ctx, client_id, known.row, idempotent, deadline)
     message.ends_if_refused = False
@@ -44,6 +44,7 @@ async def switch(
 
     Refusals: `not_found`, `no_factor`, `not_pending`, and for a phone those of a resend.
     """
+    deadline = pin_message.deadline()
     known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, client_id, challenge_id))
     factor = next((each for each in known.factors if each.id == factor_id), None)
     if factor is None or known.row.decoy:
@@ -51,7 +52,7 @@ async def switch(
     if factor_id == known.row.factor_id:
         return challenges.represent(ctx, known)
     if factor.type == "sms":
-        await _switch_to_phone(ctx, client_id, known, factor, idempotent)
+        await _switch_to_phone(ctx, client_id, known, factor, idempotent, deadline)
     else:
         await _switch_to_app(ctx, client_id, known, factor, idempotent)
     return await challenges.read(ctx, client_id, challenge_id)
@@ -73,12 +74,17 @@ async def _switch_to_app(
 
 
 async def _switch_to_phone(
-    ctx: Context, client_id: str, known: Known, factor: AnyRow, idempotent: IdempotentRequest | None
+    ctx: Context,
+    client_id: str,
+    known: Known,
+    factor: AnyRow,
+    idempotent: IdempotentRequest | None,
+    deadline: float,
 ) -> None:
     row = known.row
     purpose = new_verifications.purpose_named(ctx, row.purpose)
     request = ChallengeRequest(client_id, row.subject or "", purpose.name, locale=row.locale)
-    message = challenge_rows.message(ctx, request, purpose, row.id, factor, idempotent)
+    message = challenge_rows.message(ctx, request, purpose, row.id, factor, idempotent, deadline)
     message.lifetime_left = row.expires_at - ctx.clock.now()
     message.ends_if_refused = False
     message.address_digest = row.address_digest

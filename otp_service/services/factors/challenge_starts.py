@@ -20,7 +20,7 @@ from otp_service.services.guard import screening
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.proofs import proofs
-from otp_service.services.verifications import new_verifications, pin_messages, reservations
+from otp_service.services.verifications import new_verifications, pin_message, pin_messages, reservations
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.storage.factors import failures, subjects
 from otp_service.storage.limits.buckets import Unit
@@ -54,6 +54,7 @@ async def start(
 
     Refusals: `no_factor`, `invalid`, and for a phone those of a start.
     """
+    deadline = pin_message.deadline()
     purpose = new_verifications.purpose_named(ctx, request.purpose)
     passed = await _pass_by_device(ctx, request, purpose, idempotent)
     if passed is not None:
@@ -63,7 +64,7 @@ async def start(
     start = _ValidStart(request, purpose, challenge_rows.new_id(), idempotent, factor)
     # While the subject waits, no PIN would be compared; a recovery code still passes the challenge.
     if factor is not None and factor.type == "sms" and waits_until <= ctx.clock.now():
-        message = challenge_rows.message(ctx, request, purpose, start.id, factor, idempotent)
+        message = challenge_rows.message(ctx, request, purpose, start.id, factor, idempotent, deadline)
         challenge, created = await _send(ctx, replace(start, message=message), message)
     else:
         challenge, created = await _insert_only(ctx, start)

@@ -9,7 +9,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota, Refusal, not_found
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.factors import representation
+from otp_service.services.factors import changes, representation
 from otp_service.services.factors.representation import FactorChoice
 from otp_service.services.verifications import lifecycle
 from otp_service.services.verifications.lifecycle import Event
@@ -71,7 +71,7 @@ def find(tx: Connection, ctx: Context, client_id: str, challenge_id: str) -> Kno
 
 def active_factors(tx: Connection, ctx: Context, subject_id: int) -> list[AnyRow]:
     """Return the active factors of a subject, oldest first."""
-    return [row for row in factors.of_subject(tx, subject_id, ctx.clock.now()) if row.status == "active"]
+    return changes.active(factors.of_subject(tx, subject_id, ctx.clock.now()))
 
 
 def require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow | None) -> None:

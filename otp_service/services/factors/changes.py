@@ -10,7 +10,6 @@ from otp_service.services.factors import devices, events
 from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Factor, represent
 from otp_service.storage.factors import factors, failures, subjects
-from otp_service.storage.factors.failures import FACTORS
 from otp_service.storage.verifications import of_subject
 
 REMOVED = "factor_removed"
@@ -32,7 +31,7 @@ def shown(tx: Connection, owner: Owner, factor_id: str, now: float) -> Factor:
 
 def is_locked(tx: Connection, subject_id: int, now: float) -> bool:
     """Return whether the factors of a subject wait after wrong checks."""
-    return failures.waits_until(tx, subject_id, FACTORS) > now
+    return failures.waits_until(tx, subject_id, failures.FACTORS) > now
 
 
 def active(rows: Sequence[AnyRow]) -> list[AnyRow]:

@@ -24,7 +24,6 @@ from otp_service.services.limits import limits
 from otp_service.services.proofs import proofs
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage.factors import factors, failures
-from otp_service.storage.factors.failures import FACTORS as COUNT_OF_FACTORS
 from otp_service.storage.verifications import attempts, verifications
 from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
@@ -129,7 +128,7 @@ def _spend(tx: Connection, ctx: Context, given: _Value) -> tuple[AnyRow, Spent, 
     if isinstance(spent, Spent):
         return row, spent, now
     if spent is Unspent.LOCKED:
-        retry_at = max(now, failures.waits_until(tx, owner.id, COUNT_OF_FACTORS))
+        retry_at = max(now, failures.waits_until(tx, owner.id, failures.FACTORS))
         return Verified("locked", changes.shown(tx, owner, given.factor_id, now), retry_at)
     return _not_open(tx, owner, given.factor_id, now)
 
@@ -163,5 +162,5 @@ def _activate(tx: Connection, ctx: Context, given: _Value, step: int, spent_at: 
         raise not_found("factor")
     proof = proofs.new_proof(ctx, PURPOSE, now)  # which nobody gets
     attempts.approve(tx, row.id, client_id=owner.client_id, purpose=PURPOSE, proof=proof, now=now, method=totp.METHOD)
-    failures.give_back(tx, owner.id, COUNT_OF_FACTORS, spent_at=spent_at)
+    failures.give_back(tx, owner.id, failures.FACTORS, spent_at=spent_at)
     return Verified("approved", changes.activated(tx, owner, row.id, others, now))

@@ -19,10 +19,15 @@ def require(tx: Connection, ctx: Context, client_id: str, subject: str, proof: s
     if ctx.policy.factors.self_service:
         return
     claims = _claims(ctx, client_id, proof, "chl_")
-    fits = claims is not None and claims.get("sub") == subject and claims["amr"] != ["device"]
-    if not fits or not _redeem(tx, client_id, claims or {}, now):
-        detail = "Let the user pass a new challenge, and send its proof as X-Proof or `proof`. A proof works once."
-        raise Refusal("proof_needed", detail)
+    if claims is None or claims.get("sub") != subject or claims["amr"] == ["device"]:
+        raise _proof_needed()
+    if _redeem(tx, client_id, claims, now) is None:
+        raise _proof_needed()
+
+
+def _proof_needed() -> Refusal:
+    detail = "Let the user pass a new challenge, and send its proof as X-Proof or `proof`. A proof works once."
+    return Refusal("proof_needed", detail)
 
 
 def claims_of_phone(ctx: Context, client_id: str, subject: str, proof: str) -> dict[str, Any]:
