@@ -119,7 +119,13 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
 
 
 def fill(page: Page, button: str, **fields: str) -> None:
-    labels = {"phone": "Mobile number", "password": "assword", "pin": "PIN", "value": "Value", "code": "Recovery code"}
+    labels = {
+        "phone": "Mobile number",
+        "password": "assword",
+        "pin": "PIN",
+        "value": "Six-digit code",
+        "code": "Recovery code",
+    }
     for name, value in fields.items():
         page.get_by_label(labels[name]).fill(value)
     page.get_by_role("button", name=button).click()
@@ -295,11 +301,15 @@ def add_app(page: Page, site: Site) -> tuple[str, list[str]]:
     """Adds an authenticator app to an account without factors; returns its secret and the recovery codes."""
     page.goto("/security")
     page.get_by_role("button", name="Add an authenticator app").click()
-    secret = page.locator(".secret").inner_text()
+    secret = secret_on(page)
     fill(page, "Add this app", value=site.value(secret))
     codes = page.locator(".codes li").all_inner_texts()
-    page.get_by_role("link", name="I kept them").click()
+    page.get_by_role("link", name="I have saved them").click()
     return secret, codes
+
+
+def secret_on(page: Page) -> str:
+    return page.locator(".secret").inner_text().replace(" ", "")
 
 
 def add_phone(page: Page, site: Site, secret: str, phone: str) -> None:
@@ -347,9 +357,9 @@ def test_an_app_is_added_and_the_next_login_asks_for_it(open_page: OpenPage, sit
     page.get_by_role("link", name="Security").click()
     page.get_by_role("button", name="Add an authenticator app").click()
     fill(page, "Add this app", value="12")
-    assert alert(page) == messages.MALFORMED["value"]
-    fill(page, "Add this app", value=wrong(site.value(page.locator(".secret").inner_text())))
-    assert alert(page) == "This value is not correct."
+    assert alert(page) == messages.MALFORMED["code"]
+    fill(page, "Add this app", value=wrong(site.value(secret_on(page))))
+    assert alert(page) == "This code is not correct."
     secret, codes = add_app(page, site)
     assert len(set(codes)) == 10
     expect(page.get_by_text("You have 10 left")).to_be_visible()
@@ -357,9 +367,9 @@ def test_an_app_is_added_and_the_next_login_asks_for_it(open_page: OpenPage, sit
     log_in(page, phone)
     value = site.value(secret)
     fill(page, "Continue", value=wrong(value))
-    assert alert(page) == "This value is not correct. You have 4 tries left."
+    assert alert(page) == "This code is not correct. You have 4 tries left."
     fill(page, "Continue", value="12")
-    assert alert(page) == messages.MALFORMED["value"]
+    assert alert(page) == messages.MALFORMED["code"]
     fill(page, "Continue", value=value)
     expect(title(page)).to_have_text("You are logged in")
     log_out(page)
@@ -385,17 +395,21 @@ def test_a_phone_is_added_after_a_challenge_and_is_another_way_to_log_in(open_pa
 
 
 def test_a_factor_has_a_name_and_one_is_used_first(open_page: OpenPage, site: Site) -> None:
-    page, phone = open_page(), new_number()
+    page, phone, other = open_page(), new_number(), new_number()
     sign_up(page, site, phone)
-    add_app(page, site)
-    page.get_by_text("Rename").click()
-    page.get_by_label("Name").fill("<b>Mine</b>")
-    page.get_by_role("button", name="Save the name").click()
+    secret, _ = add_app(page, site)
+    expect(page.get_by_role("button", name="Use first")).to_have_count(0)
+    add_phone(page, site, secret, other)
+    page.get_by_text("Rename").first.click()
+    page.get_by_label("Name").first.fill("<b>Mine</b>")
+    page.get_by_role("button", name="Save the name").first.click()
     expect(page.get_by_text("<b>Mine</b>", exact=True)).to_be_visible()
-    page.get_by_role("button", name="Use first").click()
+    page.get_by_role("button", name="Use first Phone").click()
     expect(page.get_by_text("used first")).to_be_visible()
     log_out(page)
     log_in(page, phone)
+    expect(page.get_by_text(f"phone that ends in {other[-2:]}")).to_be_visible()
+    page.get_by_role("button", name="<b>Mine</b>").click()
     expect(page.get_by_text("Open <b>Mine</b>")).to_be_visible()
 
 
@@ -440,11 +454,49 @@ def test_if_no_message_can_be_sent_another_factor_logs_in(open_page: OpenPage, s
     log_out(page)
     site.vendor.fail("*", "refuse", times=None)
     log_in(page, phone)
-    assert alert(page) == messages.OTHER
+    assert alert(page) == messages.REFUSALS["gateway_failed"]
     expect(page.get_by_label("Recovery code")).to_be_visible()
     page.get_by_role("button", name="Authenticator app").click()
     fill(page, "Continue", value=site.value(secret))
     expect(title(page)).to_have_text("You are logged in")
+
+
+def test_after_a_failed_switch_the_page_shows_the_phone_and_the_way_back(open_page: OpenPage, site: Site) -> None:
+    page, phone, other = open_page(), new_number(), new_number()
+    sign_up(page, site, phone)
+    secret, _ = add_app(page, site)
+    add_phone(page, site, secret, other)
+    log_out(page)
+    log_in(page, phone)
+    site.vendor.fail("*", "refuse", times=None)
+    page.get_by_role("button", name=f"Send a PIN to Phone ...{other[-2:]}").click()
+    assert alert(page) == messages.REFUSALS["gateway_failed"]
+    expect(page.get_by_label("PIN")).to_be_visible()
+    page.get_by_role("button", name="Authenticator app").click()
+    fill(page, "Continue", value=site.value(secret))
+    expect(title(page)).to_have_text("You are logged in")
+
+
+def test_a_challenge_that_has_ended_shows_only_the_way_to_a_new_one(open_page: OpenPage, site: Site) -> None:
+    page, phone = open_page(), new_number()
+    sign_up(page, site, phone)
+    secret, _ = add_app(page, site)
+    log_out(page)
+    log_in(page, phone)
+    value = wrong(site.value(secret))
+    for _ in range(5):
+        fill(page, "Continue", value=value)
+    assert alert(page) == "Too many wrong codes. Please start again."
+    expect(page.get_by_role("textbox")).to_have_count(0)
+    page.get_by_role("link", name="Start again").click()
+    log_in(page, phone)
+    for _ in range(5):
+        fill(page, "Continue", value=value)
+    page.get_by_role("link", name="Start again").click()
+    log_in(page, phone)
+    fill(page, "Continue", value=value)
+    assert alert(page).startswith("Too many wrong codes. Please wait ")
+    expect(page.get_by_role("link", name="Use a recovery code")).to_be_visible()
 
 
 def test_who_lost_the_phone_logs_in_with_a_recovery_code_and_replaces_it(open_page: OpenPage, site: Site) -> None:
@@ -547,7 +599,7 @@ def test_every_page_of_second_factors_is_accessible_and_fits(
     looks_right(page)
     page.get_by_role("button", name="Add an authenticator app").click()
     looks_right(page)
-    fill(page, "Add this app", value=site.value(page.locator(".secret").inner_text()))
+    fill(page, "Add this app", value=site.value(secret_on(page)))
     looks_right(page)
     for path in ("/security", "/security/phone"):
         page.goto(path)

@@ -1,6 +1,7 @@
 """The page of a challenge, which login and changes of factors share: check, another way, another message."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,7 +84,10 @@ class ChallengeStep:
                 return await self.approved(visit, check)
         except errors.Error as error:
             return self._page(visit, messages.of_error(error, what), lost=lost)
-        return self._page(visit, messages.of_check(check.result, check.challenge.attempts_left, what), lost=lost)
+        if check.challenge.status != "pending":
+            visit.session.challenges.pop(self.name, None)  # nothing passes it any more: the page offers a new one
+        problem = messages.of_check(check.result, check.challenge.attempts_left, what, check.retry_at)
+        return self._page(visit, problem, lost=lost)
 
     async def switch(self, visit: Visit) -> Response:
         """Use another factor; a phone gets a PIN."""
@@ -100,12 +104,19 @@ class ChallengeStep:
         try:
             return self.begin(visit, await call(challenge.id))
         except errors.Error as error:
+            await self._reload(visit, challenge.id)
             return self._page(visit, messages.of_error(error))
+
+    async def _reload(self, visit: Visit, challenge_id: str) -> None:
+        """Keep what the challenge is now: if a message cannot be sent, the switch has happened all the same."""
+        with suppress(errors.Error):
+            visit.session.challenges[self.name] = await visit.otp.challenges.get(challenge_id)
 
     def _page(self, visit: Visit, problem: str = "", *, lost: bool = False) -> Response:
         challenge, csrf = visit.session.challenges.get(self.name), visit.session.csrf
         if challenge is None:
-            return visit.show(self.title, pages.alert(problem), pages.start_again(self.start_again), status=422)
+            again = pages.button_link(self.start_again, "Start again")
+            return visit.show(self.title, pages.alert(problem), again, status=422)
         if lost or challenge.factor is None:
             content = factor_pages.recovery(self.path, csrf, challenge)
         else:
@@ -117,4 +128,4 @@ class ChallengeStep:
 def _what_is_typed(challenge: Challenge, *, lost: bool) -> str:
     if lost or challenge.factor is None:
         return "recovery code"
-    return "PIN" if challenge.factor.type == "sms" else "value"
+    return "PIN" if challenge.factor.type == "sms" else "code"

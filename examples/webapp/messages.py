@@ -1,23 +1,27 @@
 """What the user reads if something did not work."""
 
 import math
+from datetime import UTC, datetime
 
 from otp_service_client import errors
+
+from examples.webapp.sessions import seconds_until
 
 RESULTS = {
     "incorrect": "This {} is not correct.",
     "exhausted": "Too many wrong {}s. Please start again.",
     "expired": "This {} has expired. Please start again.",
-    "locked": "Too many wrong {}s. Please try again later.",
+    "locked": "Too many wrong {}s. Please wait {}, then try again.",
     "canceled": "This {} is no longer valid. Please start again.",
     "already_approved": "This {} has already been used. Please start again.",
     "no_pin": "The message may not have arrived. Please ask for another one.",
 }
-"""By the result of a check. Each names what was typed."""
+"""By the result of a check. Each names what was typed; `locked` says how long to wait."""
 
 REFUSALS = {
     "invalid_number": "We cannot send an SMS to this number. It must begin with + and the country code.",
     "country_not_allowed": "We cannot send an SMS to this country.",
+    "gateway_failed": "We could not send the message. Please try again in a minute.",
     "opted_out": "This number has opted out of our messages. Reply START to one of them, then try again.",
     "no_sends_left": "No more messages can be sent. Use the last one, or start again in ten minutes.",
     "not_pending": "This PIN is no longer valid. Please start again.",
@@ -34,15 +38,16 @@ REFUSALS = {
 OTHER = "This did not work just now. Please try again in a minute."
 MALFORMED = {
     "PIN": "A PIN has six digits.",
-    "value": "The app shows six digits.",
+    "code": "A code of the app has six digits.",
     "recovery code": "A recovery code has ten letters and digits.",
 }
 """By what was typed."""
 
 
-def of_check(result: str, left: int | None = None, what: str = "PIN") -> str:
+def of_check(result: str, left: int | None = None, what: str = "PIN", retry_at: datetime | None = None) -> str:
     """Return the sentence for a check that was not approved. `left`: its attempts; `what`: was typed."""
-    sentence = RESULTS["exhausted" if result == "incorrect" and left == 0 else result].format(what)
+    wait = duration(seconds_until(retry_at, datetime.now(UTC))) if retry_at else "a while"
+    sentence = RESULTS["exhausted" if result == "incorrect" and left == 0 else result].format(what, wait)
     if result != "incorrect" or not left:
         return sentence
     return f"{sentence} You have {left} {'try' if left == 1 else 'tries'} left."

@@ -29,6 +29,7 @@ _PAGE = Markup("""<!doctype html>
 _FOOTER = Markup('A demo: no phone rings. <a href="{inbox}" target="_blank" rel="noopener">Read the messages</a>')
 _MESSAGE = Markup('<p class="{kind}" id="{kind}" role="{role}">{text}</p>\n')
 _TEXT = Markup("<p>{}</p>\n")
+_BUTTON_LINK = Markup('<p><a class="button{kind}" href="{href}">{label}</a></p>\n')
 _LINK = Markup('<p class="aside">{text} <a href="{href}">{label}</a></p>\n')
 _FIELD = Markup("""<label for="{name}">{label}</label>
 <input id="{name}" name="{name}" value="{value}" aria-describedby="{name}-hint alert" required {attributes}>
@@ -39,13 +40,18 @@ _FORM = Markup("""<form method="post" action="{action}">
 {fields}<button>{button}</button>
 </form>
 """)
+_LOG_OUT = Markup("""<form method="post" action="/logout">
+<input type="hidden" name="csrf" value="{csrf}">
+<button class="plain">Log out</button>
+</form>
+""")
 _RESEND = Markup("""<form method="post" action="{action}" class="resend" data-seconds="{seconds}">
 <input type="hidden" name="csrf" value="{csrf}">
 <p class="hint" role="status">{wait}</p>
 <button class="plain">Send another message</button>
 </form>
 """)
-_HOME = Markup("""<p>Quay shows how an application verifies phone numbers with otp_service.</p>
+_HOME = Markup("""<p>Quay shows how an application verifies phone numbers and second factors with otp_service.</p>
 <nav><a class="button" href="/signup">Create an account</a><a class="button plain" href="/login">Log in</a></nav>
 """)
 
@@ -85,6 +91,11 @@ def link(text: str, href: str, label: str) -> Markup:
     return _LINK.format(text=text, href=href, label=label)
 
 
+def button_link(href: str, label: str, *, plain: bool = False) -> Markup:
+    """Return a link that looks like a button."""
+    return _BUTTON_LINK.format(href=href, label=label, kind=" plain" if plain else "")
+
+
 def form(action: str, csrf: str, fields: Markup, button: str) -> Markup:
     """Return a form with its token and its button."""
     return _FORM.format(action=action, csrf=csrf, fields=fields, button=button)
@@ -98,8 +109,7 @@ def home() -> Markup:
 def account(phone: str, csrf: str) -> Markup:
     """Return the page of somebody who is logged in."""
     text = f"Your number ends in {phone[-2:]}. It is verified."
-    logout = _FORM.format(action="/logout", csrf=csrf, fields="", button="Log out")
-    return _TEXT.format(text) + logout + link("Second factors:", "/security", "Security")
+    return _TEXT.format(text) + button_link("/security", "Security of your account") + _LOG_OUT.format(csrf=csrf)
 
 
 def signup(csrf: str, phone: str) -> Markup:
@@ -107,12 +117,12 @@ def signup(csrf: str, phone: str) -> Markup:
     hint = f"At least {SHORTEST_PASSWORD} characters."
     fields = phone_field(phone) + field("password", "Password", hint, _NEW_PASSWORD)
     form = _FORM.format(action="/signup", csrf=csrf, fields=fields, button="Create the account")
-    return form + link("You have an account?", "/login", "Log in")
+    return form + link("Already have an account?", "/login", "Log in")
 
 
 def login(csrf: str, phone: str) -> Markup:
     """Return the form for a login."""
-    fields = phone_field(phone) + field("password", "Password", "We then ask for your second factor.", _PASSWORD)
+    fields = phone_field(phone) + field("password", "Password", "Next, we ask for a code or send you a PIN.", _PASSWORD)
     form = _FORM.format(action="/login", csrf=csrf, fields=fields, button="Log in")
     return form + link("Forgot your password?", "/reset", "Set a new one")
 

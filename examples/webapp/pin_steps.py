@@ -49,7 +49,8 @@ class PinStep:
                 return await self.approved(visit, pending, check)
         except errors.Error as error:
             return self._page(visit, messages.of_error(error))
-        return self._page(visit, messages.of_check(check.result, check.verification.attempts_left))
+        problem = messages.of_check(check.result, check.verification.attempts_left, retry_at=check.retry_at)
+        return self._page(visit, problem)
 
     async def resend(self, visit: Visit) -> Response:
         """Send another message."""

@@ -78,9 +78,9 @@ async def verify_app(visit: Visit) -> Response:
     try:
         check = await visit.otp.factors.verify(app.id, visit.form.get("pin", ""))
     except errors.Error as error:
-        return _app_page(visit, messages.of_error(error, "value"))
+        return _app_page(visit, messages.of_error(error, "code"))
     if not check.approved:
-        return _app_page(visit, messages.of_check(check.result, what="value"))
+        return _app_page(visit, messages.of_check(check.result, what="code", retry_at=check.retry_at))
     visit.session.new_app = None
     if (await visit.otp.factors.list(subject=_account(visit).id)).recovery_codes.remaining == 0:
         return await make_codes(visit)
