@@ -15,9 +15,10 @@ DEBT = {
     Kind.NEW_BLOCKS: 15.0,
     # The first hours in a new country pay back; an attack on many countries only adds.
     Kind.NEW_PLACES: 16.0,
-    Kind.CLIENT_COUNTRY: 20.0,
+    # Room for honest people beside an attack that has filled NEW_BLOCKS.
+    Kind.CLIENT_COUNTRY: 28.0,
     # As for a client: an attack through many clients is stopped as if it came through one.
-    Kind.COUNTRY: 20.0,
+    Kind.COUNTRY: 28.0,
 }
 """Messages that may be unpaid in a row, whatever is usual: what an attack gets before the row stops it."""
 
