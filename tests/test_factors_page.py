@@ -1,5 +1,6 @@
 """The requests of docs/factors.md, sent in order as printed there, get the responses that are printed there."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -10,10 +11,17 @@ from typing import Any
 import pyotp
 import pytest
 
-from tests.support.service import NO_LIMITS, Service, serving
+from otp_service.app import create_app
+from otp_service.clock import Clock
+from otp_service.database.engine import Database
+from otp_service.services.clients import clients
+from tests.support.servers import running
+from tests.support.service import NO_LIMITS, Service, make_settings, serving, wrong
 from tests.support.vendor import Vendor
 
 PAGE = (Path(__file__).parent.parent / "docs" / "factors.md").read_text("utf-8")
+(PYTHON,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+USER_IP = "192.0.2.7"
 BLOCKS = re.findall(r"^```http\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 OPAQUE = re.compile(r"(fac|chl|ver|dev)_|otpd_|eyJ|otpauth:|<svg |\d{4}-\d\d-\d\dT|[A-Z2-7]{32}$|(\w{4}-){2}\w\w$")
 CONFIG = {"limits": NO_LIMITS, "purposes": {"login": {"resend_after": [0]}}}
@@ -89,6 +97,44 @@ async def test_each_request_of_the_page_gets_its_response(service: Service) -> N
         status, body = await reader.send(request)
         assert status == int(head.split()[1]), (request, body)
         reader.compare(json.loads(text.replace(", ...}", ', "...": 0}')) if text else None, body, request)
+
+
+def test_the_python_of_the_page_logs_in_with_an_app_and_a_remembered_browser(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(make_settings(migrated, vendor.base_url, {}))
+    with running(app) as url:
+        monkeypatch.setenv("OTP_SERVICE_URL", url)
+        monkeypatch.setenv("OTP_SERVICE_KEY", asyncio.run(new_client(migrated)))
+        names: dict[str, Any] = {}
+        exec(PYTHON, names)  # noqa: S102 - the test is that it runs as printed
+        with names["otp"]:
+            logs_in_and_is_remembered(names, app.state.context.clock)
+
+
+def logs_in_and_is_remembered(names: dict[str, Any], clock: Clock) -> None:
+    account, session = {"id": "user-17"}, dict[str, Any]()
+    assert names["start_challenge"](account, session, USER_IP) is None
+    added = names["otp"].factors.add_totp(subject="user-17")
+    app = pyotp.TOTP(added.totp.secret)
+    assert names["otp"].factors.verify(added.id, app.at(int(clock.now()))).approved
+    assert names["start_challenge"](account, session, USER_IP).factor.id == added.id
+    clock.offset += 30
+    typed = app.at(int(clock.now()))
+    assert names["finish_challenge"](wrong(typed), session) == ("incorrect", None, None)
+    result, logged_in, device = names["finish_challenge"](typed, session, remember=True)
+    assert (result, logged_in, session) == ("approved", "user-17", {})
+    challenge = names["start_challenge"](account, session, USER_IP, device)
+    assert challenge.approved
+    assert names["log_in"](challenge.proof, session) == "user-17"
+
+
+async def new_client(database_url: str) -> str:
+    database = Database(database_url)
+    try:
+        return (await clients.create(database, Clock(), "page")).api_key
+    finally:
+        database.close()
 
 
 def test_the_page_names_every_call_of_second_factors() -> None:
