@@ -60,7 +60,7 @@ async def add_app(visit: Visit) -> Response:
     """Add an authenticator app. It is not active before its first value was right."""
     account = _account(visit)
     visit.session.new_app = await visit.otp.factors.add_totp(
-        subject=account.id, account_name=f"...{account.phone[-4:]}", proof=visit.session.take_proof()
+        subject=account.id, account_name=f"Quay ...{account.phone[-4:]}", proof=visit.session.take_proof()
     )
     return go(f"{HOME}/app")
 
