@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import click
@@ -21,6 +21,8 @@ from otp_service.hashing.hasher import PinHasher
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
+from otp_service.services.guard import status
+from otp_service.services.guard.status import Count
 from otp_service.services.operations import health, renumbering, rotation
 from otp_service.services.operations.clock import synchronize
 from otp_service.services.webhooks import webhooks
@@ -43,7 +45,7 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Check settings, database, clock, webhooks, gateway and the speed of hashing; exit 1 if something is wrong."""
+    """Check settings, database, clock, webhooks, guard, gateway and speed of hashing; exit 1 if something is wrong."""
     try:
         settings = load_settings(ServiceSettings)
     except SettingsError as error:
@@ -131,6 +133,7 @@ async def _database(ctx: Context, settings: ServiceSettings) -> list[Finding]:
         await _numbers(ctx),
         await _clock(ctx),
         *await _webhooks(ctx),
+        *await _guard(ctx),
     ]
 
 
@@ -191,6 +194,29 @@ def _webhook_trouble(row: AnyRow, failed: int, now: float) -> str | None:
     if row.failing_since is not None and now - row.failing_since > LONG_FAILING_SECONDS:
         return f"has taken no event since {rfc3339(row.failing_since)}"
     return f"has failed events ({failed})" if failed else None
+
+
+async def _guard(ctx: Context) -> list[Finding]:
+    rules = ctx.policy.guard
+    if rules.mode == "enforce":
+        return [Finding("guard", True, "enforced")]
+    if rules.mode == "off":
+        return [Finding("guard", None, 'off: set mode = "record" or "enforce" in [guard] against SMS pumping')]
+    advice = 'only records and refuses nobody: set mode = "enforce" in [guard] once its decisions are right'
+    findings = [Finding("guard", None, f"{advice} (docs/guard.md)")]
+    counts = await status.report(ctx.database, ctx.clock)
+    if counts is not None:
+        findings.append(Finding("guard", None, _would_have_blocked(counts)))
+    return findings
+
+
+def _would_have_blocked(counts: Mapping[str, Count]) -> str:
+    by_rule = [
+        f"{count.would_be_blocked} by {rule} ({count.approved} approved after all)"
+        for rule, count in counts.items()
+        if count.would_be_blocked
+    ]
+    return f"in the last 7 days enforce would have blocked {', '.join(by_rule) or 'nothing'}"
 
 
 async def _gateway(ctx: Context, settings: ServiceSettings) -> list[Finding]:

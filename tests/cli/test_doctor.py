@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from otp_service.hashing import argon2
+from otp_service.services.guard import counting
 from otp_service.vault import generate_key_entry
 from tests.support.processes import Done, here, service_settings, together
 from tests.support.receivers import LOOPBACK, add, post_due, receiving
@@ -50,10 +51,11 @@ def test_where_all_is_well_it_ends_with_0(database_url: str, vendor: Vendor) -> 
         "numbers",
         "clock",
         "webhooks",
+        "guard",
         "gateway",
         "argon2",
     ]
-    assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "argon2")} == {"ok"}
+    assert {mark.split()[0] for name, mark in found.items() if name not in ("policy", "guard", "argon2")} == {"ok"}
     assert found["policy"].startswith("look ")
     assert "OTP_ALLOW_WEAK_ARGON2" in done.out
     assert ("one built for this one" in done.out) == (argon2.is_index_build() and argon2.has_avx2())
@@ -145,6 +147,41 @@ async def test_webhooks_that_do_not_take_their_events_are_worth_a_look(database_
 def webhooks_of(done: Done) -> str:
     """What is said about webhooks."""
     return findings(done)["webhooks"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("record", "look only records"), ("off", "look off: set mode"), ("enforce", "ok enforced")]
+)
+def test_a_guard_that_is_not_enforced_is_worth_a_look(
+    migrated_sqlite: Path, tmp_path: Path, vendor: Vendor, mode: str, said: str
+) -> None:
+    config = tmp_path / "policy.toml"
+    config.write_text(f'[guard]\nmode = "{mode}"\n')
+    done = looked(service_settings(f"sqlite:///{migrated_sqlite}", vendor, OTP_CONFIG_FILE=str(config)))
+    assert done.code == 0
+    assert findings(done)["guard"].startswith(said)
+
+
+@pytest.mark.both_databases
+async def test_after_seven_days_it_says_what_an_enforced_guard_would_have_blocked(
+    database_url: str, vendor: Vendor
+) -> None:
+    settings = service_settings(database_url, vendor)
+    async with serving(database_url, vendor) as service:
+        service.shift(-86400 * 6.9)
+        await service.api.start()
+        assert "would have blocked" not in looked(settings).out
+        service.shift(-86400)
+        await service.api.start()
+        assert findings(looked(settings))["guard"] == "look in the last 7 days enforce would have blocked nothing"
+        service.shift(86400)
+        for index in range(8):
+            started = await service.api.start(to := f"+57305321000{index}")
+            await counting.work(service.ctx)
+        await service.api.check(started["id"], service.pin(to))
+        await counting.work(service.ctx)
+    found = findings(looked(settings))["guard"]
+    assert re.search(r"would have blocked \d+ by prefix \(1 approved after all\)", found)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
