@@ -7,6 +7,7 @@ from otp_service.cli.running import Friendly
 
 COMMANDS = {
     "dev": "dev.command:dev",
+    "attack": "dev.attack:attack",
     "serve": "serve:serve",
     "migrate": "database:migrate",
     "restored": "database:restored",

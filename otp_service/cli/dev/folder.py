@@ -11,7 +11,7 @@ import click
 
 from otp_service.cli.running import Problems
 from otp_service.config import environment
-from otp_service.config.settings import DatabaseSettings, StorageSettings, load
+from otp_service.config.settings import DatabaseSettings, StorageSettings, load, variables_of
 
 DEFAULT = ".otp-dev"
 LOOSER = 10
@@ -68,6 +68,13 @@ class Folder:
     def write_settings(self, values: dict[str, str]) -> None:
         """Write the settings with which other commands work on this folder, by field name."""
         self.write(_SETTINGS, "\n".join(f"{environment.variable(name)}={value}" for name, value in values.items()))
+
+
+def settings_in(path: Path, cls: type[SettingsT]) -> SettingsT:
+    """Return the settings of the `dev` of a folder, whatever the environment says. Raises OSError if there is none."""
+    wanted = {environment.variable(field): field for field in variables_of(cls)}
+    lines = (line.split("=", 1) for line in (path / _SETTINGS).read_text().splitlines())
+    return cls.of(**{wanted[name]: value for name, value in lines if name in wanted})
 
 
 def load_settings(cls: type[SettingsT]) -> SettingsT:

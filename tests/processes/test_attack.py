@@ -1,0 +1,51 @@
+"""`./run attack`, which is `otp-service attack`, against a running `otp-service dev`."""
+
+import re
+from pathlib import Path
+
+import httpx
+
+from otp_service.cli.dev.attack import BOT, HONEST
+from tests.support.processes import Done, launched, run
+
+ANY_PORTS = ("--port", "0", "--simulator-port", "0")
+
+
+def played(folder: Path, **settings: str) -> Done:
+    """Plays the attack against `dev` in a folder; no number may show."""
+    with launched("dev", *ANY_PORTS, settings=settings, folder=folder) as dev:
+        dev.wait_for(lambda: "Ctrl-C stops." in dev.text())
+        simulator = (folder / ".otp-dev" / "simulator-url").read_text().strip()
+        dev.wait_for(lambda: httpx.get(f"{simulator}/messages").status_code == 200)
+        # The environment of production must not matter.
+        done = run("attack", settings={"OTP_DATABASE_URL": "sqlite:///production.db"}, folder=folder)
+        assert not [each["to"] for each in httpx.get(f"{simulator}/messages").json() if each["to"] in done.out]
+    return done
+
+
+def test_it_shows_what_an_attack_meets_as_dev_ships_and_enforced(tmp_path: Path) -> None:
+    recorded = played(tmp_path)
+    assert (recorded.code, recorded.err) == (0, "")
+    assert recorded.out.count("  201  sent, approved\n") == HONEST
+    assert recorded.out.count("  201  sent") == HONEST + BOT
+    assert re.search(r"  201  sent; would be blocked \(prefix: block \d+ of \d+\)\n", recorded.out)
+    assert "OTP_CONFIG_FILE=guard.toml ./run" in recorded.out
+
+    assert run("guard", "reset", "--yes", settings={}, folder=tmp_path).code == 0
+    (tmp_path / "guard.toml").write_text('[guard]\nmode = "enforce"\n')
+    enforced = played(tmp_path, OTP_CONFIG_FILE="guard.toml")
+    assert (enforced.code, enforced.err) == (0, "")
+    assert enforced.out.count("  201  sent, approved\n") == HONEST
+    assert re.search(r"  403  blocked \(prefix: block \d+ of \d+\)\n", enforced.out)
+    assert "would be blocked" not in enforced.out
+    assert "OTP_CONFIG_FILE" not in enforced.out
+
+
+def test_without_dev_it_says_how_to_start_it(tmp_path: Path) -> None:
+    sentence = "`otp-service dev` does not run here. Start it with ./run, then repeat ./run attack beside it."
+    never = run("attack", settings={}, folder=tmp_path)
+    with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
+        dev.wait_for(lambda: "Ctrl-C stops." in dev.text())
+    stopped = run("attack", settings={}, folder=tmp_path)
+    for done in (never, stopped):
+        assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
