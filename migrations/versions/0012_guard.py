@@ -47,7 +47,6 @@ def upgrade() -> None:
         sa.Column("country", sa.Text(), nullable=False),
         sa.Column("prefix", sa.Text(), nullable=False),
         sa.Column("pseudonym", sa.Text(), nullable=False),
-        sa.Column("number_id", RowId, nullable=True),
         sa.Column("network_digest", sa.Text(), nullable=True),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.Column("reasons", sa.Text(), nullable=False),
@@ -57,7 +56,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_guard_decisions")),
     )
     op.create_index("ix_guard_decisions_at", "guard_decisions", ["at", "id"])
-    _partial_index("ix_guard_decisions_number_id", "guard_decisions", "number_id", "number_id IS NOT NULL")
+    op.create_index("ix_guard_decisions_pseudonym", "guard_decisions", ["pseudonym", "at"])
     op.create_table(
         "guard_lists",
         sa.Column("prefix", sa.Text(), nullable=False),

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from otp_service.storage.metadata import RowId, Time, metadata, partial_index
+from otp_service.storage.metadata import RowId, Time, metadata
 
 guard_rows = sa.Table(
     "guard_rows",
@@ -26,7 +26,6 @@ guard_decisions = sa.Table(
     sa.Column("country", sa.Text, nullable=False),
     sa.Column("prefix", sa.Text, nullable=False),
     sa.Column("pseudonym", sa.Text, nullable=False),
-    sa.Column("number_id", RowId),  # no foreign key: the number may go before the decision
     sa.Column("network_digest", sa.Text),
     sa.Column("rule", sa.Text, nullable=False),
     sa.Column("reasons", sa.Text, nullable=False),
@@ -35,8 +34,7 @@ guard_decisions = sa.Table(
     sa.Column("approved_at", Time),
 )
 sa.Index("ix_guard_decisions_at", guard_decisions.c.at, guard_decisions.c.id)
-_undecided = guard_decisions.c.number_id.is_not(None)
-partial_index("ix_guard_decisions_number_id", _undecided, guard_decisions.c.number_id)
+sa.Index("ix_guard_decisions_pseudonym", guard_decisions.c.pseudonym, guard_decisions.c.at)
 
 guard_lists = sa.Table(
     "guard_lists",

@@ -38,10 +38,9 @@ SELECT {id}, 'pin', {ended} - 30, {ended} - 29, 'accepted', 'ok', '+573000000000
 INSERT INTO events (verification_id, at, type, result) SELECT {id}, {ended}, 'check', 'approved' FROM {series}
 """,
     """
-INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode,
-  action)
-SELECT {id}, {long_ago}, :client, 'signup', 'CO', '+57300000', '+573000000000', CASE WHEN {recent} THEN {number} END,
-  'prefix', '[]', 'record', CASE WHEN {told} THEN 'sent' ELSE 'refused' END
+INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, rule, reasons, mode, action)
+SELECT {id}, {long_ago}, :client, 'signup', 'CO', '+57300000', '+57300' || n, 'prefix', '[]', 'record',
+  CASE WHEN {told} THEN 'sent' ELSE 'refused' END
 FROM {series}
 """,
     """
@@ -130,34 +129,6 @@ SELECT 'chl_' || {id}, :client, 'login', NULL, '', '', 'approved', 6, 5,
   1, 1, 3, 0, {ended} - 30, {ended} + 570, {ended}, {ended},
   'sent', 'old ' || n, {subject}, 'fac_totp_' || {id}, 'totp'
 FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO guard_rows (key, kind, client_id, prefix, state, touched_at)
-SELECT 'block:CO:old' || n, 'block', NULL, '+1' || n, 'old', :now - n % 86400 FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, number_id, rule, reasons, mode,
-  action)
-SELECT 'gd_old' || n, :now - 86500 - n, :client, 'signup', 'CO', '+1', '+1', {number}, 'old', '[]', 'record', 'sent'
-FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO guard_audit (at, action, target) SELECT :now - 86500 - n, 'deny', 'old' FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO guard_alarms (key, until) SELECT 'old' || n, :now + 3600 + n FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO guesses (client_id, purpose, minute, expected)
-SELECT 'old' || n, 'signup', CAST(:now / 60 AS bigint) + 100000, 0 FROM {series} WHERE {told}
-""",
-    """
-INSERT INTO ceilings (key, scope, of_whom, spent, most, price, ends_at)
-SELECT 'old' || n, 'total', '', 0, 1, 1, :now - n % 86400 FROM {series} WHERE {recent}
-""",
-    """
-INSERT INTO known_people (number_id, client_id, subject, since, last_at)
-SELECT {number}, :client, 'old' || n, :now - 86500, :now - n % 86400 FROM {series} WHERE {told}
 """,
 )
 MOST_VACUUMS = 20

@@ -60,18 +60,14 @@ def _keys_of_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> di
     found = {}
     for row in sends.screened(tx, list(approvals)) if approvals else ():
         approval = approvals[row.verification_id]
-        if row.number_id is not None:
-            _record_approval(tx, approval, row.number_id)
+        client_id, subject, at = approval.client_id, approval.subject, approval.at
+        if row.pseudonym is not None:
+            decisions.approve(tx, pseudonym=row.pseudonym, client_id=client_id, at=at)
+        if row.number_id is not None and subject is not None:
+            known_people.record(tx, number_id=row.number_id, client_id=client_id, subject=subject, at=at)
         if row.guard_keys:
             found[row.verification_id] = {text: keys.kind_of(text) for text in row.guard_keys.split("\n")}
     return found
-
-
-def _record_approval(tx: Connection, approval: Approval, number_id: int) -> None:
-    client_id, at = approval.client_id, approval.at
-    decisions.approve(tx, number_id=number_id, client_id=client_id, at=at)
-    if approval.subject is not None:
-        known_people.record(tx, number_id=number_id, client_id=client_id, subject=approval.subject, at=at)
 
 
 class _Rows:

@@ -26,12 +26,11 @@ HIDDEN_DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class WouldBlock:
-    """What speaks against a request. `rule`: the one that decided, in its `mode`; `number_id`: of the number's row."""
+    """What speaks against a request. `rule`: the one that decided, in its `mode`."""
 
     id: str
     request: Request = field(repr=False)
     purpose: str
-    number_id: int
     network_digest: str | None
     rule: str
     mode: str
@@ -70,7 +69,6 @@ def record(tx: Connection, ctx: Context, decision: WouldBlock, action: str) -> N
             "country": request.country,
             "prefix": request.number[:-HIDDEN_DIGITS],
             "pseudonym": keys.pseudonym(ctx.vault, request.number),
-            "number_id": decision.number_id,
             "network_digest": decision.network_digest,
             "rule": decision.rule,
             "reasons": json.dumps([_shown(reason) for reason in decision.reasons]),

@@ -31,7 +31,6 @@ class Message:
     subject: str | None
     address_digest: str | None
     network_digest: str | None
-    number_id: int
     known_since: float | None
 
 
@@ -98,7 +97,6 @@ def _would_block(message: Message, request: Request, reasons: tuple[Reason, ...]
         id=decisions.new_id(),
         request=request,
         purpose=message.purpose,
-        number_id=message.number_id,
         network_digest=message.network_digest,
         rule=rule,
         mode=mode,

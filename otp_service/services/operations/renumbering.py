@@ -12,7 +12,7 @@ from otp_service.services.limits.limits import OF_NUMBER
 from otp_service.services.numbers import digests, open_number
 from otp_service.storage import numbers, opt_outs
 from otp_service.storage.factors import factors
-from otp_service.storage.guard import decisions, known_people
+from otp_service.storage.guard import known_people
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import verifications
@@ -79,5 +79,4 @@ def _merge(tx: Connection, *, keep: int, drop: int, now: float) -> None:
     webhook_deliveries.move_number(tx, keep=keep, drop=drop)
     factors.move_number(tx, keep=keep, drop=drop)
     known_people.merge(tx, keep=keep, drop=drop)
-    decisions.merge(tx, keep=keep, drop=drop)
     numbers.merge(tx, keep=keep, drop=drop)

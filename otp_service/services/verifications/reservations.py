@@ -51,7 +51,6 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
             subject=message.subject,
             address_digest=message.address_digest,
             network_digest=message.network_digest,
-            number_id=message.number_id,
             known_since=message.known_since,
         )
         request = screening.screen(tx, ctx, asked, now)

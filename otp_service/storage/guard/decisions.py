@@ -23,11 +23,14 @@ def insert(tx: Connection, values: Mapping[str, Any]) -> None:
     tx.execute(sa.insert(guard_decisions).values(**values))
 
 
-def approve(tx: Connection, *, number_id: int, client_id: str, at: float) -> None:
-    """Record that the number of earlier decisions was approved after all."""
+def approve(tx: Connection, *, pseudonym: str, client_id: str, at: float) -> None:
+    """Record that the number of earlier decisions, which has this pseudonym, was approved after all.
+
+    A blocked request leaves no row of its number: the id of one could be another number's by now.
+    """
     tx.execute(
         sa.update(guard_decisions)
-        .where(d.number_id == number_id, d.client_id == client_id, d.approved_at.is_(None))
+        .where(d.pseudonym == pseudonym, d.client_id == client_id, d.approved_at.is_(None))
         .where(d.at >= at - APPROVED_WITHIN_SECONDS, d.at <= at)
         .values(approved_at=at)
     )
@@ -77,11 +80,6 @@ def first_at(tx: Connection) -> float | None:
     """Return the time of the oldest decision."""
     found: float | None = tx.scalar(sa.select(sa.func.min(d.at)))
     return found
-
-
-def merge(tx: Connection, *, keep: int, drop: int) -> None:
-    """Give the decisions about one row of a number to another row of it."""
-    tx.execute(sa.update(guard_decisions).where(d.number_id == drop).values(number_id=keep))
 
 
 def purge(tx: Connection, before: float) -> int:

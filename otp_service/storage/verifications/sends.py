@@ -99,16 +99,13 @@ def of_request(tx: Connection, request_id: int) -> AnyRow | None:
 
 
 def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow]:
-    """Return `verification_id`, its `number_id` and the `guard_keys` of its newest message that has some."""
-    newest = (
-        sa.select(s.guard_keys)
-        .where(s.verification_id == verifications.c.id, s.guard_keys.is_not(None))
-        .order_by(s.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    columns = (verifications.c.id.label("verification_id"), verifications.c.number_id, newest.label("guard_keys"))
-    return tx.execute(sa.select(*columns).where(verifications.c.id.in_(verification_ids))).all()
+    """Return `verification_id`, its `number_id`, and the `guard_keys` and `pseudonym` of its newest counted message."""
+    other = sends.alias()
+    of_it = other.c.verification_id == v.id, other.c.guard_keys.is_not(None)
+    newest = sa.select(sa.func.max(other.c.id)).where(*of_it).correlate(verifications).scalar_subquery()
+    columns = (v.id.label("verification_id"), v.number_id, s.guard_keys, s.pseudonym)
+    statement = sa.select(*columns).select_from(verifications.outerjoin(sends, s.id == newest))
+    return tx.execute(statement.where(v.id.in_(verification_ids))).all()
 
 
 def messages(tx: Connection, *, after: tuple[float, int], until: float, limit: int) -> Sequence[AnyRow]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from otp_service.services.guard import lists
 from otp_service.storage.tables import guard_decisions, guard_rows, sends, verifications
 from tests.services.guard.support import config, count, new_range, pump, sign_up, start
 from tests.support.factors import active_sms
@@ -185,3 +186,18 @@ async def test_a_decision_says_later_that_the_number_was_approved(service: Servi
     await count(service)
     approved = [each for each in await rows_of(service, guard_decisions) if each.approved_at is not None]
     assert len(approved) == 1
+
+
+@pytest.mark.both_databases
+async def test_a_refused_number_that_is_approved_later_says_so_and_no_other_number_does(service: Service) -> None:
+    async def approved() -> list[Any]:
+        return [each for each in await rows_of(service, guard_decisions) if each.approved_at is not None]
+
+    prefix = new_range()
+    assert (await pump(service, prefix))[-1].status_code == 403
+    await lists.reset(service.ctx.database, service.ctx.clock)
+    # A refused start leaves no row of its number, so another number may get the id that it had.
+    await sign_up(service, f"{new_range()}9999")
+    assert await approved() == []
+    await sign_up(service, f"{prefix}1900")
+    assert len(await approved()) == 1
