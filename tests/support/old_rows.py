@@ -41,11 +41,11 @@ INSERT INTO events (verification_id, at, type, result) SELECT {id}, {ended}, 'ch
 INSERT INTO guard_decisions (id, at, client_id, purpose, country, prefix, pseudonym, rule, reasons, mode, action)
 SELECT {id}, {long_ago}, :client, 'signup', 'CO', '+57300000', '+57300' || n, 'prefix', '[]', 'record',
   CASE WHEN {told} THEN 'sent' ELSE 'refused' END
-FROM {series}
+FROM {series} WHERE {recent}
 """,
     """
 INSERT INTO guard_rows (key, kind, client_id, prefix, state, touched_at)
-SELECT 'old:' || n, 'block', NULL, '+57300000', 'null', :now - n % 86400 FROM {series}
+SELECT 'old:' || n, 'block', NULL, '+57300000', 'null', :now - n % 86400 FROM {series} WHERE {recent}
 """,
     """
 INSERT INTO known_people (number_id, client_id, subject, since, last_at)
@@ -53,13 +53,13 @@ SELECT {number}, :client, 'old ' || n, {long_ago}, :now - n % 86400 FROM {series
 """,
     """
 INSERT INTO ceilings (key, scope, of_whom, spent, most, price, ends_at)
-SELECT 'old:' || n, 'total', '', 1, 2, 1, :now - n % 86400 FROM {series}
+SELECT 'old:' || n, 'total', '', 1, 2, 1, :now - n % 86400 FROM {series} WHERE {recent}
 """,
     """
-INSERT INTO guard_alarms (key, until) SELECT 'old:' || n, :now + 3600 + n % 80000 FROM {series}
+INSERT INTO guard_alarms (key, until) SELECT 'old:' || n, :now + 3600 + n % 80000 FROM {series} WHERE {recent}
 """,
     """
-INSERT INTO guard_audit (at, action, target) SELECT :now - n % 86400, 'deny', '+57300' FROM {series}
+INSERT INTO guard_audit (at, action, target) SELECT :now - n % 86400, 'deny', '+57300' FROM {series} WHERE {recent}
 """,
     """
 INSERT INTO failures (number_id, client_id, purpose, checks, waits_until, last_at)
