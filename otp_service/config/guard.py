@@ -35,7 +35,10 @@ def _ceilings(value: object) -> object:
     matches = [_CEILING.fullmatch(part.strip()) for part in str(value).split(";")]
     if not all(matches):
         raise ValueError('must be like "200/day" or "20/hour; 200/day", or "" for none')
-    return tuple(Ceiling(_micros(float(match[1])), _PERIODS[match[2]]) for match in matches if match)
+    found = tuple(Ceiling(_micros(float(match[1])), _PERIODS[match[2]]) for match in matches if match)
+    if len({ceiling.period for ceiling in found}) < len(found):
+        raise ValueError("must name at most one ceiling per hour and one per day")
+    return found
 
 
 def _micros(amount: float) -> int:

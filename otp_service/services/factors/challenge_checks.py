@@ -98,19 +98,11 @@ async def check(
     with _admitted(ctx, valid):
         checked = await _check(ctx, valid, idempotent)
     structlog.contextvars.bind_contextvars(result=checked.result)
-    _count(ctx, valid, checked.result)
+    if checked.result == "approved" and valid.method == SMS:
+        ctx.guard_counts.approved(Approval(request.challenge_id, request.client_id, ctx.clock.now()))
     method = "decoy" if known.row.decoy else valid.method
     CHALLENGE_CHECKS.labels(known.row.purpose, method, checked.result).inc()
     return checked
-
-
-def _count(ctx: Context, valid: _ValidCheck, result: str) -> None:
-    """Count a guess in the takeovers meter, and an approval of a message in the guard."""
-    row, client_id = valid.known.row, valid.request.client_id
-    if result == "incorrect" and valid.method != RECOVERY_CODE and not row.decoy:
-        ctx.takeovers.add(client_id, row.purpose, len(valid.typed))
-    if result == "approved" and valid.method == SMS:
-        ctx.guard_counts.approved(Approval(row.id, client_id, row.subject, ctx.clock.now()))
 
 
 def _validate(request: ChallengeCheckRequest, known: Known) -> _ValidCheck:
@@ -150,15 +142,23 @@ async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest
     step = None
     if valid.method == SMS:
         if not await ctx.hasher.matches(valid.request.challenge_id, valid.typed, spent.live, valid.ticket):
+            _count_guess(ctx, valid, live=len(spent.live))
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
     elif valid.method == totp.METHOD:
         step = _step_of(ctx, valid)
         if step is None:
+            _count_guess(ctx, valid, live=totp.LIVE_VALUES)
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
     try:
         return await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, step))
     except _Ended:
         return await _not_compared(ctx, valid, is_locked=False)
+
+
+def _count_guess(ctx: Context, valid: _ValidCheck, *, live: int) -> None:
+    row = valid.known.row
+    if not row.decoy:
+        ctx.takeovers.add((valid.request.client_id, row.purpose), digits=len(valid.typed), live=live)
 
 
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None) -> Spent | Unspent:

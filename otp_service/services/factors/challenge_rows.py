@@ -131,6 +131,7 @@ def message(
         lifetime_left=purpose.lifetime,
         factor_id=factor.id,
         test_number=test_number,
+        is_test=test_number is not None,
         subject=request.subject,
         address_digest=limits.address_digest(ctx, request.user_ip),
         network_digest=limits.network_digest(ctx, request.user_ip),

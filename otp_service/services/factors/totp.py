@@ -15,6 +15,8 @@ STEP_SECONDS = 30
 _SECRET_BYTES = 20  # 160 bits, the length of an HMAC-SHA-1 (RFC 4226, section 4, R6)
 _STEPS_BESIDE = 1
 """Steps before and after the present one that are accepted too (RFC 6238, section 5.2)."""
+LIVE_VALUES = 2 * _STEPS_BESIDE + 1
+"""How many values are accepted at any time."""
 
 
 def new_secret() -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
+from otp_service.database.statements import AnyRow
 from otp_service.errors import Unavailable
 from otp_service.guard import counting
 from otp_service.guard.keys import Key, keys_of
@@ -42,9 +43,14 @@ async def work(ctx: Context) -> bool:
 def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> None:
     of_approvals = _keys_of_approvals(tx, batch)
     keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
+    begun: dict[str, Key] = {}
     for each in batch:
         if isinstance(each, Change):
-            keys_by_text |= {keys.text_of(ctx.vault, key): key for key in keys_of(each.request)}
+            of_request = {keys.text_of(ctx.vault, key): key for key in keys_of(each.request)}
+            keys_by_text |= of_request
+            begun |= of_request if each.apply is counting.sent else {}
+    empty = [keys.stored(key, text, Row()) for text, key in begun.items()]
+    stored_rows.insert_missing(tx, empty, ctx.clock.now())
     rows = _Rows(tx, ctx, keys_by_text)
     for each in batch:
         if isinstance(each, Change):
@@ -60,14 +66,18 @@ def _keys_of_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> di
     found = {}
     for row in sends.screened(tx, list(approvals)) if approvals else ():
         approval = approvals[row.verification_id]
-        client_id, subject, at = approval.client_id, approval.subject, approval.at
-        if row.pseudonym is not None:
-            decisions.approve(tx, pseudonym=row.pseudonym, client_id=client_id, at=at)
-        if row.number_id is not None and subject is not None:
-            known_people.record(tx, number_id=row.number_id, client_id=client_id, subject=subject, at=at)
+        _record_approval(tx, approval, row)
         if row.guard_keys:
             found[row.verification_id] = {text: keys.kind_of(text) for text in row.guard_keys.split("\n")}
     return found
+
+
+def _record_approval(tx: Connection, approval: Approval, row: AnyRow) -> None:
+    client_id, at = approval.client_id, approval.at
+    if row.pseudonym is not None:
+        decisions.approve(tx, pseudonym=row.pseudonym, client_id=client_id, at=at)
+    if row.number_id is not None and row.subject is not None:  # it may have been erased since the approval
+        known_people.record(tx, number_id=row.number_id, client_id=client_id, subject=row.subject, at=at)
 
 
 class _Rows:

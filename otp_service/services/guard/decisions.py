@@ -26,7 +26,10 @@ HIDDEN_DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class WouldBlock:
-    """What speaks against a request. `rule`: the one that decided, in its `mode`."""
+    """What speaks against a request. `rule`: the one that decided, in its `mode`.
+
+    `is_counted`: the rows of its client count it.
+    """
 
     id: str
     request: Request = field(repr=False)
@@ -35,6 +38,7 @@ class WouldBlock:
     rule: str
     mode: str
     reasons: tuple[Reason, ...]
+    is_counted: bool
 
 
 class Blocked(Exception):

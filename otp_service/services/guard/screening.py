@@ -23,7 +23,10 @@ DENIED = "deny"
 
 @dataclass(frozen=True)
 class Message:
-    """What the guard is asked about. `known_since`: when client, number and subject were first approved together."""
+    """What the guard is asked about. `known_since`: when client, number and subject were first approved together.
+
+    `is_decoy`: nothing will be sent, so it is decided as a message and counted nowhere.
+    """
 
     client_id: str
     to: str = field(repr=False)
@@ -32,6 +35,7 @@ class Message:
     address_digest: str | None
     network_digest: str | None
     known_since: float | None
+    is_decoy: bool = False
 
 
 def request_of(message: Message, now: float) -> Request:
@@ -65,24 +69,26 @@ def screen(tx: Connection, ctx: Context, message: Message, now: float) -> Reques
         raise Blocked(_would_block(message, request, (), DENIED, "enforce"))
     if policy.mode == "off":
         return None
+    counted = None if message.is_decoy else request
     if verdict == lists.ALLOW:
-        return request
+        return counted
     decision = decide(request, _rows(tx, ctx, request, message), policy.strictness, policy.rules_off)
     if decision.blocked:
         found = _decided(ctx, message, request, decision)
         if found.mode == "enforce":
             raise Blocked(found)
-        decisions.record(tx, ctx, found, "sent")
-        decisions.count(found, "sent")
-    return request
+        if counted is not None:
+            decisions.record(tx, ctx, found, "sent")
+            decisions.count(found, "sent")
+    return counted
 
 
 def _rows(tx: Connection, ctx: Context, request: Request, message: Message) -> dict[Key, Row]:
     by_text = {keys.text_of(ctx.vault, key): key for key in keys_of(request)}
     found = {by_text[text]: keys.parse_row(state) for text, state in stored_rows.read(tx, list(by_text)).items()}
     person = next(key for key in by_text.values() if key.kind is Kind.PERSON)
-    if message.known_since is not None:  # its row may have begun anew under another secret key
-        found[person] = replace(found.get(person, Row()), proved=message.known_since)
+    if message.subject is not None:  # its row may have begun anew under another secret key, or outlive an erasure
+        found[person] = replace(found.get(person, Row()), proved=message.known_since or 0.0)
     return found
 
 
@@ -101,6 +107,8 @@ def _would_block(message: Message, request: Request, reasons: tuple[Reason, ...]
         rule=rule,
         mode=mode,
         reasons=reasons,
+        # What an operator denies says nothing about the client.
+        is_counted=rule != DENIED and not message.is_decoy,
     )
 
 
@@ -112,5 +120,6 @@ async def write(ctx: Context, step: Callable[[Connection], T], *, action: str = 
         decision = blocked.decision
         await ctx.database.write(lambda tx: decisions.record(tx, ctx, decision, action))
         decisions.count(decision, action)
-        ctx.guard_counts.blocked(decision.request)
+        if decision.is_counted:
+            ctx.guard_counts.blocked(decision.request)
         raise decisions.refusal(decision) from None

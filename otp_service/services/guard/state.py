@@ -30,7 +30,6 @@ class Approval:
 
     verification_id: str
     client_id: str
-    subject: str | None
     at: float
 
 
@@ -80,11 +79,19 @@ class Lists:
 
 @dataclass
 class Takeovers:
-    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `alarmed`: above the alarm."""
+    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `alarmed`: above the alarm;
+    `shown`: in the metric.
+    """
 
     wrong: dict[Of, float] = field(default_factory=dict)
     alarmed: frozenset[Of] = frozenset()
+    shown: frozenset[Of] = frozenset()
 
-    def add(self, client_id: str, purpose: str, pin_length: int) -> None:
-        """Count a wrong check: a guess of a PIN with so many digits."""
-        self.wrong[client_id, purpose] = self.wrong.get((client_id, purpose), 0.0) + 10.0**-pin_length
+    def add(self, of: Of, *, digits: int, live: int) -> None:
+        """Count a wrong check: a guess of so many digits, of which `live` values would have been right."""
+        self.put_back({of: live * 10.0**-digits})
+
+    def put_back(self, wrong: Mapping[Of, float]) -> None:
+        """Add expected takeovers, for example of wrong checks that could not be stored."""
+        for of, expected in wrong.items():
+            self.wrong[of] = self.wrong.get(of, 0.0) + expected

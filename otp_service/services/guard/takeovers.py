@@ -3,6 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from otp_service.config.policy import Purpose
+from otp_service.errors import Unavailable
 from otp_service.observability.metrics import GUARD_EXPECTED_TAKEOVERS
 from otp_service.services.context import Context
 from otp_service.services.guard import events
@@ -36,10 +37,15 @@ def was_lengthened(purpose: Purpose, pin_length: int) -> bool:
 async def measure(ctx: Context) -> None:
     """Store what this process counted, and compare the last hour with the alarm."""
     counted, ctx.takeovers.wrong = ctx.takeovers.wrong, {}
-    expected = await ctx.database.write(lambda tx: _measure(tx, ctx, counted))
+    try:
+        expected = await ctx.database.write(lambda tx: _measure(tx, ctx, counted))
+    except Unavailable:
+        ctx.takeovers.put_back(counted)
+        raise
     ctx.takeovers.alarmed = frozenset(of for of, value in expected.items() if value > ctx.policy.guard.takeovers.alarm)
-    for (client_id, purpose), value in expected.items():
-        GUARD_EXPECTED_TAKEOVERS.labels(client_id, purpose).set(value)
+    for client_id, purpose in ctx.takeovers.shown.union(expected):
+        GUARD_EXPECTED_TAKEOVERS.labels(client_id, purpose).set(expected.get((client_id, purpose), 0.0))
+    ctx.takeovers.shown = frozenset(expected)
 
 
 def _measure(tx: Connection, ctx: Context, counted: dict[Of, float]) -> dict[Of, float]:

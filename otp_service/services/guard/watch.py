@@ -42,7 +42,7 @@ def reached(row: AnyRow) -> int:
 
 
 def _tell(tx: Connection, news: list[AnyRow], now: float) -> None:
-    for row in news:
+    for row in sorted(news, key=lambda row: str(row.key)):  # as a start locks them
         percent = reached(row)
         if ceilings.tell(tx, row.key, percent):
             country = row.of_whom if row.scope == "country" else None

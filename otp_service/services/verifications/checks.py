@@ -104,9 +104,9 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     client_id = valid.start.client_id
     if kept is None:
         if not row.decoy:
-            ctx.takeovers.add(client_id, spent.purpose, row.pin_length)
+            ctx.takeovers.add((client_id, spent.purpose), digits=row.pin_length, live=len(spent.live))
         return Checked("incorrect", represent(ctx, row))
-    ctx.guard_counts.approved(Approval(row.id, client_id, row.subject, row.ended_at))
+    ctx.guard_counts.approved(Approval(row.id, client_id, row.ended_at))
     proof = proofs.token(ctx, row, kept, client_id=client_id, session_hash=valid.start.session.hash)
     return Checked("approved", represent(ctx, row), proof=proof)
 

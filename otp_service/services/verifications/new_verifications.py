@@ -138,19 +138,23 @@ def without_number(ctx: Context, request: StartRequest, purpose: Purpose, now: f
 
 
 def insert(
-    tx: Connection, new: dict[str, Any], now: float, *, refuse_opted_out: bool, pause: Unit | None = None
+    tx: Connection,
+    new: dict[str, Any],
+    now: float,
+    *,
+    refuse_opted_out: bool,
+    pause: Unit | None = None,
+    is_known: bool = False,
 ) -> AnyRow | None:
     """Insert a verification and end an older one in its slot; return the pending one if it is the same.
 
+    `is_known`: of somebody known, who must get a message although a stranger got a decoy.
     Refusals: `opted_out`; `rate_limited` during the pause or the wait after wrong checks.
     """
     owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
     while True:
         other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
-        kind = (new["number_id"], new["channel"], new["decoy"])
-        # A decoy of the guard goes on as what it was asked to be.
-        same = other.id is not None and (other.number_id, other.channel, other.decoy and not other.blocked) == kind
-        if same and status_at(other, now) == "pending":
+        if _is_same(other, new, is_known=is_known) and status_at(other, now) == "pending":
             return other
         if refuse_opted_out and other.opted_out:
             raise opted_out()
@@ -163,6 +167,14 @@ def insert(
         if verifications.insert(tx, new):
             return None
         # Another start claimed the slot at the same moment: now it can be found.
+
+
+def _is_same(other: AnyRow, new: dict[str, Any], *, is_known: bool) -> bool:
+    """Return whether the verification of a slot is what a start asks for. The guard's decoy is what was asked for."""
+    if other.id is None or (other.blocked and is_known and other.subject != new["subject"]):
+        return False
+    was_asked = (other.number_id, other.channel, other.decoy and not other.blocked)
+    return was_asked == (new["number_id"], new["channel"], new["decoy"] and not new["blocked"])
 
 
 def _name_of(request: StartRequest) -> str:

@@ -35,11 +35,12 @@ class PinMessage:
     """One message of a verification, from the request to the outcome.
 
     `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_number`: the entry of
-    a test number; `factor_id`: of a challenge; `ends_if_refused`: the verification fails if this is its only message
-    and is refused for sure. `deadline`: on the monotonic clock, for all routes; `lifetime_left`: seconds of the
-    verification; `current_send`: the one that is tried now. `network_digest`: of the person's /24 or /64;
-    `is_screened`: the guard decides about it. The transaction that counts the send fills `number_id`, `known_since`
-    (of a known person), `reserved`, `price` (reserved under the ceilings) and `counted` (what the guard counts of it).
+    a test number; `is_test`: to a test number, also of a decoy; `factor_id`: of a challenge; `ends_if_refused`: the
+    verification fails if this is its only message and is refused for sure. `deadline`: on the monotonic clock, for all
+    routes; `lifetime_left`: seconds of the verification; `current_send`: the one that is tried now. `network_digest`:
+    of the person's /24 or /64; `is_screened`: the guard decides about it. The transaction that counts the send fills
+    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and `counted`
+    (what the guard counts of it).
     """
 
     ticket: Ticket
@@ -54,6 +55,7 @@ class PinMessage:
     lifetime_left: float
     imitated: RecentSend | None = None
     test_number: TestNumber | None = None
+    is_test: bool = False
     factor_id: str | None = None
     ends_if_refused: bool = True
     subject: str | None = None

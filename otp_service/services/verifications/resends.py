@@ -95,6 +95,7 @@ def message_of(
         factor_id=row.factor_id,
         imitated=ctx.recent_sends.draw(purpose.name) if row.decoy else None,
         test_number=test_number,
+        is_test=entry is not None,
         subject=row.subject,
         address_digest=row.address_digest,
         is_screened=not row.blocked,

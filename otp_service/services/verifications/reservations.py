@@ -36,7 +36,7 @@ def reserve_and_insert(
         lane=lane,
     )
     message.reserved = limits.reserve(tx, [*units, pause] if pause is not None else units, now)
-    if message.to is not None and message.test_number is None:
+    if message.to is not None and not message.is_test:
         _screen(tx, ctx, message, message.to, now)
     message.current_send.id = insert(tx, message, message.current_send, now, _kept_by_guard(ctx, message))
 
@@ -52,9 +52,9 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
             address_digest=message.address_digest,
             network_digest=message.network_digest,
             known_since=message.known_since,
+            is_decoy=message.imitated is not None,
         )
-        request = screening.screen(tx, ctx, asked, now)
-        message.counted = request if message.imitated is None else None
+        message.counted = screening.screen(tx, ctx, asked, now)
     price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
     ceilings.reserve(tx, price, now)
     if message.imitated is None:

@@ -72,6 +72,7 @@ def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest 
         lifetime_left=purpose.lifetime,
         imitated=ctx.recent_sends.draw(purpose.name) if request.decoy else None,
         test_number=None if request.decoy else test_number,
+        is_test=test_number is not None,
         subject=request.subject,
         address_digest=limits.address_digest(ctx, request.user_ip),
         network_digest=limits.network_digest(ctx, request.user_ip),
@@ -97,7 +98,9 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
     message.number_id = new["number_id"]
     lane = reservations.recognize(tx, ctx, message, now)
     pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name, lane=lane)
-    pending = new_verifications.insert(tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause)
+    pending = new_verifications.insert(
+        tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause, is_known=lane is not None
+    )
     if pending is None:
         reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)
     return pending

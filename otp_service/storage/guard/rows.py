@@ -43,6 +43,15 @@ def read(tx: Connection, keys: Sequence[str]) -> dict[str, str]:
     return {row.key: row.state for row in _reading(len(keys)).all(tx, values)}
 
 
+def insert_missing(tx: Connection, rows: Collection[StoredRow], now: float) -> None:
+    """Insert the rows that do not exist. What is not there cannot be locked, and two processes would both begin it."""
+    existing = set(tx.scalars(sa.select(g.key).where(g.key.in_([row.key for row in rows]))))
+    missing = sorted((row for row in rows if row.key not in existing), key=lambda row: row.key)
+    if missing:
+        new = insert_into(tx, guard_rows).on_conflict_do_nothing(index_elements=[g.key])
+        tx.execute(new, [{**asdict(row), "touched_at": now} for row in missing])
+
+
 def lock_all(tx: Connection, keys: Collection[str]) -> dict[str, str]:
     """Return key -> state of the rows that exist; lock them until the commit."""
     # In one order for all: no deadlock.

@@ -99,11 +99,11 @@ def of_request(tx: Connection, request_id: int) -> AnyRow | None:
 
 
 def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow]:
-    """Return `verification_id`, its `number_id`, and the `guard_keys` and `pseudonym` of its newest counted message."""
+    """Return `verification_id`, `number_id`, `subject`, and of the newest counted message `guard_keys`, `pseudonym`."""
     other = sends.alias()
     of_it = other.c.verification_id == v.id, other.c.guard_keys.is_not(None)
     newest = sa.select(sa.func.max(other.c.id)).where(*of_it).correlate(verifications).scalar_subquery()
-    columns = (v.id.label("verification_id"), v.number_id, s.guard_keys, s.pseudonym)
+    columns = (v.id.label("verification_id"), v.number_id, v.subject, s.guard_keys, s.pseudonym)
     statement = sa.select(*columns).select_from(verifications.outerjoin(sends, s.id == newest))
     return tx.execute(statement.where(v.id.in_(verification_ids))).all()
 

@@ -69,6 +69,15 @@ async def test_that_a_number_was_approved_is_kept_and_erased_too(service: Servic
     assert (await export(service)).approved_numbers == []
 
 
+async def test_an_approval_that_is_counted_after_the_erasure_makes_nobody_known(service: Service) -> None:
+    to = new_number()
+    started = await service.api.start(to, subject="u")
+    await service.api.check(started["id"], service.pin(to))
+    await subjects.erase(service.ctx, await client_id(service), "u")
+    await counting.work(service.ctx)
+    assert (await export(service)).approved_numbers == []
+
+
 async def test_an_erased_subject_is_nowhere(service: Service) -> None:
     await live(service)
     await subjects.erase(service.ctx, await client_id(service), "u")

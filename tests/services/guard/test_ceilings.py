@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import ValidationError
 
+from otp_service.config.guard import GuardRules
 from otp_service.storage.tables import ceilings
 from tests.services.guard.support import config, start, watch_once
 from tests.support.receivers import LOOPBACK, Receiver, add, post_due
@@ -103,6 +106,20 @@ async def test_the_hour_and_the_day_both_count(
             statuses += [(await start(service, new_number())).status_code for _ in range(2)]
             service.shift(3600)
         assert statuses == [201, 429, 201, 429, 429, 429]
+
+
+def test_a_ceiling_is_named_once_an_hour_and_once_a_day() -> None:
+    with pytest.raises(ValidationError, match="one ceiling per hour"):
+        GuardRules.model_validate({"ceilings": {"total": "20/hour; 30/hour"}})
+
+
+async def test_a_decoy_of_a_test_number_costs_as_little_as_its_message(database_url: str, vendor: Vendor) -> None:
+    until = datetime.now(UTC).date() + timedelta(days=7)
+    entry = {"+573009999999": {"pin": "123456", "until": until}}
+    policy = {**ceiling(total="0/day"), "test_numbers": entry}
+    async with serving(database_url, vendor, policy) as service:
+        for decoy in (False, True):
+            assert (await start(service, "+573009999999", decoy=decoy)).status_code == 201
 
 
 @pytest.mark.both_databases

@@ -1,15 +1,18 @@
 """What the guard does with starts, resends and challenges."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services.guard import lists
+from otp_service.services.factors import subjects
+from otp_service.services.guard import counting, lists
 from otp_service.storage.tables import guard_decisions, guard_rows, sends, verifications
-from tests.services.guard.support import config, count, new_range, pump, sign_up, start
+from tests.services.guard.support import config, count, new_range, pump, sign_up, start, watch_once
 from tests.support.factors import active_sms
-from tests.support.service import NO_LIMITS, Service, new_number, serving
+from tests.support.service import NO_LIMITS, Api, Service, new_number, serving
 from tests.support.vendor import Vendor
 
 
@@ -148,6 +151,17 @@ async def test_somebody_known_passes_while_the_range_is_blocked(service: Service
     assert (await start(service, owner, purpose="login", subject="user-17")).status_code == 201
 
 
+async def test_an_erased_subject_is_not_known_any_more(service: Service) -> None:
+    prefix = new_range()
+    owner = f"{prefix}9999"
+    await sign_up(service, owner, subject="user-17")
+    service.shift(86400)
+    await pump(service, prefix, 30)
+    (client_id,) = {each.client_id for each in await rows_of(service, verifications)}
+    await subjects.erase(service.ctx, client_id, "user-17")
+    assert (await start(service, owner, purpose="login", subject="user-17")).status_code == 403
+
+
 @pytest.mark.both_databases
 async def test_a_stranger_who_burns_the_budget_of_a_number_locks_nobody_out_who_is_known(
     database_url: str, vendor: Vendor
@@ -201,3 +215,73 @@ async def test_a_refused_number_that_is_approved_later_says_so_and_no_other_numb
     assert await approved() == []
     await sign_up(service, f"{prefix}1900")
     assert len(await approved()) == 1
+
+
+@pytest.mark.both_databases
+async def test_the_decoy_that_a_stranger_got_does_not_keep_somebody_known_from_a_message(
+    database_url: str, vendor: Vendor
+) -> None:
+    async with serving(database_url, vendor, config(mode="enforce", answer="decoy")) as service:
+        prefix = new_range()
+        owner = f"{prefix}9999"
+        await sign_up(service, owner, subject="user-17")
+        service.shift(86400)
+        await pump(service, prefix, 30)
+        before = len(vendor.messages(owner))
+        stranger = (await start(service, owner)).json()
+        assert len(vendor.messages(owner)) == before
+        known = await start(service, owner, subject="user-17")
+        assert (known.status_code, len(vendor.messages(owner))) == (201, before + 1)
+        assert known.json()["id"] != stranger["id"]
+        assert await service.api.check(known.json()["id"], service.pin(owner)) == "approved"
+
+
+async def test_a_blocked_start_takes_the_place_of_a_decoy_that_was_asked_for_as_a_real_one_does(
+    database_url: str, vendor: Vendor
+) -> None:
+    async with serving(database_url, vendor, config(mode="enforce", answer="decoy")) as service:
+        prefix = new_range()
+        asked = await start(service, f"{prefix}9999", decoy=True)
+        await pump(service, prefix)
+        blocked = await start(service, f"{prefix}9999")
+        assert (blocked.status_code, (await service.api.read(asked.json()["id"]))["reason"]) == (201, "superseded")
+
+
+async def test_what_an_operator_denies_counts_nowhere(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config(mode="off")) as service:
+        prefix = new_range()
+        await lists.put(service.ctx.database, service.ctx.clock, prefix, lists.DENY, until=None, note=None)
+        await watch_once(service)
+        assert {answer.status_code for answer in await pump(service, prefix)} == {403}
+        assert await rows_of(service, guard_rows) == []
+
+
+async def test_a_blocked_decoy_counts_nowhere(service: Service) -> None:
+    prefix = new_range()
+    await pump(service, prefix)
+    before = await rows_of(service, guard_rows)
+    service.shift(60)
+    assert {answer.status_code for answer in await pump(service, prefix, decoy=True)} == {403}
+    assert await rows_of(service, guard_rows) == before
+
+
+async def test_a_decoy_that_a_rule_would_block_is_no_decision_of_a_message(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config()) as service:
+        prefix = new_range()
+        await pump(service, prefix)
+        before = await rows_of(service, guard_decisions)
+        assert {answer.status_code for answer in await pump(service, prefix, decoy=True)} == {201}
+        assert await rows_of(service, guard_decisions) == before
+
+
+@pytest.mark.both_databases
+async def test_two_replicas_that_count_a_new_range_at_once_lose_no_message(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config()) as one, serving(database_url, vendor, config()) as two:
+        for _ in range(10):
+            prefix = new_range()
+            for number in range(10):
+                api = Api((one, two)[number % 2].http, one.api.api_key)
+                assert (await api.try_start(f"{prefix}{number:04d}")).status_code == 201
+            await asyncio.gather(*(counting.work(replica.ctx) for replica in (one, two)))
+            states = {row.key: json.loads(row.state) for row in await rows_of(one, guard_rows)}
+            assert states[f"block:CO:{prefix}"]["sent"] == 10

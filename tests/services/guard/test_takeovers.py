@@ -1,7 +1,10 @@
 """The takeovers meter."""
 
 import pytest
+from prometheus_client import REGISTRY
 
+from otp_service.errors import Unavailable
+from otp_service.services.guard import takeovers
 from tests.services.guard.support import config, start, watch_once
 from tests.support.receivers import LOOPBACK, Receiver, add, post_due
 from tests.support.service import Service, new_number, serving, wrong
@@ -62,3 +65,42 @@ async def test_a_decoy_and_a_right_pin_count_nothing(database_url: str, vendor: 
         decoy = (await start(service, new_number(), decoy=True)).json()
         await service.api.check(decoy["id"], "000000")
         assert service.ctx.takeovers.wrong == {}
+
+
+async def test_a_guess_counts_as_often_as_there_are_live_pins(database_url: str, vendor: Vendor) -> None:
+    policy = {**config(), "purposes": {"signup": {"resend_after": [0], "live_pins": 2}}}
+    async with serving(database_url, vendor, policy) as service:
+        to = new_number()
+        started = (await start(service, to)).json()
+        first = service.pin(to)
+        await service.api.resend(started["id"])
+        guessed = next(pin for pin in ("000000", "111111", "222222") if pin not in {first, service.pin(to)})
+        assert await service.api.check(started["id"], guessed) == "incorrect"
+        assert list(service.ctx.takeovers.wrong.values()) == pytest.approx([2e-6])
+
+
+async def test_guesses_are_not_lost_while_the_database_is_away(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(database_url, vendor, config()) as service:
+        service.ctx.takeovers.add(("shop", "signup"), digits=6, live=1)
+
+        async def away(*_: object) -> None:
+            raise Unavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service.ctx.database, "write", away)
+            with pytest.raises(Unavailable):
+                await takeovers.measure(service.ctx)
+        assert service.ctx.takeovers.wrong == {("shop", "signup"): pytest.approx(1e-6)}
+
+
+async def test_the_metric_goes_back_to_zero_when_the_hour_is_over(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, config()) as service:
+        await guess(service)
+        (of,) = service.ctx.takeovers.shown
+        labels = {"client": of[0], "purpose": of[1]}
+        assert REGISTRY.get_sample_value("otp_guard_expected_takeovers", labels) == pytest.approx(2e-6)
+        service.shift(3700)
+        await watch_once(service)
+        assert REGISTRY.get_sample_value("otp_guard_expected_takeovers", labels) == 0
