@@ -1,5 +1,6 @@
 """Starts: a new verification and its first message."""
 
+import time
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
@@ -29,18 +30,23 @@ async def start(
 async def _screened_start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
 ) -> tuple[Verification, bool]:
+    begun = time.monotonic()
     try:
         return await _start(ctx, request, idempotent)
     except Refusal as refusal:
         if refusal.code != "blocked" or ctx.policy.guard.answer != "decoy":
             raise
-    return await _start(ctx, replace(request, decoy=True, blocked=True), idempotent)
+    decoy = replace(request, decoy=True, blocked=True)
+    return await _start(ctx, decoy, idempotent, gone=time.monotonic() - begun)
 
 
 async def _start(
-    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None, *, gone: float = 0.0
 ) -> tuple[Verification, bool]:
     message = _message(ctx, request, idempotent)
+    if message.imitated is not None:  # asking the guard first must not make the answer later than a real one
+        message.imitated = replace(message.imitated, seconds=max(0.0, message.imitated.seconds - gone))
+    message.deadline -= gone
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
         action = "decoy" if ctx.policy.guard.answer == "decoy" else "refused"

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from otp_service.gateways.base import Outcome, Sent
+from otp_service.services.delivery import decoys
+from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.factors import subjects
 from otp_service.services.guard import counting, lists
+from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications.pin_message import RouteSend
 from otp_service.storage.tables import guard_decisions, guard_rows, sends, verifications
 from tests.services.guard.support import config, count, new_range, pump, sign_up, start, watch_once
 from tests.support.factors import active_sms
@@ -139,6 +145,31 @@ async def test_the_answer_can_be_a_decoy(database_url: str, vendor: Vendor) -> N
         assert await service.api.check(first.json()["id"], "000000") == "incorrect"
         assert vendor.messages(last) == []
         assert {each.action for each in await rows_of(service, guard_decisions)} == {"decoy"}
+
+
+async def test_a_decoy_is_answered_no_later_than_a_real_start(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imitated: list[float] = []
+    prepare, imitate = pin_messages.prepare, decoys.imitate
+
+    async def prepare_slowly(*given: Any) -> RouteSend:
+        await asyncio.sleep(0.1)
+        return await prepare(*given)
+
+    async def recorded(real: RecentSend, route: str, *, longest: float) -> Sent:
+        imitated.append(real.seconds)
+        return await imitate(replace(real, seconds=0), route, longest=longest)
+
+    async with serving(database_url, vendor, config(mode="enforce", answer="decoy")) as service:
+        prefix = new_range()
+        await pump(service, prefix)
+        for _ in range(decoys.KEPT):
+            service.ctx.recent_sends.record("signup", RecentSend(1.0, "pin", Outcome.ACCEPTED, "ok"))
+        monkeypatch.setattr(pin_messages, "prepare", prepare_slowly)
+        monkeypatch.setattr(decoys, "imitate", recorded)
+        assert (await start(service, f"{prefix}9999")).status_code == 201
+        assert imitated[0] <= 1 + decoys.JITTER - 0.1
 
 
 async def test_somebody_known_passes_while_the_range_is_blocked(service: Service) -> None:
