@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -14,8 +15,8 @@ from otp_service.cli.times import Moment, Period, in_rfc3339
 from otp_service.clock import Clock, rfc3339
 from otp_service.config.settings import DatabaseSettings, StorageSettings
 from otp_service.database.engine import Database
+from otp_service.services.guard import counter_reset, history, lists
 from otp_service.services.guard import export as export_service
-from otp_service.services.guard import history, lists
 from otp_service.services.guard import status as status_service
 from otp_service.services.guard.history import PastDecision, Seen
 from otp_service.services.guard.status import CeilingStatus, Count, GuardStatus
@@ -192,7 +193,7 @@ def reset(prefix_or_client: str | None, *, yes: bool) -> None:
     of_numbers = prefix_or_client is not None and prefix_or_client.strip().startswith("+")
     prefix = phone.parse_prefix(prefix_or_client) if prefix_or_client and of_numbers else None
     client = None if of_numbers else prefix_or_client
-    count = with_database(_url(), lambda database, clock: lists.reset(database, clock, prefix=prefix, client=client))
+    count = with_database(_url(), partial(counter_reset.reset, prefix=prefix, client=client))
     click.echo(f"Forgot {count} rows of counters.")
 
 

@@ -57,7 +57,7 @@ class CeilingRules(Table):
     country: Ceilings = ()
 
 
-class Takeovers(Table):
+class TakeoverRules(Table):
     """`alarm`: expected takeovers an hour; `longer_pins`: above it, new verifications get two digits more."""
 
     alarm: float = Field(default=0.01, gt=0, le=1000, allow_inf_nan=False)
@@ -80,7 +80,7 @@ class GuardRules(Table):
     rules: dict[str, Mode] = Field(default={})
     prices: dict[Annotated[str, AfterValidator(_checked_prefix)], Price] = Field(default={"default": _DEFAULT_PRICE})
     ceilings: CeilingRules = CeilingRules()
-    takeovers: Takeovers = Takeovers()
+    takeovers: TakeoverRules = TakeoverRules()
 
     @field_validator("rules")
     @classmethod

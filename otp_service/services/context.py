@@ -10,7 +10,7 @@ from otp_service.gateways.health import GatewayHealth
 from otp_service.gateways.webhooks import WebhookClient
 from otp_service.hashing.hasher import PinHasher
 from otp_service.services.delivery.decoys import RecentSends
-from otp_service.services.guard.state import GuardCounts, Lists, Takeovers
+from otp_service.services.guard.state import GuardCounts, Lists, TakeoverMeter
 from otp_service.services.limits.concurrency import Concurrency
 from otp_service.services.operations.loops import Wakes
 from otp_service.vault import Vault
@@ -41,5 +41,5 @@ class Context:
     concurrency: Concurrency = field(default_factory=Concurrency)
     recent_sends: RecentSends = field(default_factory=RecentSends)
     guard_lists: Lists = field(default_factory=Lists)
-    takeovers: Takeovers = field(default_factory=Takeovers)
+    takeovers: TakeoverMeter = field(default_factory=TakeoverMeter)
     guard_counts: GuardCounts = field(default_factory=GuardCounts)

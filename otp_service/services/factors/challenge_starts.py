@@ -20,7 +20,7 @@ from otp_service.services.guard import screening
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.proofs import proofs
-from otp_service.services.verifications import new_verifications, pin_message, pin_messages, reservations
+from otp_service.services.verifications import new_verifications, pin_delivery, pin_message, reservations
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.storage.factors import failures, subjects
 from otp_service.storage.limits.buckets import Unit
@@ -106,11 +106,11 @@ def _no_factor(detail: str) -> Refusal:
 
 async def _send(ctx: Context, start: _ValidStart, message: PinMessage) -> tuple[Challenge, bool]:
     with ctx.hasher.queue.admit(message.ticket):
-        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        known, created = await screening.write(ctx, lambda tx: _insert(tx, ctx, start))
+        message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
+        known, created = await screening.write_screened(ctx, lambda tx: _insert(tx, ctx, start))
         if not created:
             return challenges.represent(ctx, known), False
-        row = await pin_messages.deliver(ctx, message)
+        row = await pin_delivery.deliver(ctx, message)
     quota = limits.left_of_client(ctx, message.client_id, message.reserved)
     return challenges.represent(ctx, known, row, quota), True
 
@@ -147,7 +147,7 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bo
     if other.id is not None and status_at(other, now) == "pending":
         return challenges.find(tx, ctx, request.client_id, other.id), False
     if message is not None:
-        _check_number(tx, message, other, new, pause, now)
+        _refuse_opted_out_or_paused(tx, message, other, new, pause, now)
     if other.id is not None:
         verifications.clear_slot(tx, other.id, now)
     verifications.insert(tx, new)  # the subject's row is locked: nobody else takes the slot
@@ -173,7 +173,7 @@ def _pause(ctx: Context, message: PinMessage | None, lane: str | None) -> Unit |
     return limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=purpose, lane=lane)
 
 
-def _check_number(
+def _refuse_opted_out_or_paused(
     tx: Connection, message: PinMessage, state: AnyRow, new: dict[str, Any], pause: Unit | None, now: float
 ) -> None:
     """Refusals: `opted_out`, and `rate_limited` during the pause after an earlier start to the number."""

@@ -41,15 +41,15 @@ async def work(ctx: Context) -> bool:
 
 
 def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> None:
-    of_approvals = _keys_of_approvals(tx, batch)
+    of_approvals = _record_approvals(tx, batch)
     keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
     begun: dict[str, Key] = {}
     for each in batch:
         if isinstance(each, Change):
-            of_request = {keys.text_of(ctx.vault, key): key for key in keys_of(each.request)}
+            of_request = {keys.stored_key(ctx.vault, key): key for key in keys_of(each.request)}
             keys_by_text |= of_request
             begun |= of_request if each.apply is counting.sent else {}
-    empty = [keys.stored(key, text, Row()) for text, key in begun.items()]
+    empty = [keys.stored_row(key, text, Row()) for text, key in begun.items()]
     stored_rows.insert_missing(tx, empty, ctx.clock.now())
     rows = _Rows(tx, ctx, keys_by_text)
     for each in batch:
@@ -60,7 +60,7 @@ def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> 
     rows.write(ctx.clock.now())
 
 
-def _keys_of_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> dict[str, dict[str, Key]]:
+def _record_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> dict[str, dict[str, Key]]:
     """Record what approvals say about people and decisions; return the stored keys of their newest message."""
     approvals = {each.verification_id: each for each in batch if isinstance(each, Approval)}
     found = {}
@@ -68,7 +68,7 @@ def _keys_of_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> di
         approval = approvals[row.verification_id]
         _record_approval(tx, approval, row)
         if row.guard_keys:
-            found[row.verification_id] = {text: keys.kind_of(text) for text in row.guard_keys.split("\n")}
+            found[row.verification_id] = {text: keys.key_of_kind(text) for text in row.guard_keys.split("\n")}
     return found
 
 
@@ -91,13 +91,13 @@ class _Rows:
 
     def of(self, wanted: Sequence[Key]) -> dict[Key, Row]:
         """Return the rows of the keys that exist."""
-        by_text = {keys.text_of(self._vault, key): key for key in wanted}
+        by_text = {keys.stored_key(self._vault, key): key for key in wanted}
         return {key: self._rows[text] for text, key in by_text.items() if text in self._rows}
 
     def change(self, changed: Mapping[Key, Row]) -> None:
         """Replace rows."""
         for key, row in changed.items():
-            text = keys.text_of(self._vault, key)
+            text = keys.stored_key(self._vault, key)
             self._rows[text], self._changed[text] = row, key
 
     def approve(self, keys_by_text: Mapping[str, Key], at: float) -> None:
@@ -110,5 +110,5 @@ class _Rows:
 
     def write(self, now: float) -> None:
         """Store the rows that changed."""
-        changed = [keys.stored(key, text, self._rows[text]) for text, key in self._changed.items()]
+        changed = [keys.stored_row(key, text, self._rows[text]) for text, key in self._changed.items()]
         stored_rows.write(self._tx, changed, now)

@@ -1,4 +1,4 @@
-"""Decisions: each request that a rule would block is kept for the operator, and told to webhooks if it is the first."""
+"""Decisions: each request that a rule would block is stored; webhooks get the first one in an hour."""
 
 import json
 import secrets
@@ -13,19 +13,17 @@ from otp_service.guard.rules import Reason
 from otp_service.observability.metrics import GUARD_DECISIONS
 from otp_service.services.context import Context
 from otp_service.services.guard import events, keys
-from otp_service.services.guard.events import Alarm
-from otp_service.storage.guard import decisions, guesses
+from otp_service.services.guard.events import ALARM_SECONDS, Alarm
+from otp_service.storage.guard import alarms, decisions
 
 log = structlog.get_logger("otp_service.guard")
 
-ALARM_SECONDS = 3600.0
-"""A rule that blocks in a country is told once in this time."""
 HIDDEN_DIGITS = 4
 """The last digits of a number, which no decision shows."""
 
 
 @dataclass(frozen=True, slots=True)
-class WouldBlock:
+class NewDecision:
     """What speaks against a request. `rule`: the one that decided, in its `mode`.
 
     `is_counted`: the rows of its client count it.
@@ -44,7 +42,7 @@ class WouldBlock:
 class Blocked(Exception):
     """A request that the guard does not let through. It ends the transaction, which must leave nothing behind."""
 
-    def __init__(self, decision: WouldBlock) -> None:
+    def __init__(self, decision: NewDecision) -> None:
         super().__init__("blocked")
         self.decision = decision
 
@@ -54,13 +52,13 @@ def new_id() -> str:
     return f"gd_{secrets.token_urlsafe(12)}"
 
 
-def refusal(decision: WouldBlock) -> Refusal:
+def refusal(decision: NewDecision) -> Refusal:
     """Return the refusal of a blocked request. It gives no reason: reasons are the operator's."""
     detail = "The message was not sent. The operator can look up the decision."
     return Refusal("blocked", detail, decision=decision.id)
 
 
-def record(tx: Connection, ctx: Context, decision: WouldBlock, action: str) -> None:
+def record(tx: Connection, ctx: Context, decision: NewDecision, action: str) -> None:
     """Add a decision, and tell webhooks if its rule began to block in a country. `action`: what was done."""
     request = decision.request
     decisions.insert(
@@ -83,7 +81,7 @@ def record(tx: Connection, ctx: Context, decision: WouldBlock, action: str) -> N
     _raise_alarm(tx, decision)
 
 
-def count(decision: WouldBlock, action: str) -> None:
+def log_and_count(decision: NewDecision, action: str) -> None:
     """Count and log a decision that is committed."""
     request = decision.request
     GUARD_DECISIONS.labels(decision.rule, decision.mode, request.country).inc()
@@ -94,9 +92,9 @@ def _shown(reason: Reason) -> dict[str, object]:
     return {"rule": reason.rule, "row": str(reason.key.kind), "seen": reason.seen, "limit": reason.limit}
 
 
-def _raise_alarm(tx: Connection, decision: WouldBlock) -> None:
+def _raise_alarm(tx: Connection, decision: NewDecision) -> None:
     request = decision.request
     key = f"{decision.rule}:{decision.mode}:{request.country}:{request.client}"
-    if guesses.raise_alarm(tx, key, now=request.at, until=request.at + ALARM_SECONDS):
+    if alarms.raise_once(tx, key, now=request.at, until=request.at + ALARM_SECONDS):
         alarm = Alarm(decision.rule, decision.mode, request.country)
         events.record(tx, request.client, alarm, request.at)

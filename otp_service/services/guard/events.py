@@ -9,6 +9,8 @@ from sqlalchemy.engine import Connection
 from otp_service.storage import webhook_events
 
 Scope = Literal["total", "client", "country"]
+ALARM_SECONDS = 3600.0
+"""An alarm is sent once in this time."""
 
 
 @dataclass(frozen=True)

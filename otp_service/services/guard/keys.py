@@ -22,7 +22,7 @@ _DIGITS = 4
 _TRIES = 16
 
 
-def text_of(vault: Vault, key: Key) -> str:
+def stored_key(vault: Vault, key: Key) -> str:
     """Return the stored form of a key, which begins with its kind."""
     rest = "\0".join((key.client, key.country, key.digits, key.address, key.subject))
     if key.kind in _SECRET:
@@ -30,8 +30,8 @@ def text_of(vault: Vault, key: Key) -> str:
     return f"{key.kind}:{':'.join(filter(None, (key.client, key.country, key.digits)))}"
 
 
-def kind_of(text: str) -> Key:
-    """Return the key of a stored form as far as it can be known: its kind."""
+def key_of_kind(text: str) -> Key:
+    """Return a key with nothing but the kind that a stored key begins with."""
     return Key(Kind(text.partition(":")[0]))
 
 
@@ -45,15 +45,15 @@ def state_of(row: Row) -> str:
     return json.dumps({name: value for name, value in asdict(row).items() if value}, separators=(",", ":"))
 
 
-def stored(key: Key, text: str, row: Row) -> StoredRow:
+def stored_row(key: Key, text: str, row: Row) -> StoredRow:
     """Return a row to write under its stored key. `prefix`: of a part of the numbers, for an operator's reset."""
     digits = key.digits[:-_DIGITS] if key.kind in _SECRET else key.digits
     return StoredRow(text, key.kind, key.client or None, digits or None, state_of(row))
 
 
-def join(vault: Vault, keys: Iterable[Key]) -> str:
+def stored_keys(vault: Vault, keys: Iterable[Key]) -> str:
     """Return the stored forms of keys as one text; none of them contains a line break."""
-    return "\n".join(text_of(vault, key) for key in keys)
+    return "\n".join(stored_key(vault, key) for key in keys)
 
 
 def pseudonym(vault: Vault, e164: str) -> str:

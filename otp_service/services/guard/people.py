@@ -15,7 +15,7 @@ def known_since(tx: Connection, *, client_id: str, number_id: int, subject: str 
 
 
 def lane(vault: Vault, *, client_id: str, subject: str | None, since: float | None, now: float) -> str | None:
-    """Return the name of the lane of somebody known, None for the public one."""
+    """Return the suffix of the number's limits for a known person; None if the shared limits apply."""
     if subject is None or since is None or day_of(since) >= day_of(now):
         return None
     return f"known:{client_id}:{vault.counter_digest(f'subject {subject}')[:16]}"

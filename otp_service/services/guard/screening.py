@@ -13,7 +13,7 @@ from otp_service.guard.rows import Row
 from otp_service.guard.rules import Decision, Reason, decide
 from otp_service.services.context import Context
 from otp_service.services.guard import decisions, keys, lists
-from otp_service.services.guard.decisions import Blocked, WouldBlock
+from otp_service.services.guard.decisions import Blocked, NewDecision
 from otp_service.storage.guard import rows as stored_rows
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ DENIED = "deny"
 
 
 @dataclass(frozen=True)
-class Message:
+class ScreenedMessage:
     """What the guard is asked about. `known_since`: when client, number and subject were first approved together.
 
     `is_decoy`: nothing will be sent, so it is decided as a message and counted nowhere.
@@ -38,7 +38,7 @@ class Message:
     is_decoy: bool = False
 
 
-def request_of(message: Message, now: float) -> Request:
+def _request_of(message: ScreenedMessage, now: float) -> Request:
     """Return the request that the rules see."""
     return Request(
         at=now,
@@ -50,23 +50,23 @@ def request_of(message: Message, now: float) -> Request:
     )
 
 
-def kept(ctx: Context, request: Request) -> dict[str, str]:
+def guard_columns(ctx: Context, request: Request) -> dict[str, str]:
     """Return the columns of a send that find its rows after an approval, and that an export shows."""
     return {
-        "guard_keys": keys.join(ctx.vault, keys_of(request)),
+        "guard_keys": keys.stored_keys(ctx.vault, keys_of(request)),
         "pseudonym": keys.pseudonym(ctx.vault, request.number),
     }
 
 
-def screen(tx: Connection, ctx: Context, message: Message, now: float) -> Request | None:
+def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -> Request | None:
     """Decide about a message; return the request to count once it is sent, None if nothing is counted. Raises Blocked.
 
     A decision of a rule that only records is kept in this transaction.
     """
-    request, policy = request_of(message, now), ctx.policy.guard
+    request, policy = _request_of(message, now), ctx.policy.guard
     verdict = ctx.guard_lists.verdict(message.to, now)
     if verdict == lists.DENY:
-        raise Blocked(_would_block(message, request, (), DENIED, "enforce"))
+        raise Blocked(_new_decision(message, request, (), DENIED, "enforce"))
     if policy.mode == "off":
         return None
     counted = None if message.is_decoy else request
@@ -74,17 +74,17 @@ def screen(tx: Connection, ctx: Context, message: Message, now: float) -> Reques
         return counted
     decision = decide(request, _rows(tx, ctx, request, message), policy.strictness, policy.rules_off)
     if decision.blocked:
-        found = _decided(ctx, message, request, decision)
+        found = _decision_from(ctx, message, request, decision)
         if found.mode == "enforce":
             raise Blocked(found)
         if counted is not None:
             decisions.record(tx, ctx, found, "sent")
-            decisions.count(found, "sent")
+            decisions.log_and_count(found, "sent")
     return counted
 
 
-def _rows(tx: Connection, ctx: Context, request: Request, message: Message) -> dict[Key, Row]:
-    by_text = {keys.text_of(ctx.vault, key): key for key in keys_of(request)}
+def _rows(tx: Connection, ctx: Context, request: Request, message: ScreenedMessage) -> dict[Key, Row]:
+    by_text = {keys.stored_key(ctx.vault, key): key for key in keys_of(request)}
     found = {by_text[text]: keys.parse_row(state) for text, state in stored_rows.read(tx, list(by_text)).items()}
     person = next(key for key in by_text.values() if key.kind is Kind.PERSON)
     if message.subject is not None:  # its row may have begun anew under another secret key, or outlive an erasure
@@ -92,14 +92,16 @@ def _rows(tx: Connection, ctx: Context, request: Request, message: Message) -> d
     return found
 
 
-def _decided(ctx: Context, message: Message, request: Request, decision: Decision) -> WouldBlock:
+def _decision_from(ctx: Context, message: ScreenedMessage, request: Request, decision: Decision) -> NewDecision:
     modes = {reason.rule: ctx.policy.guard.mode_of(reason.rule) for reason in decision.reasons}
     rule = next((rule for rule, mode in modes.items() if mode == "enforce"), decision.reasons[0].rule)
-    return _would_block(message, request, decision.reasons, rule, modes[rule])
+    return _new_decision(message, request, decision.reasons, rule, modes[rule])
 
 
-def _would_block(message: Message, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str) -> WouldBlock:
-    return WouldBlock(
+def _new_decision(
+    message: ScreenedMessage, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str
+) -> NewDecision:
+    return NewDecision(
         id=decisions.new_id(),
         request=request,
         purpose=message.purpose,
@@ -112,14 +114,14 @@ def _would_block(message: Message, request: Request, reasons: tuple[Reason, ...]
     )
 
 
-async def write(ctx: Context, step: Callable[[Connection], T], *, action: str = "refused") -> T:
+async def write_screened(ctx: Context, step: Callable[[Connection], T], *, action: str = "refused") -> T:
     """Run a transaction that screens a message. Refusal: `blocked`, of which only the decision is kept and counted."""
     try:
         return await ctx.database.write(step)
     except Blocked as blocked:
         decision = blocked.decision
         await ctx.database.write(lambda tx: decisions.record(tx, ctx, decision, action))
-        decisions.count(decision, action)
+        decisions.log_and_count(decision, action)
         if decision.is_counted:
             ctx.guard_counts.blocked(decision.request)
         raise decisions.refusal(decision) from None

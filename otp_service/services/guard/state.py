@@ -12,7 +12,7 @@ from otp_service.guard.rows import Row
 MOST_WAITING = 10_000
 """While the database is away nothing is sent either, so more than this cannot be waiting for long."""
 
-Of = tuple[str, str]
+ClientPurpose = tuple[str, str]
 """A client's id and a purpose."""
 
 
@@ -78,20 +78,20 @@ class Lists:
 
 
 @dataclass
-class Takeovers:
-    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `alarmed`: above the alarm;
+class TakeoverMeter:
+    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `above_alarm`: above the alarm;
     `shown`: in the metric.
     """
 
-    wrong: dict[Of, float] = field(default_factory=dict)
-    alarmed: frozenset[Of] = frozenset()
-    shown: frozenset[Of] = frozenset()
+    wrong: dict[ClientPurpose, float] = field(default_factory=dict)
+    above_alarm: frozenset[ClientPurpose] = frozenset()
+    shown: frozenset[ClientPurpose] = frozenset()
 
-    def add(self, of: Of, *, digits: int, live: int) -> None:
+    def add(self, of: ClientPurpose, *, digits: int, live: int) -> None:
         """Count a wrong check: a guess of so many digits, of which `live` values would have been right."""
         self.put_back({of: live * 10.0**-digits})
 
-    def put_back(self, wrong: Mapping[Of, float]) -> None:
+    def put_back(self, wrong: Mapping[ClientPurpose, float]) -> None:
         """Add expected takeovers, for example of wrong checks that could not be stored."""
         for of, expected in wrong.items():
             self.wrong[of] = self.wrong.get(of, 0.0) + expected

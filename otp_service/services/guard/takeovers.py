@@ -7,19 +7,18 @@ from otp_service.errors import Unavailable
 from otp_service.observability.metrics import GUARD_EXPECTED_TAKEOVERS
 from otp_service.services.context import Context
 from otp_service.services.guard import events
-from otp_service.services.guard.events import ExpectedTakeovers
-from otp_service.services.guard.state import Of
-from otp_service.storage.guard import guesses
+from otp_service.services.guard.events import ALARM_SECONDS, ExpectedTakeovers
+from otp_service.services.guard.state import ClientPurpose
+from otp_service.storage.guard import alarms, guesses
 
 MINUTES = 60
 MORE_DIGITS = 2
 MOST_DIGITS = 10
-ALARM_SECONDS = 3600.0
 
 
 def lengthen(ctx: Context, client_id: str, purpose: Purpose) -> Purpose:
     """Return the purpose with longer PINs if `longer_pins` is on and too many takeovers are expected."""
-    if not ctx.policy.guard.takeovers.longer_pins or (client_id, purpose.name) not in ctx.takeovers.alarmed:
+    if not ctx.policy.guard.takeovers.longer_pins or (client_id, purpose.name) not in ctx.takeovers.above_alarm:
         return purpose
     return with_pin_length(purpose, min(MOST_DIGITS, purpose.pin_length + MORE_DIGITS))
 
@@ -42,13 +41,14 @@ async def measure(ctx: Context) -> None:
     except Unavailable:
         ctx.takeovers.put_back(counted)
         raise
-    ctx.takeovers.alarmed = frozenset(of for of, value in expected.items() if value > ctx.policy.guard.takeovers.alarm)
+    alarm = ctx.policy.guard.takeovers.alarm
+    ctx.takeovers.above_alarm = frozenset(each for each, value in expected.items() if value > alarm)
     for client_id, purpose in ctx.takeovers.shown.union(expected):
         GUARD_EXPECTED_TAKEOVERS.labels(client_id, purpose).set(expected.get((client_id, purpose), 0.0))
     ctx.takeovers.shown = frozenset(expected)
 
 
-def _measure(tx: Connection, ctx: Context, counted: dict[Of, float]) -> dict[Of, float]:
+def _measure(tx: Connection, ctx: Context, counted: dict[ClientPurpose, float]) -> dict[ClientPurpose, float]:
     now = ctx.clock.now()
     minute = int(now // 60)
     for (client_id, purpose), expected in sorted(counted.items()):
@@ -56,16 +56,16 @@ def _measure(tx: Connection, ctx: Context, counted: dict[Of, float]) -> dict[Of,
     found = of_last_hour(tx, now)
     for (client_id, purpose), expected in found.items():
         if expected > ctx.policy.guard.takeovers.alarm:
-            _tell(tx, client_id, purpose, expected, now)
+            _raise_alarm(tx, client_id, purpose, expected, now)
     return found
 
 
-def of_last_hour(tx: Connection, now: float) -> dict[Of, float]:
+def of_last_hour(tx: Connection, now: float) -> dict[ClientPurpose, float]:
     """Return the expected takeovers of the last hour."""
     rows = guesses.expected_since(tx, int(now // 60) - MINUTES + 1)
     return {(row.client_id, row.purpose): float(row.expected) for row in rows}
 
 
-def _tell(tx: Connection, client_id: str, purpose: str, expected: float, now: float) -> None:
-    if guesses.raise_alarm(tx, f"takeovers:{client_id}:{purpose}", now=now, until=now + ALARM_SECONDS):
+def _raise_alarm(tx: Connection, client_id: str, purpose: str, expected: float, now: float) -> None:
+    if alarms.raise_once(tx, f"takeovers:{client_id}:{purpose}", now=now, until=now + ALARM_SECONDS):
         events.record(tx, client_id, ExpectedTakeovers(purpose, expected), now)

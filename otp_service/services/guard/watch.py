@@ -1,4 +1,4 @@
-"""What every process does every second: it reads the lists, measures takeovers, and tells of ceilings."""
+"""What every process does every second: refresh the lists, measure takeovers, report ceilings."""
 
 from sqlalchemy.engine import Connection
 
@@ -15,7 +15,7 @@ PERCENTS = (100, 80, 50)
 
 
 async def step(ctx: Context) -> None:
-    """Do it once."""
+    """Refresh the lists, measure takeovers and report ceilings."""
     await lists.refresh(ctx.database, ctx.clock, ctx.guard_lists)
     await takeovers.measure(ctx)
     await _watch_ceilings(ctx)
@@ -31,7 +31,7 @@ async def _watch_ceilings(ctx: Context) -> None:
         GUARD_CEILING_SHARE.labels(scope).set(shares.get(scope, 0.0))
     news = [row for row in rows if reached(row) > row.told]
     if news:
-        await ctx.database.write(lambda tx: _tell(tx, news, now))
+        await ctx.database.write(lambda tx: _report(tx, news, now))
 
 
 def reached(row: AnyRow) -> int:
@@ -41,10 +41,10 @@ def reached(row: AnyRow) -> int:
     return next((percent for percent in PERCENTS if row.spent * 100 >= row.most * percent), 0)
 
 
-def _tell(tx: Connection, news: list[AnyRow], now: float) -> None:
+def _report(tx: Connection, news: list[AnyRow], now: float) -> None:
     for row in sorted(news, key=lambda row: str(row.key)):  # as a start locks them
         percent = reached(row)
-        if ceilings.tell(tx, row.key, percent):
+        if ceilings.mark_reported(tx, row.key, percent):
             country = row.of_whom if row.scope == "country" else None
             client_id = row.of_whom if row.scope == "client" else None
             events.record(tx, client_id, CeilingShare(row.scope, percent, country), now)

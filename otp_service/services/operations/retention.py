@@ -21,7 +21,7 @@ from otp_service.storage import clock as stored_clock
 from otp_service.storage import sweeps
 from otp_service.storage.batches import BATCH
 from otp_service.storage.factors import sweeps as factor_sweeps
-from otp_service.storage.guard import ceilings, decisions, guesses, known_people, lists
+from otp_service.storage.guard import alarms, ceilings, decisions, guesses, known_people, lists
 from otp_service.storage.guard import rows as guard_rows
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import proofs, sends, verifications
@@ -82,7 +82,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "known_people": lambda tx, now: known_people.purge(tx, now - keep.counters),
         "ceilings": lambda tx, now: ceilings.purge(tx, now - keep.counters),
         "guesses": lambda tx, now: guesses.purge(tx, int(now // 60) - takeovers.MINUTES),
-        "guard_alarms": guesses.purge_alarms,
+        "guard_alarms": alarms.purge,
         "guard_decisions": lambda tx, now: decisions.purge(tx, now - keep.audit),
         "guard_audit": lambda tx, now: lists.purge_audit(tx, now - keep.audit),
         "requests": lambda tx, now: sweeps.purge_requests(tx, now - KEPT_SECONDS),

@@ -22,7 +22,7 @@ async def start(
 
     It counts against limits of its own, so that what is pending for a number or of a client is bounded.
     """
-    return await new_verifications.counted(ctx, request, _start(ctx, request, idempotent))
+    return await new_verifications.with_metric(ctx, request, _start(ctx, request, idempotent))
 
 
 async def _start(

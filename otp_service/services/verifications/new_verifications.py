@@ -47,10 +47,10 @@ class StartRequest:
     blocked: bool = False
 
 
-async def counted(
+async def with_metric(
     ctx: Context, request: StartRequest, starting: Awaitable[tuple[Verification, bool]]
 ) -> tuple[Verification, bool]:
-    """Count a start by its result: `started`, `pending`, or the code of its refusal."""
+    """Run a start and count it by its result: `started`, `pending`, or the code of its refusal."""
     purpose = request.purpose if request.purpose in ctx.policy.purposes else "other"
     counter = DECOY_STARTS if request.decoy else STARTS
     try:

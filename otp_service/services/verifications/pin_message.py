@@ -39,7 +39,7 @@ class PinMessage:
     verification fails if this is its only message and is refused for sure. `deadline`: on the monotonic clock, for all
     routes; `lifetime_left`: seconds of the verification; `current_send`: the one that is tried now. `network_digest`:
     of the person's /24 or /64; `is_screened`: the guard decides about it. The transaction that counts the send fills
-    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and `counted`
+    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and `guard_request`
     (what the guard counts of it).
     """
 
@@ -66,7 +66,7 @@ class PinMessage:
     known_since: float | None = None
     reserved: list[Reserved] = field(default_factory=list)
     price: list[Amount] = field(default_factory=list)
-    counted: Request | None = field(default=None, repr=False)
+    guard_request: Request | None = field(default=None, repr=False)
     gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)
 

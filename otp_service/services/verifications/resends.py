@@ -17,7 +17,7 @@ from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
 from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_message, pin_messages, reservations
+from otp_service.services.verifications import pin_delivery, pin_message, reservations
 from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
@@ -54,9 +54,9 @@ async def send_again(
         _count(tx, ctx, row, message)
 
     with ctx.hasher.queue.admit(message.ticket):
-        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
-        await screening.write(ctx, count)
-        return await pin_messages.deliver(ctx, message)
+        message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
+        await screening.write_screened(ctx, count)
+        return await pin_delivery.deliver(ctx, message)
 
 
 def message_of(

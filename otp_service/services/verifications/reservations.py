@@ -1,4 +1,4 @@
-"""What a PIN message takes before it is sent: its limits, the guard's word, its price, and the row that counts it."""
+"""What a PIN message needs before it is sent: its limits, the guard's decision, its price, and its row in `sends`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from otp_service.storage.verifications import sends
 
 
 def recognize(tx: Connection, ctx: Context, message: PinMessage, now: float) -> str | None:
-    """Return the lane of a person who is known, which limits of the number the message counts in; None: the public."""
+    """Return the suffix of the number's limits for a known person; None if the shared limits apply."""
     client_id, subject = message.client_id, message.subject
     message.known_since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
     return people.lane(ctx.vault, client_id=client_id, subject=subject, since=message.known_since, now=now)
@@ -38,13 +38,13 @@ def reserve_and_insert(
     message.reserved = limits.reserve(tx, [*units, pause] if pause is not None else units, now)
     if message.to is not None and not message.is_test:
         _screen(tx, ctx, message, message.to, now)
-    message.current_send.id = insert(tx, message, message.current_send, now, _kept_by_guard(ctx, message))
+    message.current_send.id = insert(tx, message, message.current_send, now, _guard_columns(ctx, message))
 
 
 def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: float) -> None:
-    """Ask the guard, then reserve the price. What a decoy asks for is answered alike, and counts nowhere."""
+    """Screen the message, then reserve its price. A decoy is screened too, but counts nowhere."""
     if message.is_screened:
-        asked = screening.Message(
+        asked = screening.ScreenedMessage(
             client_id=message.client_id,
             to=to,
             purpose=message.purpose.name,
@@ -54,7 +54,7 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
             known_since=message.known_since,
             is_decoy=message.imitated is not None,
         )
-        message.counted = screening.screen(tx, ctx, asked, now)
+        message.guard_request = screening.screen(tx, ctx, asked, now)
     price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
     ceilings.reserve(tx, price, now)
     if message.imitated is None:
@@ -63,8 +63,8 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
         ceilings.release(tx, price)
 
 
-def _kept_by_guard(ctx: Context, message: PinMessage) -> dict[str, str]:
-    return screening.kept(ctx, message.counted) if message.counted is not None else {}
+def _guard_columns(ctx: Context, message: PinMessage) -> dict[str, str]:
+    return screening.guard_columns(ctx, message.guard_request) if message.guard_request is not None else {}
 
 
 def insert(
@@ -78,6 +78,6 @@ def insert(
 
 
 def release(tx: Connection, message: PinMessage, now: float) -> None:
-    """Give back what a message took: no route sent it."""
+    """Release limits and price: no route sent the message."""
     buckets.release(tx, message.reserved, now)
     ceilings.release(tx, message.price)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy.engine import Connection
 
@@ -14,7 +15,7 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications, pin_message, pin_messages, reservations
+from otp_service.services.verifications import new_verifications, pin_delivery, pin_message, reservations
 from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
@@ -24,12 +25,13 @@ async def start(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None = None
 ) -> tuple[Verification, bool]:
     """Send a PIN; return the verification, and whether it is new. Refusals: docs/api.md."""
-    return await new_verifications.counted(ctx, request, _screened_start(ctx, request, idempotent))
+    return await new_verifications.with_metric(ctx, request, _start_or_decoy(ctx, request, idempotent))
 
 
-async def _screened_start(
+async def _start_or_decoy(
     ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None
 ) -> tuple[Verification, bool]:
+    """Start; if the guard blocks it and `answer` is `decoy`, start a decoy instead."""
     begun = time.monotonic()
     try:
         return await _start(ctx, request, idempotent)
@@ -48,12 +50,13 @@ async def _start(
         message.imitated = replace(message.imitated, seconds=max(0.0, message.imitated.seconds - gone))
     message.deadline -= gone
     with ctx.hasher.queue.admit(message.ticket):
-        message.current_send = await pin_messages.prepare(ctx, message, message.routes[0])
+        message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
         action = "decoy" if ctx.policy.guard.answer == "decoy" else "refused"
-        pending = await screening.write(ctx, lambda tx: _insert_and_count(tx, ctx, request, message), action=action)
+        count = partial(_insert_and_count, ctx=ctx, request=request, message=message)
+        pending = await screening.write_screened(ctx, count, action=action)
         if pending is not None:
             return represent(ctx, pending), False
-        row = await pin_messages.deliver(ctx, message)
+        row = await pin_delivery.deliver(ctx, message)
     return represent(ctx, row, limits.left_of_client(ctx, request.client_id, message.reserved)), True
 
 

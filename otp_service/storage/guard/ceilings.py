@@ -78,8 +78,8 @@ def current(tx: Connection, now: float) -> Sequence[AnyRow]:
     return tx.execute(sa.select(ceilings).where(c.ends_at > now).order_by(c.scope, c.of_whom, c.ends_at)).all()
 
 
-def tell(tx: Connection, key: str, percent: int) -> bool:
-    """Record that an event told of this share; False if another process has done so."""
+def mark_reported(tx: Connection, key: str, percent: int) -> bool:
+    """Record that this share was reported; return False if another process did."""
     statement = sa.update(ceilings).where(c.key == key, c.told < percent).values(told=percent)
     return tx.execute(statement).rowcount == 1
 

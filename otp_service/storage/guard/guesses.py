@@ -1,4 +1,4 @@
-"""The table `guesses`: wrong checks by the minute, each by the chance that a guess had, and alarms that were raised."""
+"""The table `guesses`: wrong checks by the minute, each by the chance that a guess had."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.batches import delete, lock
-from otp_service.storage.tables import guard_alarms, guesses
+from otp_service.storage.tables import guesses
 
-g, a = guesses.c, guard_alarms.c
+g = guesses.c
 
 
 def add(tx: Connection, *, client_id: str, purpose: str, minute: int, expected: float) -> None:
@@ -31,15 +31,3 @@ def purge(tx: Connection, before: int) -> int:
     key = g.client_id, g.purpose, g.minute
     old = sa.select(*key).where(g.minute < before)
     return delete(tx, guesses, sa.tuple_(*key), lock(tx, old, by=g.minute, to_delete=True))
-
-
-def purge_alarms(tx: Connection, now: float) -> int:
-    """Delete alarms that are over."""
-    return delete(tx, guard_alarms, a.key, lock(tx, sa.select(a.key).where(a.until <= now), by=a.until, to_delete=True))
-
-
-def raise_alarm(tx: Connection, key: str, *, now: float, until: float) -> bool:
-    """Record an alarm; False if it was raised already and is not over."""
-    new = insert_into(tx, guard_alarms).values(key=key, until=until)
-    statement = new.on_conflict_do_update(index_elements=[a.key], set_={"until": until}, where=a.until <= now)
-    return tx.execute(statement.returning(a.key)).first() is not None

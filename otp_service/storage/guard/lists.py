@@ -30,14 +30,9 @@ def entries(tx: Connection, now: float) -> Sequence[AnyRow]:
     return tx.execute(sa.select(guard_lists).where(counts).order_by(entry.prefix)).all()
 
 
-def note(tx: Connection, action: str, target: str, *, note: str | None = None, now: float) -> None:
+def record_change(tx: Connection, action: str, target: str, *, note: str | None = None, now: float) -> None:
     """Record what an operator did."""
     tx.execute(sa.insert(guard_audit).values(at=now, action=action, target=target, note=note))
-
-
-def audit_since(tx: Connection, since: float) -> Sequence[AnyRow]:
-    """Return what operators did since then, newest first."""
-    return tx.execute(sa.select(guard_audit).where(audit.at >= since).order_by(audit.at.desc())).all()
 
 
 def purge_audit(tx: Connection, before: float) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
-from otp_service.services.verifications import checks, pin_message, pin_messages
+from otp_service.services.verifications import checks, pin_delivery, pin_message
 from otp_service.storage.tables import requests
 from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
@@ -132,17 +132,17 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
     async with serving(database_url, vendor) as service:
         to = new_number()
         preparing, go_on = asyncio.Event(), asyncio.Event()
-        prepare = pin_messages.prepare
+        prepare = pin_delivery.prepare
 
         async def waiting(*args: Any) -> pin_message.RouteSend:
             preparing.set()
             await go_on.wait()
             return await prepare(*args)
 
-        monkeypatch.setattr(pin_messages, "prepare", waiting)
+        monkeypatch.setattr(pin_delivery, "prepare", waiting)
         slow = asyncio.create_task(keyed(service.api, "k", to))
         await preparing.wait()
-        monkeypatch.setattr(pin_messages, "prepare", prepare)
+        monkeypatch.setattr(pin_delivery, "prepare", prepare)
         service.shift(12.1)
         assert (await keyed(service.api, "k", to))[0] == 201
         go_on.set()

@@ -9,7 +9,7 @@ import pytest
 
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.factors import factors
-from otp_service.services.verifications import pin_messages
+from otp_service.services.verifications import pin_delivery
 from tests.services.factors.test_challenges import SUBJECT, check, claims, enrolled, start
 from tests.support.factors import active_sms, challenge_proof, client_id, value
 from tests.support.held import Held, hold_next
@@ -112,13 +112,13 @@ async def test_a_phone_that_is_removed_during_a_switch_gets_no_message(
     await enrolled(service)
     phone = await add_phone(service)
     challenge = await start(service)
-    prepare, sent = pin_messages.prepare, len(service.vendor.messages(phone.to))
+    prepare, sent = pin_delivery.prepare, len(service.vendor.messages(phone.to))
 
     async def prepared(*given: Any) -> Any:
         await factors.remove(service.ctx, await client_id(service), phone.id, None)
         return await prepare(*given)
 
-    monkeypatch.setattr(pin_messages, "prepare", prepared)
+    monkeypatch.setattr(pin_delivery, "prepare", prepared)
     answer = await switch(service, challenge, phone.id)
     assert (answer.status_code, answer.json()["code"]) == (409, "no_factor")
     assert len(service.vendor.messages(phone.to)) == sent

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services.guard import lists
+from otp_service.services.guard import counter_reset, lists
 from otp_service.storage.tables import guard_audit
 from tests.services.guard.support import new_range, pump, start, watch_once
 from tests.support.service import Service, new_number
@@ -53,8 +53,8 @@ async def test_what_an_operator_forgets_no_longer_counts_and_the_audit_keeps_it(
 async def test_a_reset_forgets_what_is_held_against_a_prefix_or_a_client(service: Service) -> None:
     ctx, prefix = service.ctx, new_range()
     assert (await pump(service, prefix))[-1].status_code == 403
-    elsewhere = await lists.reset(ctx.database, ctx.clock, prefix="+5730")
+    elsewhere = await counter_reset.reset(ctx.database, ctx.clock, prefix="+5730")
     assert elsewhere == 0
     assert (await start(service, f"{prefix}9999")).status_code == 403
-    assert await lists.reset(ctx.database, ctx.clock, prefix=f"{prefix}99") > 0
+    assert await counter_reset.reset(ctx.database, ctx.clock, prefix=f"{prefix}99") > 0
     assert (await start(service, f"{prefix}9999")).status_code == 201

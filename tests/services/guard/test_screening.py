@@ -12,8 +12,8 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.delivery import decoys
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.factors import subjects
-from otp_service.services.guard import counting, lists
-from otp_service.services.verifications import pin_messages
+from otp_service.services.guard import counter_reset, counting, lists
+from otp_service.services.verifications import pin_delivery
 from otp_service.services.verifications.pin_message import RouteSend
 from otp_service.storage.tables import guard_decisions, guard_rows, sends, verifications
 from tests.services.guard.support import config, count, new_range, pump, sign_up, start, watch_once
@@ -151,7 +151,7 @@ async def test_a_decoy_is_answered_no_later_than_a_real_start(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imitated: list[float] = []
-    prepare, imitate = pin_messages.prepare, decoys.imitate
+    prepare, imitate = pin_delivery.prepare, decoys.imitate
 
     async def prepare_slowly(*given: Any) -> RouteSend:
         await asyncio.sleep(0.1)
@@ -166,7 +166,7 @@ async def test_a_decoy_is_answered_no_later_than_a_real_start(
         await pump(service, prefix)
         for _ in range(decoys.KEPT):
             service.ctx.recent_sends.record("signup", RecentSend(1.0, "pin", Outcome.ACCEPTED, "ok"))
-        monkeypatch.setattr(pin_messages, "prepare", prepare_slowly)
+        monkeypatch.setattr(pin_delivery, "prepare", prepare_slowly)
         monkeypatch.setattr(decoys, "imitate", recorded)
         assert (await start(service, f"{prefix}9999")).status_code == 201
         assert imitated[0] <= 1 + decoys.JITTER - 0.1
@@ -240,7 +240,7 @@ async def test_a_refused_number_that_is_approved_later_says_so_and_no_other_numb
 
     prefix = new_range()
     assert (await pump(service, prefix))[-1].status_code == 403
-    await lists.reset(service.ctx.database, service.ctx.clock)
+    await counter_reset.reset(service.ctx.database, service.ctx.clock)
     # A refused start leaves no row of its number, so another number may get the id that it had.
     await sign_up(service, f"{new_range()}9999")
     assert await approved() == []

@@ -38,7 +38,7 @@ async def test_wrong_checks_of_the_last_hour_raise_an_alarm_once(
         assert event.data["expected_per_hour"] == pytest.approx(4e-6)
         service.shift(3700)
         await watch_once(service)
-        assert service.ctx.takeovers.alarmed == frozenset()
+        assert service.ctx.takeovers.above_alarm == frozenset()
 
 
 async def test_above_the_alarm_new_pins_are_longer_until_it_is_over(database_url: str, vendor: Vendor) -> None:

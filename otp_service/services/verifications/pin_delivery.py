@@ -1,4 +1,4 @@
-"""A PIN on its way to a person: the routes of its purpose in order, until one is not refused for sure."""
+"""Delivers a PIN message: tries the routes in order until one does not refuse it."""
 
 import time
 from typing import Any
@@ -22,7 +22,7 @@ from otp_service.services.verifications.pin_message import PinMessage, RouteSend
 from otp_service.storage import opt_outs
 from otp_service.storage.verifications import sends, verifications
 
-log = structlog.get_logger("otp_service.pin_messages")
+log = structlog.get_logger("otp_service.pin_delivery")
 
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
@@ -46,8 +46,8 @@ async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
 
     Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
     """
-    if message.counted is not None:
-        ctx.guard_counts.sent(message.counted)
+    if message.guard_request is not None:
+        ctx.guard_counts.sent(message.guard_request)
     sent = await _try_routes(ctx, message)
     if message.imitated is None and message.test_number is None:
         went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
@@ -179,8 +179,8 @@ async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) ->
         reservations.release(tx, message, now)
 
     await ctx.database.write(step)
-    if message.counted is not None:
-        ctx.guard_counts.given_back(message.counted)
+    if message.guard_request is not None:
+        ctx.guard_counts.given_back(message.guard_request)
 
 
 def _finish(

@@ -17,7 +17,7 @@ from otp_service.database import sqlite_lock
 from otp_service.gateways.base import InboundMessage, Message, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
-from otp_service.services.verifications import pin_message, pin_messages
+from otp_service.services.verifications import pin_delivery, pin_message
 from otp_service.storage import tables
 from tests.support.held import hold_next
 from tests.support.patience import until
@@ -220,7 +220,7 @@ async def test_all_routes_together_keep_to_the_total_and_a_late_one_is_not_tried
     clock = SimpleNamespace(now=0.0)
     clock_of_test = SimpleNamespace(monotonic=lambda: clock.now)
     monkeypatch.setattr(pin_message, "time", clock_of_test)
-    monkeypatch.setattr(pin_messages, "time", clock_of_test)
+    monkeypatch.setattr(pin_delivery, "time", clock_of_test)
     calls: list[str] = []
     timeouts: list[float] = []
     send_sms = OgangiGateway.send_sms
