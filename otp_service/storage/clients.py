@@ -31,6 +31,11 @@ def list_all(tx: Connection) -> Sequence[AnyRow]:
     return tx.execute(sa.select(c.id, c.name, c.created_at, c.revoked_at).order_by(c.name)).all()
 
 
+def names(tx: Connection) -> dict[str, str]:
+    """Return the names of all clients by id."""
+    return {row.id: row.name for row in list_all(tx)}
+
+
 def list_keys(tx: Connection, now: float) -> Sequence[AnyRow]:
     """Return the keys that work, oldest first: id, client_id, created_at, expires_at, last_used_at."""
     valid = sa.and_(c.revoked_at.is_(None), sa.or_(k.expires_at.is_(None), k.expires_at > now))

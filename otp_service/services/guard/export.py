@@ -30,7 +30,7 @@ class ExportedRequest:
 
 async def export(database: Database, *, since: float, until: float) -> AsyncIterator[ExportedRequest]:
     """Return the requests of this time, oldest first, read page by page."""
-    names = await database.read(lambda tx: {row.id: row.name for row in clients.list_all(tx)})
+    names = await database.read(clients.names)
     sent = _pages(database, sends.messages, (since, 0), until)
     refused = _pages(database, decisions.refused, (since, ""), until)
     async for row in _merged(sent, refused):

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy.engine import Connection
-
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.guard.rules import RULES
@@ -57,7 +55,7 @@ async def list_decisions(
 ) -> AsyncIterator[PastDecision]:
     """Return the decisions since then, newest first, read page by page."""
     before: tuple[float, str] | None = None
-    names = await database.read(_client_names)
+    names = await database.read(clients.names)
     while True:
         page = partial(decisions.newest, since=since, rule=rule, country=country, before=before, limit=PAGE)
         rows = await database.read(page)
@@ -72,11 +70,7 @@ async def newest_of_number(database: Database, vault: Vault, e164: str, since: f
     """Return the newest decision about a number since then, None if there is none."""
     pseudonym = keys.pseudonym(vault, e164)
     row = await database.read(partial(decisions.newest_of_pseudonym, pseudonym=pseudonym, since=since))
-    return _past(row, await database.read(_client_names)) if row is not None else None
-
-
-def _client_names(tx: Connection) -> dict[str, str]:
-    return {row.id: row.name for row in clients.list_all(tx)}
+    return _past(row, await database.read(clients.names)) if row is not None else None
 
 
 def _past(row: AnyRow, names: dict[str, str]) -> PastDecision:

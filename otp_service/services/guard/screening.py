@@ -15,6 +15,7 @@ from otp_service.services.context import Context
 from otp_service.services.guard import decisions, keys, lists
 from otp_service.services.guard.decisions import Blocked, NewDecision
 from otp_service.storage.guard import rows as stored_rows
+from otp_service.storage.guard.decisions import REFUSED, SENT
 
 T = TypeVar("T")
 DENIED = "deny"
@@ -78,8 +79,8 @@ def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -
         if found.mode == "enforce":
             raise Blocked(found)
         if counted is not None:
-            decisions.record(tx, ctx, found, "sent")
-            decisions.log_and_count(found, "sent")
+            decisions.record(tx, ctx, found, SENT)
+            decisions.log_and_count(found, SENT)
     return counted
 
 
@@ -114,7 +115,7 @@ def _new_decision(
     )
 
 
-async def write_screened(ctx: Context, step: Callable[[Connection], T], *, action: str = "refused") -> T:
+async def write_screened(ctx: Context, step: Callable[[Connection], T], *, action: str = REFUSED) -> T:
     """Run a transaction that screens a message. Refusal: `blocked`, of which only the decision is kept and counted."""
     try:
         return await ctx.database.write(step)

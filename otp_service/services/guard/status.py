@@ -81,7 +81,7 @@ async def show(database: Database, clock: Clock, rules: GuardRules) -> GuardStat
 
 
 def _status(tx: Connection, rules: GuardRules, now: float) -> GuardStatus:
-    names = {row.id: row.name for row in clients.list_all(tx)}
+    names = clients.names(tx)
     hour, day = (_counts(decisions.count(tx, since=now - seconds, until=now)) for seconds in (HOUR, DAY))
     return GuardStatus(
         mode=rules.mode,

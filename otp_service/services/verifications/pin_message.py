@@ -39,8 +39,8 @@ class PinMessage:
     verification fails if this is its only message and is refused for sure. `deadline`: on the monotonic clock, for all
     routes; `lifetime_left`: seconds of the verification; `current_send`: the one that is tried now. `network_digest`:
     of the person's /24 or /64; `is_screened`: the guard decides about it. The transaction that counts the send fills
-    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and `guard_request`
-    (what the guard counts of it).
+    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and
+    `guard_request` (what the guard counts of it).
     """
 
     ticket: Ticket

@@ -19,6 +19,7 @@ from otp_service.services.verifications import new_verifications, pin_delivery, 
 from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage.guard.decisions import DECOY, REFUSED
 
 
 async def start(
@@ -51,7 +52,7 @@ async def _start(
     message.deadline -= gone
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
-        action = "decoy" if ctx.policy.guard.answer == "decoy" else "refused"
+        action = DECOY if ctx.policy.guard.answer == "decoy" else REFUSED
         count = partial(_insert_and_count, ctx=ctx, request=request, message=message)
         pending = await screening.write_screened(ctx, count, action=action)
         if pending is not None:

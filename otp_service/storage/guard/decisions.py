@@ -14,7 +14,7 @@ d = guard_decisions.c
 APPROVED_WITHIN_SECONDS = 86400.0
 """An approval of the number this long after a decision says that the decision was wrong."""
 
-SENT = "sent"
+SENT, REFUSED, DECOY = "sent", "refused", "decoy"
 """The action of a decision that was only recorded."""
 
 

@@ -12,11 +12,12 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import insert_into
+from otp_service.guard.keys import Kind
 from otp_service.storage.batches import delete, lock
 from otp_service.storage.tables import guard_rows
 
 g = guard_rows.c
-AROUND = ("block", "range")
+_PARTS = (Kind.BLOCK, Kind.RANGE)
 """Kinds of rows about a part of a country's numbers: a longer prefix lies inside them."""
 
 
@@ -77,7 +78,7 @@ def forget(tx: Connection, *, prefix: str | None = None, client_id: str | None =
     statement = sa.delete(guard_rows)
     if prefix is not None:
         inside = g.prefix.startswith(prefix, autoescape=True)
-        around = sa.and_(g.kind.in_(AROUND), sa.literal(prefix).startswith(g.prefix))
+        around = sa.and_(g.kind.in_(_PARTS), sa.literal(prefix).startswith(g.prefix))
         statement = statement.where(sa.or_(inside, around))
     if client_id is not None:
         statement = statement.where(g.client_id == client_id)
