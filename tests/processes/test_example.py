@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from examples.webapp.__main__ import listen
+from otp_service.cli.dev.folder import Folder
 from tests.support.processes import BYTECODE, ROOT, STOP_SECONDS, wait_for
 from tests.support.servers import free_port, responds
 
@@ -37,7 +38,7 @@ def test_it_starts_the_service_and_ends_it(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_SECONDS)
     assert process.returncode == 0
-    assert not responds(inbox)
+    Folder(folder)  # fails if the service still runs in it
 
 
 def test_it_takes_a_free_port_if_its_own_is_taken() -> None:
