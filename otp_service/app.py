@@ -114,7 +114,7 @@ def _loops(ctx: Context) -> list[Loop]:
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
         Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),
-        Loop("guard", partial(guard_counting.work, ctx), 1.0, ctx.guard_counts.wake),
+        Loop("guard", partial(guard_counting.work, ctx), guard_counting.PERIOD_SECONDS),
         Loop("guard_watch", partial(watch.step, ctx), watch.PERIOD_SECONDS),
     ]
 

@@ -21,6 +21,8 @@ from otp_service.storage.guard import rows as stored_rows
 from otp_service.storage.verifications import sends
 
 BATCH = 50
+PERIOD_SECONDS = 0.2
+"""Between batches: what rows cost is shared by the messages of that time, and a burst is seen this late."""
 
 
 async def work(ctx: Context) -> bool:
@@ -43,15 +45,13 @@ async def work(ctx: Context) -> bool:
 def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> None:
     of_approvals = _record_approvals(tx, batch)
     keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
-    begun: dict[str, Key] = {}
-    for each in batch:
-        if isinstance(each, Change):
-            of_request = {keys.stored_key(ctx.vault, key): key for key in keys_of(each.request)}
-            keys_by_text |= of_request
-            begun |= of_request if each.apply is counting.sent else {}
-    empty = [keys.stored_row(key, text, Row()) for text, key in begun.items()]
+    changes = [each for each in batch if isinstance(each, Change)]
+    texts = {key: keys.stored_key(ctx.vault, key) for key in {key for each in changes for key in keys_of(each.request)}}
+    keys_by_text |= {text: key for key, text in texts.items()}
+    begun = {key for each in changes if each.apply is counting.sent for key in keys_of(each.request)}
+    empty = [keys.stored_row(key, texts[key], Row()) for key in begun]
     stored_rows.insert_missing(tx, empty, ctx.clock.now())
-    rows = _Rows(tx, ctx, keys_by_text)
+    rows = _Rows(tx, keys_by_text, texts)
     for each in batch:
         if isinstance(each, Change):
             rows.change(each.apply(each.request, rows.of(keys_of(each.request))))
@@ -81,23 +81,25 @@ def _record_approval(tx: Connection, approval: Approval, row: AnyRow) -> None:
 
 
 class _Rows:
-    """The rows of a batch, locked, as they change. `keys_by_text`: what of each key is known, by its stored form."""
+    """The rows of a batch, locked, as they change.
 
-    def __init__(self, tx: Connection, ctx: Context, keys_by_text: Mapping[str, Key]) -> None:
-        self._tx, self._vault, self._keys_by_text = tx, ctx.vault, keys_by_text
+    `keys_by_text`: what of each key is known, by its stored form; `texts`: the stored forms of the keys of requests.
+    """
+
+    def __init__(self, tx: Connection, keys_by_text: Mapping[str, Key], texts: Mapping[Key, str]) -> None:
+        self._tx, self._keys_by_text, self._texts = tx, keys_by_text, texts
         states = stored_rows.lock_all(tx, keys_by_text)
         self._rows = {text: keys.parse_row(state) for text, state in states.items()}
         self._changed: dict[str, Key] = {}
 
     def of(self, wanted: Sequence[Key]) -> dict[Key, Row]:
         """Return the rows of the keys that exist."""
-        by_text = {keys.stored_key(self._vault, key): key for key in wanted}
-        return {key: self._rows[text] for text, key in by_text.items() if text in self._rows}
+        return {key: self._rows[self._texts[key]] for key in wanted if self._texts[key] in self._rows}
 
     def change(self, changed: Mapping[Key, Row]) -> None:
         """Replace rows."""
         for key, row in changed.items():
-            text = keys.stored_key(self._vault, key)
+            text = self._texts[key]
             self._rows[text], self._changed[text] = row, key
 
     def approve(self, keys_by_text: Mapping[str, Key], at: float) -> None:

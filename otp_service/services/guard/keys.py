@@ -6,7 +6,7 @@ rows begin anew; those of blocks, clients and countries go on.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 from otp_service import phone
 from otp_service.errors import Refusal
@@ -16,7 +16,7 @@ from otp_service.storage.guard.rows import StoredRow
 from otp_service.vault import Vault
 
 _SECRET = frozenset({Kind.PERSON, Kind.ADDRESS})
-_FIELDS = frozenset(each.name for each in fields(Row))
+_FIELDS = tuple(each.name for each in fields(Row))
 _DIGITS = 4
 """The last digits, which a pseudonym replaces."""
 _TRIES = 16
@@ -42,7 +42,8 @@ def parse_row(state: str) -> Row:
 
 def state_of(row: Row) -> str:
     """Return the numbers of a row as JSON, without those that are 0."""
-    return json.dumps({name: value for name, value in asdict(row).items() if value}, separators=(",", ":"))
+    values = {name: getattr(row, name) for name in _FIELDS}  # not asdict, which copies deeply: ten times as slow
+    return json.dumps({name: value for name, value in values.items() if value}, separators=(",", ":"))
 
 
 def stored_row(key: Key, text: str, row: Row) -> StoredRow:

@@ -1,6 +1,5 @@
 """What the guard keeps in the memory of a process: changes that wait to be counted, the lists, the takeovers meter."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -35,9 +34,8 @@ class Approval:
 
 @dataclass
 class GuardCounts:
-    """What waits to be counted, oldest first. `wake` ends the pause of the loop that counts it."""
+    """What waits to be counted, oldest first."""
 
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: list[Change | Approval] = field(default_factory=list)
 
     def sent(self, request: Request) -> None:
@@ -59,7 +57,6 @@ class GuardCounts:
     def _add(self, each: Change | Approval) -> None:
         if len(self.waiting) < MOST_WAITING:
             self.waiting.append(each)
-        self.wake.set()
 
 
 @dataclass

@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
 from functools import cache
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -21,8 +21,7 @@ _PARTS = (Kind.BLOCK, Kind.RANGE)
 """Kinds of rows about a part of a country's numbers: a longer prefix lies inside them."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
+class StoredRow(NamedTuple):
     """A row to write. `state`: its numbers, as JSON; `prefix`: of the number, without its last four digits."""
 
     key: str
@@ -50,7 +49,7 @@ def insert_missing(tx: Connection, rows: Collection[StoredRow], now: float) -> N
     missing = sorted((row for row in rows if row.key not in existing), key=lambda row: row.key)
     if missing:
         new = insert_into(tx, guard_rows).on_conflict_do_nothing(index_elements=[g.key])
-        tx.execute(new, [{**asdict(row), "touched_at": now} for row in missing])
+        tx.execute(new, [{**row._asdict(), "touched_at": now} for row in missing])
 
 
 def lock_all(tx: Connection, keys: Collection[str]) -> dict[str, str]:
@@ -69,7 +68,7 @@ def write(tx: Connection, rows: Collection[StoredRow], now: float) -> None:
     ordered = sorted(rows, key=lambda each: each.key)
     tx.execute(
         new.on_conflict_do_update(index_elements=[g.key], set_=changed),
-        [{**asdict(row), "touched_at": now} for row in ordered],
+        [{**row._asdict(), "touched_at": now} for row in ordered],
     )
 
 
