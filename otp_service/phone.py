@@ -1,7 +1,7 @@
 """Phone numbers: parses those that can receive SMS, in E.164 only, and masks them for display."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import phonenumbers
@@ -237,6 +237,12 @@ def mask(e164: str) -> str:
 def mask_prefix(prefix: str) -> str:
     """Return a prefix as it is, or masked if it is a whole number."""
     return mask(prefix) if _is_valid(prefix) else prefix
+
+
+def longest_prefix(e164: str, prefixes: Container[str]) -> str | None:
+    """Return the longest of the prefixes, which have no `+`, that a number begins with; None if none does."""
+    digits = e164.removeprefix("+")
+    return next((digits[:end] for end in range(len(digits), 0, -1) if digits[:end] in prefixes), None)
 
 
 def check_carrier(name: str) -> str:

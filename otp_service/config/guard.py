@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, field_validator
 
+from otp_service import phone
 from otp_service.config.messaging import Table
 from otp_service.guard.rules import RULES
 
@@ -100,9 +101,7 @@ class GuardRules(Table):
 
     def price_of(self, e164: str) -> float:
         """Return the price of a message to a number: that of the longest prefix, else the default."""
-        digits = e164.removeprefix("+")
-        found = (self.prices[digits[:end]] for end in range(len(digits), 0, -1) if digits[:end] in self.prices)
-        return next(found, self.prices.get("default", _DEFAULT_PRICE))
+        return self.prices.get(phone.longest_prefix(e164, self.prices) or "default", _DEFAULT_PRICE)
 
     def micros_of(self, e164: str) -> int:
         """Return the price of a message to a number in millionths."""

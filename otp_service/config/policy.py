@@ -227,9 +227,8 @@ class Policy(Table):
 
     def carrier_for(self, e164: str) -> str | None:
         """Return the carrier of the longest matching prefix in `[carriers]`, or None."""
-        digits = e164.removeprefix("+")
-        ends = range(len(digits), 0, -1)
-        return next((self.carriers[digits[:end]] for end in ends if digits[:end] in self.carriers), None)
+        prefix = phone.longest_prefix(e164, self.carriers)
+        return self.carriers[prefix] if prefix is not None else None
 
 
 def _merged(name: str, table: object) -> object:

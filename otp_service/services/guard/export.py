@@ -43,13 +43,13 @@ def _exported(row: AnyRow, client: str) -> ExportedRequest:
     return ExportedRequest(
         t=row.at,
         to=row.pseudonym,
-        ip=pseudonym_of_address(address) if address is not None else None,
+        ip=_pseudonym_of_address(address) if address is not None else None,
         client=client,
         approved_after=max(0.0, approved_at - row.at) if approved_at is not None else None,
     )
 
 
-def pseudonym_of_address(digest: str) -> str:
+def _pseudonym_of_address(digest: str) -> str:
     """Return an address in a network of its own for each digest."""
     network = bytes([_PRIVATE]) + bytes.fromhex(digest)[:7]
     return str(ipaddress.IPv6Address(network + bytes(8)))
