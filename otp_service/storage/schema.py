@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.storage.tables import keyring
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest migration; revisions are numbered, so that older and newer can be told apart."""
 _NOBODYS_ID = 0
 

@@ -153,6 +153,8 @@ sends = sa.Table(
     sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
     sa.Column("guard_keys", sa.Text),
     sa.Column("pseudonym", sa.Text),
+    sa.Column("prices", sa.Text),
+    sa.Column("begun_at", Time),
     sqlite_autoincrement=True,  # an id that was somebody's must not come back for somebody else
 )
 _open = sends.c.outcome.is_(None)

@@ -1,5 +1,6 @@
 """The history of a test: every call with its response, every delivered message, and every row at the end."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
 from otp_service.services.numbers import open_number
-from otp_service.storage.tables import events, failures, notifications, numbers, sends, verifications
+from otp_service.storage.tables import ceilings, events, failures, notifications, numbers, sends, verifications
 from otp_service.vault import Vault
 
 MAY_HAVE_LEFT = ("accepted", "unknown", None)
@@ -81,7 +82,7 @@ class VerificationRow:
 
 @dataclass(frozen=True)
 class SendRow:
-    """A row of `sends`. `has_hash` says that its PIN can be approved."""
+    """A row of `sends`. `has_hash` says that its PIN can be approved; `price` is what it holds under the ceiling."""
 
     verification_id: str
     route: str = "pin"
@@ -90,6 +91,8 @@ class SendRow:
     has_hash: bool = False
     request_id: int | None = None
     reason: str | None = None
+    price: int = 0
+    has_begun: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,14 @@ class NotificationRow:
 
 @dataclass(frozen=True)
 class Rows:
-    """The tables at the end."""
+    """The tables at the end. `spent`: what the ceiling counts."""
 
     verifications: list[VerificationRow] = field(default_factory=list)
     sends: list[SendRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
     notifications: list[NotificationRow] = field(default_factory=list)
+    spent: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,15 @@ def _rows(tx: Connection, opened: Callable[[str | None], str | None]) -> Rows:
     shown = (v.delivery_status, v.attempts, v.attempts_spent, v.attempts_compared, v.created_at, v.ended_at)
     checks = sa.select(events.c.verification_id, events.c.result).where(events.c.type == "check")
     sent = sa.select(
-        s.verification_id, s.route, s.outcome, s.started_at, s.pin_hash.is_not(None), s.request_id, s.reason
+        s.verification_id,
+        s.route,
+        s.outcome,
+        s.started_at,
+        s.pin_hash.is_not(None),
+        s.request_id,
+        s.reason,
+        s.prices,
+        s.begun_at.is_not(None),
     )
     told = sa.select(n.id, n.number_id, n.status, n.created_at)
     begun = sa.select(v.id, v.number_id, v.client_id, v.purpose, v.status, *shown)
@@ -176,10 +188,15 @@ def _rows(tx: Connection, opened: Callable[[str | None], str | None]) -> Rows:
     return Rows(
         verifications=[VerificationRow(row[0], number.get(row[1]), *row[2:]) for row in tx.execute(begun)],
         sends=[
-            SendRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
+            SendRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], _price(row[7]), bool(row[8]))
             for row in tx.execute(sent.order_by(s.id))
         ],
         events=[EventRow(*row) for row in tx.execute(checks)],
         failures=[FailureRow(number.get(row[0]), *row[1:]) for row in tx.execute(wrong)],
         notifications=[NotificationRow(row[0], number.get(row[1]), *row[2:]) for row in tx.execute(told)],
+        spent=tx.scalar(sa.select(sa.func.sum(ceilings.c.spent))) or 0,
     )
+
+
+def _price(prices: str | None) -> int:
+    return sum(json.loads(prices).values()) if prices else 0

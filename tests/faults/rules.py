@@ -163,6 +163,14 @@ def everything_ends(history: History) -> Iterator[str]:
             yield f"{told.id} is {told.status}"
 
 
+def the_ceiling_counts_what_may_have_left(history: History) -> Iterator[str]:
+    """After the sweep the ceiling counts each message that left or may have, and no other."""
+    left = (send for send in history.rows.sends if send.outcome in MAY_HAVE_LEFT and send.has_begun)
+    due = sum(send.price for send in left)
+    if history.rows.spent != due:
+        yield f"the ceiling counts {history.rows.spent}, and messages for {due} may have left"
+
+
 RULES: tuple[Rule, ...] = (
     no_double_send,
     one_intent_one_message,
@@ -173,6 +181,7 @@ RULES: tuple[Rule, ...] = (
     nothing_verifiable_that_was_not_sent,
     nothing_accepted_is_lost,
     everything_ends,
+    the_ceiling_counts_what_may_have_left,
 )
 
 

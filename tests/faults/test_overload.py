@@ -16,7 +16,7 @@ from tests.faults.flood import Flood, Tally, percentile
 from tests.faults.history import Call
 from tests.faults.people import Recorder, client, id_of
 from tests.faults.replica import Replica, fleet
-from tests.faults.world import CONFIG, afterwards, faults_settings, judge
+from tests.faults.world import WITHOUT_CEILINGS, afterwards, faults_settings, judge
 from tests.support.api_keys import new_key
 from tests.support.service import new_number, wrong
 from tests.support.vendor import Vendor
@@ -39,7 +39,7 @@ lock_after = 10000
 [purposes.signup]
 attempts = 100
 """
-POLICY = CONFIG.replace("[purposes.signup]", MANY_ATTEMPTS)
+POLICY = WITHOUT_CEILINGS.replace("[purposes.signup]", MANY_ATTEMPTS)
 
 
 async def waiting_people(recorder: Recorder, http: httpx.AsyncClient, vendor: Vendor) -> list[tuple[Call, str]]:

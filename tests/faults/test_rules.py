@@ -38,7 +38,7 @@ TOLD, TOLD_ROW = Message(OTHER, 11.0), NotificationRow("ntf_1", OTHER, "sent", 1
 
 def history(calls: list[Call] | None = None, messages: list[Message] | None = None, **rows: Any) -> History:
     """Returns a history: one verification, started twice with one key, checked wrong, then right; one notification."""
-    good: dict[str, list[Any]] = {
+    good: dict[str, Any] = {
         "verifications": [ROW],
         "sends": [SENT],
         "events": [WRONG_EVENT, RIGHT_EVENT],
@@ -67,6 +67,7 @@ def broken(found: History) -> set[str]:
 def test_a_good_history_breaks_no_rule() -> None:
     assert rules.violations(history()) == []
     assert rules.violations(pending()) == []
+    assert rules.violations(history(sends=[replace(SENT, price=5)], spent=5)) == []
 
 
 def test_a_right_check_without_an_answer_explains_its_approval_and_a_kept_answer_counts_once() -> None:
@@ -110,6 +111,9 @@ BREAKS = [
     ("everything_ends", history(verifications=[replace(ROW, status="odd")])),
     ("everything_ends", history(verifications=[replace(ROW, ended_at=None)])),
     ("everything_ends", history(notifications=[replace(TOLD_ROW, status="sending")])),
+    ("the_ceiling_counts_what_may_have_left", history(sends=[replace(SENT, price=5)])),
+    ("the_ceiling_counts_what_may_have_left", history(spent=5)),
+    ("the_ceiling_counts_what_may_have_left", history(sends=[replace(SENT, price=5, has_begun=False)], spent=5)),
 ]
 
 

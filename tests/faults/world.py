@@ -16,7 +16,7 @@ from tests.support.processes import service_settings
 from tests.support.service import Service, serving
 from tests.support.vendor import Vendor
 
-CONFIG = """
+WITHOUT_CEILINGS = """
 [limits]
 sends_per_number = ""
 pause_per_number = 0
@@ -26,6 +26,12 @@ resend_after = [0]
 [purposes.by_sms]
 resend_after = [0]
 routes = ["sms"]
+"""
+CONFIG = f"""{WITHOUT_CEILINGS}
+[guard.prices]
+default = 0.05
+[guard.ceilings]
+total = "1000/day"
 """
 PASSES_SECONDS = 30.0
 """A send counts as stuck, a lease as run out, a request as dead."""

@@ -1,5 +1,7 @@
 """Ceilings: what messages may cost in an hour or a day of UTC, in total, per client and per country."""
 
+from collections.abc import Mapping
+
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
@@ -34,19 +36,23 @@ def period_of(key: str) -> int:
     return int(key.split(":")[-2])
 
 
-def release(tx: Connection, amounts: list[Amount]) -> None:
+def release(tx: Connection, prices: Mapping[str, int]) -> None:
     """Give a price back: nothing went out for sure."""
-    ceilings.release(tx, amounts)
+    ceilings.release(tx, prices)
 
 
-def reserve(tx: Connection, amounts: list[Amount], now: float) -> None:
-    """Reserve the price of a message under all ceilings. Refusal: `rate_limited`, naming the one that is reached."""
+def reserve(tx: Connection, amounts: list[Amount], now: float) -> dict[str, int]:
+    """Reserve the price of a message under all ceilings; return what is reserved, by the key of the ceiling.
+
+    Refusal: `rate_limited`, naming the ceiling that is reached.
+    """
     if not amounts:
-        return
+        return {}
     reserved = ceilings.reserve(tx, amounts)
     missing = [amount for amount in amounts if amount.key not in reserved]
     if missing:
         raise _reached(max(missing, key=lambda amount: amount.ends_at), now)
+    return {amount.key: amount.price for amount in amounts}
 
 
 def _reached(amount: Amount, now: float) -> Refusal:

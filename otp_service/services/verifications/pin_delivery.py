@@ -26,6 +26,8 @@ log = structlog.get_logger("otp_service.pin_delivery")
 
 STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
+ABANDONED = "abandoned"
+"""The reason of a send that begins too late: its price was given back, so no other route may follow."""
 DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
@@ -67,7 +69,8 @@ async def _try_routes(ctx: Context, message: PinMessage) -> Sent:
     """Try the routes until one is not refused for sure; return the last outcome. Refusals: those of `_move_on`."""
     sent = await _send(ctx, message)
     for route in message.routes[1:]:
-        if sent.outcome is not Outcome.REFUSED or message.seconds_to_deadline < LEAST_SECONDS:
+        is_over = sent.reason == ABANDONED or message.seconds_to_deadline < LEAST_SECONDS
+        if sent.outcome is not Outcome.REFUSED or is_over:
             break
         refusal = await _move_on(ctx, message, route, sent)
         if refusal is not None:
@@ -84,6 +87,8 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
         with ctx.hasher.queue.at_gateway(message.ticket):
             route = message.current_send.route
             return await decoys.imitate(message.imitated, route, longest=message.seconds_to_deadline)
+    if message.prices and not await _begin(ctx, message):
+        return Sent(Outcome.REFUSED, ABANDONED)
     left, route = message.seconds_to_deadline, message.current_send.route
     if left < LEAST_SECONDS:
         return Sent(Outcome.REFUSED, "no_time")
@@ -100,6 +105,14 @@ async def _send(ctx: Context, message: PinMessage) -> Sent:
         reason=sent.reason,
     )
     return sent
+
+
+async def _begin(ctx: Context, message: PinMessage) -> bool:
+    """Record that the gateway is called now. False: this process was held up, and the price was given back."""
+    begun = await ctx.database.write(lambda tx: sends.begin(tx, message.current_send.id, ctx.clock.now()))
+    if not begun:
+        message.prices = {}
+    return begun
 
 
 def _text_message(ctx: Context, message: PinMessage) -> Message:

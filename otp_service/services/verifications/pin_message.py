@@ -13,7 +13,6 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.delivery import test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES
-from otp_service.storage.guard.ceilings import Amount
 from otp_service.storage.limits.buckets import Reserved
 
 TOTAL_SECONDS = 9.5
@@ -39,7 +38,7 @@ class PinMessage:
     verification fails if this is its only message and is refused for sure. `deadline`: on the monotonic clock, for all
     routes; `lifetime_left`: seconds of the verification; `current_send`: the one that is tried now. `network_digest`:
     of the person's /24 or /64; `is_screened`: the guard decides about it. The transaction that counts the send fills
-    `number_id`, `known_since` (of a known person), `reserved`, `price` (reserved under the ceilings) and
+    `number_id`, `known_since` (of a known person), `reserved`, `prices` (what is reserved, by ceiling) and
     `guard_request` (what the guard counts of it).
     """
 
@@ -65,7 +64,7 @@ class PinMessage:
     number_id: int = 0
     known_since: float | None = None
     reserved: list[Reserved] = field(default_factory=list)
-    price: list[Amount] = field(default_factory=list)
+    prices: dict[str, int] = field(default_factory=dict)
     guard_request: Request | None = field(default=None, repr=False)
     gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)

@@ -56,11 +56,11 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
         )
         message.guard_request = screening.screen(tx, ctx, asked, now)
     price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
-    ceilings.reserve(tx, price, now)
+    prices = ceilings.reserve(tx, price, now)
     if message.imitated is None:
-        message.price = price
+        message.prices = prices
     else:
-        ceilings.release(tx, price)
+        ceilings.release(tx, prices)
 
 
 def _guard_columns(ctx: Context, message: PinMessage) -> dict[str, str]:
@@ -73,11 +73,18 @@ def insert(
     """Insert the row that counts a send over a route; return its id. `kept`: what the guard keeps beside it."""
     request_id = message.idempotent.id if message.idempotent else None
     return sends.insert(
-        tx, message.verification_id, route=send.route, now=now, pin_hash=send.pin_hash, request_id=request_id, **kept
+        tx,
+        message.verification_id,
+        route=send.route,
+        now=now,
+        pin_hash=send.pin_hash,
+        request_id=request_id,
+        prices=message.prices,
+        **kept,
     )
 
 
 def release(tx: Connection, message: PinMessage, now: float) -> None:
     """Release limits and price: no route sent the message."""
     buckets.release(tx, message.reserved, now)
-    ceilings.release(tx, message.price)
+    ceilings.release(tx, message.prices)

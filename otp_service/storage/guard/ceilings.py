@@ -1,6 +1,6 @@
 """The table `ceilings`: money reserved in the hours and days of UTC, in millionths of the operator's currency."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -66,11 +66,11 @@ def reserve(tx: Connection, amounts: Sequence[Amount]) -> set[str]:
     return {row.key for row in _reserving(len(amounts)).all(tx, values)}
 
 
-def release(tx: Connection, amounts: Sequence[Amount]) -> None:
-    """Give a price back, in the hours and days in which it was reserved."""
-    for each in sorted(amounts, key=lambda amount: amount.key):
-        spent = sa.case((c.spent > each.price, c.spent - each.price), else_=0)
-        tx.execute(sa.update(ceilings).where(c.key == each.key).values(spent=spent))
+def release(tx: Connection, prices: Mapping[str, int]) -> None:
+    """Give prices back, each by the key under which it was reserved."""
+    for key, price in sorted(prices.items()):
+        spent = sa.case((c.spent > price, c.spent - price), else_=0)
+        tx.execute(sa.update(ceilings).where(c.key == key).values(spent=spent))
 
 
 def current(tx: Connection, now: float) -> Sequence[AnyRow]:

@@ -1,5 +1,6 @@
 """The table `sends`: one route that is tried for one message; the row is written before the message is sent."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def _given(*columns: sa.Column[Any]) -> dict[str, sa.BindParameter[Any]]:
 
 
 _HASH = (s.pepper_key, s.pin_hash)
-_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, s.guard_keys, s.pseudonym, *_HASH)
+_NEW = _given(s.verification_id, s.route, s.started_at, s.request_id, s.guard_keys, s.pseudonym, s.prices, *_HASH)
 _INSERT = Compiled(lambda _: sa.insert(sends).values(**_NEW).returning(s.id))
 _DONE = _given(s.outcome, s.reason, s.finished_at, *_HASH, s.message_digest, s.message_sealed, s.poll_at)
 _FINISH = Compiled(lambda _: sa.update(sends).where(s.id == sa.bindparam("this", type_=s.id.type)).values(**_DONE))
@@ -34,17 +35,24 @@ def insert(
     now: float,
     pin_hash: PinHash | None,
     request_id: int | None,
+    prices: Mapping[str, int],
     guard_keys: str | None = None,
     pseudonym: str | None = None,
 ) -> int:
     """Add a send; return its id. `pin_hash`: of a PIN of ours, which verifies from now on.
 
-    `guard_keys`: of the rows of the guard that count the message; `pseudonym`: of its number. Both only of the first
-    route of a message.
+    `prices`: what the message holds under the ceilings, by their keys. `guard_keys`: of the rows of the guard that
+    count the message; `pseudonym`: of its number. These two only of the first route of a message.
     """
     row = {"verification_id": verification_id, "route": route, "started_at": now, "request_id": request_id}
-    row |= {"guard_keys": guard_keys, "pseudonym": pseudonym}
+    row |= {"guard_keys": guard_keys, "pseudonym": pseudonym, "prices": json.dumps(prices) if prices else None}
     return int(_INSERT.first(tx, _named(row | _hash_columns(pin_hash))).id)
+
+
+def begin(tx: Connection, send_id: int, now: float) -> bool:
+    """Record that the gateway is called now; return False if the send was abandoned meanwhile: do not call."""
+    statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
+    return tx.execute(statement.values(begun_at=now)).rowcount == 1
 
 
 def finish(
@@ -133,20 +141,6 @@ def first_message_at(tx: Connection) -> float | None:
     """Return the time of the oldest message that the guard counted."""
     found: float | None = tx.scalar(sa.select(sa.func.min(s.started_at)).where(s.pseudonym.is_not(None)))
     return found
-
-
-def stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
-    """Return sends that began before then and have no outcome, as their process died. Locks their verifications."""
-    statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
-    # In the order of the index of open ones: by id, SQLite would read the whole table.
-    oldest = statement.join(verifications, verifications.c.id == s.verification_id).order_by(s.started_at).limit(limit)
-    return tx.execute(oldest.with_for_update(of=verifications, skip_locked=True, key_share=True)).all()
-
-
-def abandon(tx: Connection, send_id: int, now: float) -> bool:
-    """Record an unknown outcome; return False if the outcome became known meanwhile."""
-    statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
-    return tx.execute(statement.values(outcome="unknown", reason="abandoned", finished_at=now)).rowcount == 1
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:

@@ -12,7 +12,6 @@ from otp_service.database.statements import AnyRow, insert_by
 from otp_service.storage.numbers import SEALED
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
 from otp_service.storage.verifications import proofs
-from otp_service.storage.verifications import sends as sends_table
 from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
 from otp_service.storage.verifications.proofs import KeptProof
 from otp_service.storage.webhook_events import EventSource
@@ -251,17 +250,6 @@ def record_nothing_sent(
     row = tx.execute(statement.returning(v.status, v.ended_at)).one()
     if row.status == "failed" and row.ended_at == now:
         EVENTS.record(tx, [verification_id], now=now)
-
-
-def abandon_send(tx: Connection, send: AnyRow, now: float) -> None:
-    """Record that the outcome of a send is unknown for good: its process died. The PIN's hash stays as it is."""
-    tx.execute(sa.select(v.id).where(v.id == send.verification_id).with_for_update())
-    if sends_table.abandon(tx, send.id, now):
-        # The PIN of the gateway died with the process: the person may ask for another one at once.
-        resend_at = now if send.route == "pin" else None
-        record_delivery(
-            tx, send.verification_id, send.id, status="unknown", route=send.route, at=now, resend_at=resend_at
-        )
 
 
 def _other_sends(verification_id: str | sa.BindParameter[str], which: sa.ColumnElement[bool]) -> sa.Exists:

@@ -3,13 +3,20 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
 from otp_service.config.guard import GuardRules
+from otp_service.database.statements import AnyRow
+from otp_service.services.context import Context
+from otp_service.services.delivery import sending
+from otp_service.services.operations import retention
+from otp_service.services.verifications import pin_delivery
+from otp_service.services.verifications.pin_message import PinMessage
 from otp_service.storage.tables import ceilings
 from tests.services.guard.support import config, start, watch_once
 from tests.support.receivers import LOOPBACK, Receiver, add, post_due
@@ -79,6 +86,49 @@ async def test_a_price_is_given_back_if_nothing_went_out_and_kept_if_that_is_unk
         vendor.fail("pin", "reset_after")
         assert (await start(service, new_number())).json()["delivery"]["status"] == "unknown"
         assert await spent(service) == 50_000
+
+
+async def _dies(*_: Any) -> NoReturn:
+    """Ends what the process does here. tests/faults/test_kills.py ends the process itself."""
+    raise RuntimeError
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("dies_in", "kept"), [(pin_delivery, 0), (sending, 50_000)], ids=["before the call", "while the call runs"]
+)
+async def test_a_price_whose_process_died_is_given_back_if_the_gateway_was_not_called(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, dies_in: ModuleType, kept: int
+) -> None:
+    async with serving(database_url, vendor, ceiling(total="0.1/day", client="0.1/day")) as service:
+        monkeypatch.setattr(dies_in, "deliver" if dies_in is pin_delivery else "send", _dies)
+        assert (await service.api.try_start(new_number())).status_code == 500
+        assert await spent(service) == 2 * 50_000
+        service.shift(retention.STUCK_AFTER_SECONDS + 1)
+        await retention.sweep(service.ctx)
+        await retention.sweep(service.ctx)
+        assert await spent(service) == 2 * kept
+
+
+@pytest.mark.both_databases
+async def test_a_message_whose_price_was_given_back_is_not_sent(
+    database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is held up between the reservation and the call finds its send abandoned."""
+
+    async def is_held_up(ctx: Context, message: PinMessage) -> AnyRow:
+        service.shift(retention.STUCK_AFTER_SECONDS + 1)
+        await retention.sweep(service.ctx)
+        return await deliver(ctx, message)
+
+    deliver = pin_delivery.deliver
+    async with serving(database_url, vendor, ceiling(total="0.05/day")) as service:
+        monkeypatch.setattr(pin_delivery, "deliver", is_held_up)
+        to = new_number()
+        answer = await service.api.try_start(to)
+        assert (answer.status_code, answer.json()["code"]) == (502, "gateway_failed")
+        assert vendor.messages(to) == []
+        assert await spent(service) == 0
 
 
 async def test_a_resend_costs_as_much_and_a_decoy_nothing(database_url: str, vendor: Vendor) -> None:
