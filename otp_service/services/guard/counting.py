@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Unavailable
 from otp_service.guard import counting
-from otp_service.guard.keys import Key, keys_of
+from otp_service.guard.keys import Key
 from otp_service.guard.rows import Row
 from otp_service.services.context import Context
 from otp_service.services.guard import keys
@@ -46,15 +46,14 @@ def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> 
     of_approvals = _record_approvals(tx, batch)
     keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
     changes = [each for each in batch if isinstance(each, Change)]
-    texts = {key: keys.stored_key(ctx.vault, key) for key in {key for each in changes for key in keys_of(each.request)}}
-    keys_by_text |= {text: key for key, text in texts.items()}
-    begun = {key for each in changes if each.apply is counting.sent for key in keys_of(each.request)}
-    empty = [keys.stored_row(key, texts[key], Row()) for key in begun]
+    keys_by_text |= {text: key for each in changes for text, key in each.keyed.keys.items()}
+    begun = {text: key for each in changes if each.apply is counting.sent for text, key in each.keyed.keys.items()}
+    empty = [keys.stored_row(key, text, Row()) for text, key in begun.items()]
     stored_rows.insert_missing(tx, empty, ctx.clock.now())
-    rows = _Rows(tx, keys_by_text, texts)
+    rows = _Rows(tx, keys_by_text)
     for each in batch:
         if isinstance(each, Change):
-            rows.change(each.apply(each.request, rows.of(keys_of(each.request))))
+            rows.change(each)
         elif each.verification_id in of_approvals:
             rows.approve(of_approvals[each.verification_id], each.at)
     rows.write(ctx.clock.now())
@@ -81,36 +80,33 @@ def _record_approval(tx: Connection, approval: Approval, row: AnyRow) -> None:
 
 
 class _Rows:
-    """The rows of a batch, locked, as they change.
+    """The rows of a batch, locked, as they change. `keys_by_text`: what is known of each key, by its stored form."""
 
-    `keys_by_text`: what of each key is known, by its stored form; `texts`: the stored forms of the keys of requests.
-    """
-
-    def __init__(self, tx: Connection, keys_by_text: Mapping[str, Key], texts: Mapping[Key, str]) -> None:
-        self._tx, self._keys_by_text, self._texts = tx, keys_by_text, texts
+    def __init__(self, tx: Connection, keys_by_text: Mapping[str, Key]) -> None:
+        self._tx, self._keys_by_text = tx, keys_by_text
         states = stored_rows.lock_all(tx, keys_by_text)
         self._rows = {text: keys.parse_row(state) for text, state in states.items()}
-        self._changed: dict[str, Key] = {}
+        self._changed: set[str] = set()
 
-    def of(self, wanted: Sequence[Key]) -> dict[Key, Row]:
-        """Return the rows of the keys that exist."""
-        return {key: self._rows[self._texts[key]] for key in wanted if self._texts[key] in self._rows}
+    def change(self, change: Change) -> None:
+        """Count what happened to a request in its rows."""
+        of_request = change.keyed.keys
+        self._replace(of_request, change.apply(change.keyed.request, self._of(of_request)))
 
-    def change(self, changed: Mapping[Key, Row]) -> None:
-        """Replace rows."""
-        for key, row in changed.items():
-            text = self._texts[key]
-            self._rows[text], self._changed[text] = row, key
-
-    def approve(self, keys_by_text: Mapping[str, Key], at: float) -> None:
+    def approve(self, of_message: Mapping[str, Key], at: float) -> None:
         """Count an approval in the rows of its message that exist."""
-        found = {key: self._rows[text] for text, key in keys_by_text.items() if text in self._rows}
-        texts = {key: text for text, key in keys_by_text.items()}
-        for key, row in counting.approved(at, found).items():
-            self._rows[texts[key]] = row
-            self._changed.setdefault(texts[key], self._keys_by_text[texts[key]])
+        self._replace(of_message, counting.approved(at, self._of(of_message)))
+
+    def _of(self, keys_by_text: Mapping[str, Key]) -> dict[Key, Row]:
+        return {key: self._rows[text] for text, key in keys_by_text.items() if text in self._rows}
+
+    def _replace(self, keys_by_text: Mapping[str, Key], changed: Mapping[Key, Row]) -> None:
+        for text, key in keys_by_text.items():
+            if key in changed:
+                self._rows[text] = changed[key]
+                self._changed.add(text)
 
     def write(self, now: float) -> None:
         """Store the rows that changed."""
-        changed = [keys.stored_row(key, text, self._rows[text]) for text, key in self._changed.items()]
+        changed = [keys.stored_row(self._keys_by_text[text], text, self._rows[text]) for text in self._changed]
         stored_rows.write(self._tx, changed, now)

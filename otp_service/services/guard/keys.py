@@ -5,12 +5,13 @@ rows begin anew; those of blocks, clients and countries go on.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from otp_service import phone
 from otp_service.errors import Refusal
-from otp_service.guard.keys import Key, Kind
+from otp_service.guard.keys import Key, Kind, keys_of
+from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
 from otp_service.storage.guard.rows import StoredRow
 from otp_service.vault import Vault
@@ -20,6 +21,19 @@ _FIELDS = tuple(each.name for each in fields(Row))
 _DIGITS = 4
 """The last digits, which a pseudonym replaces."""
 _TRIES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """A request, and the keys of its rows by their stored forms."""
+
+    request: Request = field(repr=False)
+    keys: Mapping[str, Key] = field(repr=False)
+
+
+def keyed(vault: Vault, request: Request) -> KeyedRequest:
+    """Return a request with the keys of its rows."""
+    return KeyedRequest(request, {stored_key(vault, key): key for key in keys_of(request)})
 
 
 def stored_key(vault: Vault, key: Key) -> str:
@@ -50,11 +64,6 @@ def stored_row(key: Key, text: str, row: Row) -> StoredRow:
     """Return a row to write under its stored key. `prefix`: of a part of the numbers, for an operator's reset."""
     digits = key.digits[:-_DIGITS] if key.kind in _SECRET else key.digits
     return StoredRow(text, key.kind, key.client or None, digits or None, state_of(row))
-
-
-def stored_keys(vault: Vault, keys: Iterable[Key]) -> str:
-    """Return the stored forms of keys as one text; none of them contains a line break."""
-    return "\n".join(stored_key(vault, key) for key in keys)
 
 
 def pseudonym(vault: Vault, e164: str) -> str:

@@ -7,13 +7,14 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.guard.keys import Key, Kind, keys_of
+from otp_service.guard.keys import Key, Kind
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
 from otp_service.guard.rules import Decision, Reason, decide
 from otp_service.services.context import Context
 from otp_service.services.guard import decisions, keys, lists
 from otp_service.services.guard.decisions import Blocked, NewDecision
+from otp_service.services.guard.keys import KeyedRequest
 from otp_service.storage.guard import rows as stored_rows
 from otp_service.storage.guard.decisions import REFUSED, SENT
 
@@ -51,15 +52,15 @@ def _request_of(message: ScreenedMessage, now: float) -> Request:
     )
 
 
-def guard_columns(ctx: Context, request: Request) -> dict[str, str]:
+def guard_columns(ctx: Context, keyed: KeyedRequest) -> dict[str, str]:
     """Return the columns of a send that find its rows after an approval, and that an export shows."""
     return {
-        "guard_keys": keys.stored_keys(ctx.vault, keys_of(request)),
-        "pseudonym": keys.pseudonym(ctx.vault, request.number),
+        "guard_keys": "\n".join(keyed.keys),  # none of them contains a line break
+        "pseudonym": keys.pseudonym(ctx.vault, keyed.request.number),
     }
 
 
-def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -> Request | None:
+def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -> KeyedRequest | None:
     """Decide about a message; return the request to count once it is sent, None if nothing is counted. Raises Blocked.
 
     A decision of a rule that only records is kept in this transaction.
@@ -70,10 +71,11 @@ def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -
         raise Blocked(_new_decision(message, request, (), DENIED, "enforce"))
     if policy.mode == "off":
         return None
-    counted = None if message.is_decoy else request
+    keyed = keys.keyed(ctx.vault, request)
+    counted = None if message.is_decoy else keyed
     if verdict == lists.ALLOW:
         return counted
-    decision = decide(request, _rows(tx, ctx, request, message), policy.strictness, policy.rules_off)
+    decision = decide(request, _rows(tx, keyed, message), policy.strictness, policy.rules_off)
     if decision.blocked:
         found = _decision_from(ctx, message, request, decision)
         if found.mode == "enforce":
@@ -84,10 +86,10 @@ def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -
     return counted
 
 
-def _rows(tx: Connection, ctx: Context, request: Request, message: ScreenedMessage) -> dict[Key, Row]:
-    by_text = {keys.stored_key(ctx.vault, key): key for key in keys_of(request)}
-    found = {by_text[text]: keys.parse_row(state) for text, state in stored_rows.read(tx, list(by_text)).items()}
-    person = next(key for key in by_text.values() if key.kind is Kind.PERSON)
+def _rows(tx: Connection, keyed: KeyedRequest, message: ScreenedMessage) -> dict[Key, Row]:
+    stored = stored_rows.read(tx, list(keyed.keys))
+    found = {keyed.keys[text]: keys.parse_row(state) for text, state in stored.items()}
+    person = next(key for key in keyed.keys.values() if key.kind is Kind.PERSON)
     if message.subject is not None:  # its row may have begun anew under another secret key, or outlive an erasure
         found[person] = replace(found.get(person, Row()), proved=message.known_since or 0.0)
     return found
@@ -124,5 +126,5 @@ async def write_screened(ctx: Context, step: Callable[[Connection], T], *, actio
         await ctx.database.write(lambda tx: decisions.record(tx, ctx, decision, action))
         decisions.log_and_count(decision, action)
         if decision.is_counted:
-            ctx.guard_counts.blocked(decision.request)
+            ctx.guard_counts.blocked(keys.keyed(ctx.vault, decision.request))
         raise decisions.refusal(decision) from None

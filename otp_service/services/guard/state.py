@@ -7,6 +7,7 @@ from otp_service.guard import counting
 from otp_service.guard.keys import Key
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
+from otp_service.services.guard.keys import KeyedRequest
 
 MOST_WAITING = 10_000
 """While the database is away nothing is sent either, so more than this cannot be waiting for long."""
@@ -19,7 +20,7 @@ ClientPurpose = tuple[str, str]
 class Change:
     """A request and what it does to its rows."""
 
-    request: Request
+    keyed: KeyedRequest
     apply: Callable[[Request, Mapping[Key, Row]], dict[Key, Row]]
 
 
@@ -38,17 +39,17 @@ class GuardCounts:
 
     waiting: list[Change | Approval] = field(default_factory=list)
 
-    def sent(self, request: Request) -> None:
+    def sent(self, keyed: KeyedRequest) -> None:
         """Count a message."""
-        self._add(Change(request, counting.sent))
+        self._add(Change(keyed, counting.sent))
 
-    def blocked(self, request: Request) -> None:
+    def blocked(self, keyed: KeyedRequest) -> None:
         """Count a request that was blocked."""
-        self._add(Change(request, counting.blocked))
+        self._add(Change(keyed, counting.blocked))
 
-    def given_back(self, request: Request) -> None:
+    def given_back(self, keyed: KeyedRequest) -> None:
         """Take back a message that was refused for sure."""
-        self._add(Change(request, counting.given_back))
+        self._add(Change(keyed, counting.given_back))
 
     def approved(self, approval: Approval) -> None:
         """Count an approval."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from otp_service.config.policy import Purpose
 from otp_service.config.test_numbers import TestNumber
 from otp_service.errors import Refusal
-from otp_service.guard.requests import Request
 from otp_service.hashing.hasher import PinHash
 from otp_service.hashing.queue import Ticket
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.delivery import test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES
+from otp_service.services.guard.keys import KeyedRequest
 from otp_service.storage.limits.buckets import Reserved
 
 TOTAL_SECONDS = 9.5
@@ -65,7 +65,7 @@ class PinMessage:
     known_since: float | None = None
     reserved: list[Reserved] = field(default_factory=list)
     prices: dict[str, int] = field(default_factory=dict)
-    guard_request: Request | None = field(default=None, repr=False)
+    guard_request: KeyedRequest | None = field(default=None, repr=False)
     gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)
 

@@ -279,8 +279,11 @@ async def test_a_limit_is_named_and_says_when_to_come_back(shared: Service) -> N
     problem(await shared.api.resend(started["id"]), 409, "not_pending")
 
 
-async def test_a_database_without_tables_is_unavailable_and_not_ready(database_url: str, vendor: Vendor) -> None:
-    async with serving(database_url, vendor) as service:
+@pytest.mark.parametrize("own", ["migrated", "new_postgres"])  # its tables are gone afterwards
+async def test_a_database_without_tables_is_unavailable_and_not_ready(
+    request: pytest.FixtureRequest, vendor: Vendor, own: str
+) -> None:
+    async with serving(request.getfixturevalue(own), vendor) as service:
         api = Api(service.http, service.api.api_key)
         with service.ctx.database.engine.begin() as tx:
             tx.execute(sa.text("DROP TABLE api_keys"))
