@@ -29,6 +29,8 @@ sends_per_user_ip = ""
 free = 1000
 lock_after = 10000
 """
+NO_POLLING = "[receipts]\npoll_after = []\n"
+"""For what is measured in turns: else each turn pays for the receipts of the messages before it."""
 GUARD_OFF = '[guard]\nmode = "off"\n'
 GUARD_ON = """
 [guard]

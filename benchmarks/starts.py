@@ -6,7 +6,7 @@ import itertools
 from benchmarks import load, machine, seed, servers
 from benchmarks.bench import Bench, Row, costs, latency
 from benchmarks.gateway import gateway
-from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, GUARD_OFF, GUARD_ON, Database
+from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, GUARD_OFF, GUARD_ON, NO_POLLING, Database
 
 CALLERS = 1000
 SETTLED_SECONDS = 12.0
@@ -31,7 +31,7 @@ def rates(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) 
 def guard(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
     """Measures what the guard adds to a start: `off` beside `enforce`, twice in turns, with the cheapest hash."""
     for name, policy in (("off", GUARD_OFF), ("enforce", GUARD_ON)) * 2:
-        environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder, policy)
+        environment = servers.settings(database, base_url, CHEAPEST_ARGON2, bench.folder, policy + NO_POLLING)
         with servers.serving(environment) as (server, port, _):
             what = f"starts, guard {name}"
             alone = bench.run(port, bench.starts(seeded.api_key), 1)

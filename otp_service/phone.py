@@ -3,6 +3,7 @@
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -72,6 +73,7 @@ class PhoneNumber:
     region: str
 
 
+@lru_cache(maxsize=1000)  # a start reads its number several times, and each takes 0.1 ms
 def parse(text: str) -> PhoneNumber:
     """Parse a number in E.164. Raises `Refusal("invalid_number")`, whose detail does not contain the number."""
     if not _E164.fullmatch(text):
