@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from otp_service import phone
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.storage import clients
@@ -42,11 +43,18 @@ def _exported(row: AnyRow, client: str) -> ExportedRequest:
     approved_at, address = values.get("approved_at"), values.get("address_digest")
     return ExportedRequest(
         t=row.at,
-        to=row.pseudonym,
+        to=_in_its_plan(row.pseudonym),
         ip=_pseudonym_of_address(address) if address is not None else None,
         client=client,
         approved_after=max(0.0, approved_at - row.at) if approved_at is not None else None,
     )
+
+
+def _in_its_plan(pseudonym: str) -> str:
+    """Return the pseudonym, or the next one of its hundred that the country's plan has: `rehearse` takes no other."""
+    hundred, last = pseudonym[:-2], int(pseudonym[-2:])
+    tried = (f"{hundred}{(last + step) % 100:02}" for step in range(100))
+    return next(filter(phone.is_sendable, tried), pseudonym)
 
 
 def _pseudonym_of_address(digest: str) -> str:

@@ -8,8 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from otp_service import phone
-from otp_service.errors import Refusal
 from otp_service.guard.keys import Key, Kind, keys_of
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
@@ -20,7 +18,6 @@ _SECRET = frozenset({Kind.PERSON, Kind.ADDRESS})
 _FIELDS = tuple(each.name for each in fields(Row))
 _DIGITS = 4
 """The last digits, which a pseudonym replaces."""
-_TRIES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +64,14 @@ def stored_row(key: Key, text: str, row: Row) -> StoredRow:
 
 
 def pseudonym(vault: Vault, e164: str) -> str:
-    """Return another valid number of the same block of 10,000, the same for the same number.
+    """Return another number of the same block of 10,000, the same for the same number.
 
-    Two numbers of one hundred get pseudonyms of one hundred. If a plan has few valid numbers, two can share one.
+    Two numbers of one hundred get pseudonyms of one hundred. The plan of the country may not have the number.
     """
     block, hundred, last = e164[:-_DIGITS], e164[-_DIGITS:-2], e164[-2:]
-    for attempt in range(_TRIES):
-        moved = (int(hundred) + _shift(vault, f"{attempt} {block}")) % 100
-        found = f"{block}{moved:02}{(int(last) + _shift(vault, f'{attempt} {block}{hundred}')) % 100:02}"
-        if _is_valid(found):
-            return found
-    return e164[:-_DIGITS] + "0" * _DIGITS
+    moved = (int(hundred) + _shift(vault, block)) % 100
+    return f"{block}{moved:02}{(int(last) + _shift(vault, block + hundred)) % 100:02}"
 
 
 def _shift(vault: Vault, text: str) -> int:
     return int(vault.counter_digest(f"pseudonym {text}")[:8], 16) % 100
-
-
-def _is_valid(e164: str) -> bool:
-    try:
-        phone.parse(e164)
-    except Refusal:
-        return False
-    return True
