@@ -47,7 +47,7 @@ def seed(url: str, argon2: str, count: int) -> Seeded:
     """Adds a client and this many pending verifications with the PIN `PIN`, each for its own number."""
 
     async def make() -> Seeded:
-        database, clock = Database(url), Clock()
+        database, clock = Database(url, patient=True), Clock()
         key = await clients.create(database, clock, "bench")
         client_id = await database.read(lambda tx: str(tx.scalar(sa.text("SELECT id FROM clients"))))
         ids = [f"ver_{index:022d}" for index in range(count)]
