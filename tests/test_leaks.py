@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from otp_service import texts
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability import logs
-from otp_service.services.factors import devices, recovery_codes, totp, typed
+from otp_service.services.factors import devices, recovery_code_format, recovery_codes, totp
 from otp_service.services.operations import retention
 from otp_service.storage import tables
 from otp_service.vault import generate_key_entry
@@ -206,7 +206,7 @@ async def test_without_the_secret_keys_the_database_gives_nothing_of_second_fact
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(totp, "step_of"), (totp, "uri"), (typed, "clean_code"), (recovery_codes, "use"), (devices, "use")],
+    [(totp, "step_of"), (totp, "uri"), (recovery_code_format, "clean_code"), (recovery_codes, "use"), (devices, "use")],
 )
 async def test_a_crash_with_a_secret_of_a_factor_leaks_nothing(
     database_url: str,

@@ -63,8 +63,8 @@ from otp_service.api.webhooks import (
 from otp_service.errors import ErrorCode
 
 _SENDING: tuple[ErrorCode, ...] = ("blocked", "opted_out", "rate_limited", "gateway_failed")
-_ALL = "/v1/verifications"
-_ONE = "/v1/verifications/{id}"
+_VERIFICATIONS = "/v1/verifications"
+_VERIFICATION = "/v1/verifications/{id}"
 _FACTORS = "/v1/factors"
 _FACTOR = "/v1/factors/{id}"
 _CHALLENGES = "/v1/challenges"
@@ -75,18 +75,18 @@ _HOOK = "/v1/webhooks/{id}"
 _WITH_KEY = (
     Operation(
         "POST",
-        _ALL,
+        _VERIFICATIONS,
         verifications.create,
         StartBody,
         {201: VerificationAnswer, 200: VerificationAnswer},
         ("invalid_number", "country_not_allowed", *_SENDING),
-        tells_what_is_left=True,
+        has_limit_headers=True,
     ),
-    Operation("POST", f"{_ALL}/search", search.find, SearchBody, {200: SearchAnswer}, ("invalid_number",)),
-    Operation("GET", _ONE, verifications.read, None, {200: VerificationAnswer}, ("not_found",)),
+    Operation("POST", f"{_VERIFICATIONS}/search", search.find, SearchBody, {200: SearchAnswer}, ("invalid_number",)),
+    Operation("GET", _VERIFICATION, verifications.read, None, {200: VerificationAnswer}, ("not_found",)),
     Operation(
         "POST",
-        f"{_ONE}/checks",
+        f"{_VERIFICATION}/checks",
         verifications.check,
         CheckBody,
         {200: CheckAnswer},
@@ -94,17 +94,22 @@ _WITH_KEY = (
     ),
     Operation(
         "POST",
-        f"{_ONE}/resends",
+        f"{_VERIFICATION}/resends",
         verifications.resend,
         None,
         {200: VerificationAnswer},
         ("not_found", "not_pending", "no_sends_left", *_SENDING),
-        tells_what_is_left=True,
+        has_limit_headers=True,
     ),
     Operation(
-        "POST", f"{_ONE}/cancel", verifications.cancel, None, {200: VerificationAnswer}, ("not_found", "not_pending")
+        "POST",
+        f"{_VERIFICATION}/cancel",
+        verifications.cancel,
+        None,
+        {200: VerificationAnswer},
+        ("not_found", "not_pending"),
     ),
-    Operation("GET", f"{_ONE}/events", verifications.events, None, {200: EventsAnswer}, ("not_found",)),
+    Operation("GET", f"{_VERIFICATION}/events", verifications.events, None, {200: EventsAnswer}, ("not_found",)),
     Operation(
         "POST",
         _FACTORS,
@@ -142,7 +147,7 @@ _WITH_KEY = (
         ChallengeBody,
         {201: ChallengeAnswer, 200: ChallengeAnswer},
         ("no_factor", "country_not_allowed", *_SENDING),
-        tells_what_is_left=True,
+        has_limit_headers=True,
     ),
     Operation("GET", _CHALLENGE, challenges.read, None, {200: ChallengeAnswer}, ("not_found",)),
     Operation(
@@ -160,7 +165,7 @@ _WITH_KEY = (
         None,
         {200: ChallengeAnswer},
         ("not_found", "not_sms", "not_pending", "no_sends_left", *_SENDING),
-        tells_what_is_left=True,
+        has_limit_headers=True,
     ),
     Operation(
         "POST",

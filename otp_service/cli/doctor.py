@@ -16,6 +16,7 @@ from otp_service.config import test_numbers
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.statements import AnyRow
 from otp_service.errors import SettingsError, Unavailable
+from otp_service.guard.rules import RULES
 from otp_service.hashing import argon2
 from otp_service.hashing.hasher import PinHasher
 from otp_service.hashing.queue import Kind, Ticket
@@ -197,13 +198,15 @@ def _webhook_trouble(row: AnyRow, failed: int, now: float) -> str | None:
 
 
 async def _guard(ctx: Context) -> list[Finding]:
-    rules = ctx.policy.guard
-    if rules.mode == "enforce":
+    policy = ctx.policy.guard
+    enforced = [rule for rule in RULES if policy.mode_of(rule) == "enforce"]
+    if len(enforced) == len(RULES):
         return [Finding("guard", True, "enforced")]
-    if rules.mode == "off":
+    if policy.mode == "off":
         return [Finding("guard", None, 'off: set mode = "record" or "enforce" in [guard] against SMS pumping')]
-    advice = 'only records and refuses nobody: set mode = "enforce" in [guard] once its decisions are right'
-    findings = [Finding("guard", None, f"{advice} (docs/guard.md)")]
+    now = f"enforces only {', '.join(enforced)}" if enforced else "only records and refuses nobody"
+    advice = f'{now}: set mode = "enforce" in [guard] once its decisions are right (docs/guard.md)'
+    findings = [Finding("guard", None, advice)]
     counts = await status.report(ctx.database, ctx.clock)
     if counts is not None:
         findings.append(Finding("guard", None, _would_have_blocked(counts)))

@@ -11,8 +11,8 @@ from otp_service.cli.running import Problems, with_database
 from otp_service.cli.times import in_rfc3339
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings
-from otp_service.services.factors import overview, totp
-from otp_service.services.factors.overview import Overview
+from otp_service.services.factors import for_operator, totp
+from otp_service.services.factors.for_operator import Overview
 
 _LONGEST_URI = 1000
 
@@ -29,7 +29,7 @@ def factors() -> None:
 def show(client: str, subject: str, *, as_json: bool) -> None:
     """Show the factors, recovery codes, devices and waits of SUBJECT, a user of CLIENT; numbers are masked."""
     url = load_settings(StorageSettings).database_url
-    found = with_database(url, lambda database, clock: overview.show_for_operator(database, clock, client, subject))
+    found = with_database(url, lambda database, clock: for_operator.show(database, clock, client, subject))
     if as_json:
         click.echo(json.dumps(in_rfc3339(asdict(found))))
     else:
@@ -61,7 +61,7 @@ def _time(at: float | None) -> str:
 def unlock(client: str, subject: str) -> None:
     """Clear the wrong checks of SUBJECT, a user of CLIENT, so that it need not wait."""
     url = load_settings(StorageSettings).database_url
-    count = with_database(url, lambda database, _: overview.unlock(database, client, subject))
+    count = with_database(url, lambda database, _: for_operator.unlock(database, client, subject))
     click.echo(f"Cleared {count} counts of wrong checks.")
 
 

@@ -141,9 +141,9 @@ def allow(prefix: str, until: float | None, note: str | None) -> None:
 @guard.command()
 @_until_and_note
 def deny(prefix: str, until: float | None, note: str | None) -> None:
-    """Never send to numbers that begin with PREFIX (`+57300`). The longest prefix of a number counts."""
+    """Never send PINs to numbers that begin with PREFIX (`+57300`). The longest prefix of a number counts."""
     _put(prefix, lists.DENY, until, note)
-    click.echo(f"Nothing is sent to {phone.mask_prefix(phone.parse_prefix(prefix))}. {_EVERYWHERE}")
+    click.echo(f"No PIN is sent to {phone.mask_prefix(phone.parse_prefix(prefix))}. {_EVERYWHERE}")
 
 
 def _put(text: str, verdict: str, until: float | None, note: str | None) -> None:
@@ -171,14 +171,14 @@ def forget(prefix: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def show_lists(*, as_json: bool) -> None:
     """Show the prefixes that are allowed or denied now."""
-    entries = [dict(row._mapping) for row in with_database(_url(), lists.entries)]
+    entries = with_database(_url(), lists.entries)
     if as_json:
-        shown = [{**entry, "until": entry["until"] and rfc3339(entry["until"])} for entry in entries]
+        shown = [{**asdict(entry), "until": entry.until and rfc3339(entry.until)} for entry in entries]
         click.echo(json.dumps({"entries": in_rfc3339(shown)}))
         return
     for entry in entries:
-        until = f"until {rfc3339(entry['until'])}" if entry["until"] is not None else "for ever"
-        click.echo(f"{entry['prefix']}\t{entry['verdict']}\t{until}\t{entry['note'] or ''}".rstrip())
+        until = f"until {rfc3339(entry.until)}" if entry.until is not None else "for ever"
+        click.echo(f"{entry.prefix}\t{entry.verdict}\t{until}\t{entry.note or ''}".rstrip())
     if not entries:
         click.echo("No prefix is listed.")
 

@@ -39,6 +39,7 @@ def given_back(request: Request, rows: Mapping[Key, Row]) -> dict[Key, Row]:
     found = by_kind(keys, rows, at)
     person = found[Kind.PERSON]
     is_known = people.is_known(person, at)
+    # What `sent` added is stored nowhere: the only unanswered message of a person added 1.
     price = 1.0 if person.debt <= 1 else limits.PRICE_OF_RESEND
     changed = _settled(keys, found, _OF_KNOWN if is_known else counting_kinds(found), at)
     for key, row in changed.items():

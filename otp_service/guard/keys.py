@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 from otp_service.guard.requests import Request
 
+BLOCK_DIGITS = 4
+"""The last digits of a number, in which the numbers of a block differ. No decision and no export shows them."""
+RANGE_DIGITS = 6
+"""The last digits, in which the numbers of a range differ."""
+
 
 class Kind(StrEnum):
     """What a row counts the messages of."""
@@ -52,8 +57,8 @@ def keys_of(request: Request) -> tuple[Key, ...]:
     keys = (
         Key(Kind.PERSON, client=client, digits=number, subject=request.subject),
         # The country keeps short numbers of two countries apart.
-        Key(Kind.BLOCK, country=country, digits=number[:-4]),
-        Key(Kind.RANGE, country=country, digits=number[:-6]),
+        Key(Kind.BLOCK, country=country, digits=number[:-BLOCK_DIGITS]),
+        Key(Kind.RANGE, country=country, digits=number[:-RANGE_DIGITS]),
         Key(Kind.CLIENT_COUNTRY, client=client, country=country),
         Key(Kind.NEW_BLOCKS, client=client, country=country),
         Key(Kind.NEW_PLACES, client=client),

@@ -35,8 +35,10 @@ LEAK = 36 * 3600.0
 """Seconds in which a full debt leaks away. Faster, a slow attack passes; slower, a false alarm lasts for days."""
 
 PAUSE = 600.0
+"""After a blocked request, at most this many seconds of the time before it do not leak from its client's debt."""
+
 PAUSED_SHARE = 0.7
-"""Seconds, and share, of the time since the last request in which a blocked one lets its client's debt not leak."""
+"""The share of that time which does not leak. Some of it does: the next request may be honest."""
 
 FADE = 0.93
 """What an earlier day still counts after one more day: half of it is left after ten days."""
@@ -63,11 +65,13 @@ VOLUME_OF_USUAL = 2.5
 """Times of its usual busiest hour, or of its usual day, that a row may have: campaigns double traffic."""
 
 HOUR_ALLOWANCE = 120.0
+"""Messages more in an hour: what a launch in a new country needs."""
+
 DAY_ALLOWANCE = 250.0
-"""Messages more in an hour and a day: what a launch in a new country needs."""
+"""Messages more in a day: what a launch in a new country needs."""
 
 VOLUME_AFTER_DAYS = 7.0
-"""Days (faded) of a client from which on its volume is judged: before, nothing is usual."""
+"""Faded days of a client from which on its volume is judged: eleven days. Before, nothing is usual."""
 
 SPARED = 3.0
 """Usual days of a block or range up to which a volume that is too high elsewhere does not stop it."""
@@ -76,14 +80,16 @@ KNOWN_DEBT = 5.0
 """Unpaid messages to known people of a country, or of all, above which messages are assumed not to arrive."""
 
 LOST_ALLOWANCE = 20.0
+"""Messages of an hour up to which messages are assumed not to arrive: people ask again and again."""
+
 LOST_OF_USUAL = 5.0
-"""Messages of an hour, and times the usual busiest hour, up to which that is believed: people ask again and again."""
+"""Times the usual busiest hour that may come on top of `LOST_ALLOWANCE`."""
 
 KNOWN_PAYS = 1.6
 """What the approval of a known person pays back: known people convert at 0.9, so nothing is left on good days."""
 
 KNOWN_LEAK = 6 * 3600.0
-"""Seconds in which that debt leaks away: an outage shows within minutes, and attackers hit known people seldom."""
+"""Seconds in which the debt of known people leaks away: outages show in minutes, attackers seldom hit known people."""
 
 FORGOTTEN = 0.05
 """Messages of earlier days, faded, that tell nothing any more."""

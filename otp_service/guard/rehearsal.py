@@ -77,10 +77,9 @@ class Rehearsal:
         request = event.request
         self._approve_until(request.at)
         keys = keys_of(request)
-        rows = {key: self.rows.get(key, _UNTOUCHED) for key in keys}
-        decision = decide(request, rows, self._strictness, self._off)
+        decision = decide(request, self.rows, self._strictness, self._off)
         count = counting.blocked if decision.blocked else counting.sent
-        self.rows.update(count(request, rows))
+        self.rows.update(count(request, self.rows))
         if event.approved_after is not None and not decision.blocked:
             self._count += 1
             heapq.heappush(self.approvals, (request.at + event.approved_after, self._count, keys))
@@ -91,7 +90,8 @@ class Rehearsal:
     def _approve_until(self, at: float) -> None:
         while self.approvals and self.approvals[0][0] <= at:
             approved_at, _, keys = heapq.heappop(self.approvals)
-            self.rows.update(counting.approved(approved_at, {key: self.rows.get(key, _UNTOUCHED) for key in keys}))
+            found = {key: self.rows[key] for key in keys if key in self.rows}
+            self.rows.update(counting.approved(approved_at, found))
 
     def _tally(self, event: Event, decision: Decision) -> None:
         price = self._price_of(event.request.number)
@@ -110,6 +110,3 @@ class Rehearsal:
 def without_idle(rows: Mapping[Key, Row], at: float) -> dict[Key, Row]:
     """Return the rows in which something still matters."""
     return {key: row for key, row in rows.items() if not counting.idle(row, at)}
-
-
-_UNTOUCHED = Row()

@@ -35,7 +35,7 @@ class Row:
     busiest: float = 0.0
     """Most messages sent in an hour of `day`."""
     days: float = 0.0
-    """How many earlier days there were."""
+    """Earlier days."""
     usual_sent: float = 0.0
     """Messages sent on earlier days."""
     usual_approved: float = 0.0
@@ -45,7 +45,7 @@ class Row:
 
 
 def copied(row: Row) -> Row:
-    """Return a copy of the row; a fifth of the time of `dataclasses.replace`, and a request copies up to eleven."""
+    """Return a copy of the row; a fifth of the time of `dataclasses.replace`, and a request copies up to ten."""
     return Row(*_values(row))
 
 

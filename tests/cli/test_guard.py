@@ -165,7 +165,7 @@ async def test_a_listed_prefix_is_let_through_or_not_until_it_is_forgotten(migra
         assert ok("guard", "allow", "+57 305-123", settings=settings).startswith(f"{BLOCK} is let through. It counts")
         assert 403 not in await codes()
         said = ok("guard", "deny", "+57 305", "--note", "pumped", "--until", "2999-12-31", settings=settings)
-        assert said == "Nothing is sent to +57305. It counts within 5 seconds in every process.\n"
+        assert said == "No PIN is sent to +57305. It counts within 5 seconds in every process.\n"
         assert 403 not in await codes(), "the longer prefix counts"
         listed = ok("guard", "lists", settings=settings).splitlines()
         assert listed == ["+57305\tdeny\tuntil 2999-12-31T23:59:59.000Z\tpumped", f"{BLOCK}\tallow\tfor ever"]

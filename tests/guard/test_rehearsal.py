@@ -1,5 +1,7 @@
 """The rehearsal: past requests, decided again."""
 
+import pytest
+
 from otp_service.guard import rehearsal
 from otp_service.guard.rehearsal import Event, Rehearsal
 from tests.guard.guards import DAY, NOON, burst, scattered
@@ -30,9 +32,10 @@ def test_rules_and_countries_have_tallies_with_money() -> None:
     assert (prefix.asked, prefix.blocked, played.summary.rules["volume"].blocked) == (20, 15, 0)
 
 
-def test_idle_rows_are_swept() -> None:
+def test_idle_rows_are_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "SWEEP_FROM", 1000)
     played = Rehearsal()
     for day in range(60):
-        for request in scattered(2000, NOON + day * DAY):
+        for request in scattered(100, NOON + day * DAY):
             played.decide(Event(request, 20.0 if day % 2 else None))
     assert len(played.rows) < 2 * rehearsal.SWEEP_FROM

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from otp_service.services.delivery import receipts
-from otp_service.services.factors import overview
+from otp_service.services.factors import for_operator
 from otp_service.services.guard import export, history, status
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
@@ -90,8 +90,8 @@ async def _second_factors(service: Service) -> None:
     for subject in ("gone", "idle", "new"):
         await User(service, subject).add_app()
     await service.api.call("DELETE", "/v1/subjects/gone")
-    await overview.show_for_operator(service.ctx.database, service.ctx.clock, client.name, "stays")
-    await overview.unlock(service.ctx.database, client.name, "new")
+    await for_operator.show(service.ctx.database, service.ctx.clock, client.name, "stays")
+    await for_operator.unlock(service.ctx.database, client.name, "new")
     await service.ctx.database.write(partial(_age, client.id, service.ctx.clock.now() - 40 * 86400))
 
 

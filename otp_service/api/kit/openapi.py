@@ -207,7 +207,7 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         str(status): {"description": _DESCRIPTIONS[status]} | _answer(operation, status, schemas)
         for status in operation.answers
     }
-    if operation.tells_what_is_left:
+    if operation.has_limit_headers:
         for answer in responses.values():
             answer["headers"] = _RATE_LIMIT
     for status, codes in sorted(_codes_by_status(operation).items()):

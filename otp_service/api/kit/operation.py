@@ -23,7 +23,7 @@ class Event:
 class Operation:
     """One call. `answers`: status -> model, the media type of a text, or None without a body.
 
-    `refusals`: codes beyond those of every call; `tells_what_is_left`: adds the headers of the client's limit; `query`:
+    `refusals`: codes beyond those of every call; `has_limit_headers`: adds the headers of the client's limit; `query`:
     the query parameters; `takes_proof`: in the header `X-Proof`.
     """
 
@@ -34,7 +34,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | str | None]
     refusals: tuple[ErrorCode, ...] = ()
     needs_api_key: bool = True
-    tells_what_is_left: bool = False
+    has_limit_headers: bool = False
     query: type[BaseModel] | None = None
     takes_proof: bool = False
 

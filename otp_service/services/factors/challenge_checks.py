@@ -15,8 +15,16 @@ from otp_service.observability.metrics import CHALLENGE_CHECKS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.factors import challenges, devices, events, recovery_codes, representation, totp, typed
-from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
+from otp_service.services.factors import (
+    challenges,
+    devices,
+    events,
+    recovery_code_format,
+    recovery_codes,
+    representation,
+    totp,
+)
+from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, StoredChallenge
 from otp_service.services.factors.owner import Owner
 from otp_service.services.guard.state import Approval
 from otp_service.services.limits import limits
@@ -30,7 +38,7 @@ from otp_service.storage.verifications.sessions import Session
 from otp_service.vault import SealedFor
 
 SMS = "sms"
-"""With `totp.METHOD` and `recovery_code` the methods, which a proof has as `amr` (RFC 8176)."""
+"""The method of a PIN by SMS. A proof has methods as `amr` (RFC 8176)."""
 FREE_RECOVERY_CODES = 5
 """Wrong recovery codes in a row until the next one waits."""
 
@@ -62,7 +70,7 @@ class _ValidCheck:
     """A check whose fields are well-formed. `typed`: in its one form; `method`: what it is compared as."""
 
     request: ChallengeCheckRequest
-    known: Known
+    stored: StoredChallenge
     method: str
     typed: str = field(repr=False)
     session: Session = field(repr=False)
@@ -71,7 +79,7 @@ class _ValidCheck:
     @property
     def owner(self) -> Owner:
         """Return whose challenge it is."""
-        return Owner(self.request.client_id, self.known.row.subject, self.known.row.subject_id)
+        return Owner(self.request.client_id, self.stored.row.subject, self.stored.row.subject_id)
 
     @property
     def counted(self) -> Counted:
@@ -93,32 +101,32 @@ async def check(
 ) -> CheckedChallenge:
     """Compare what a person typed. Refusals: `not_found`, `mismatch`, `invalid`, `overloaded`."""
     structlog.contextvars.bind_contextvars(challenge=request.challenge_id)  # for the log line of the request
-    known = await ctx.database.read(lambda tx: challenges.find(tx, ctx, request.client_id, request.challenge_id))
-    valid = _validate(request, known)
+    stored = await ctx.database.read(lambda tx: challenges.find(tx, ctx, request.client_id, request.challenge_id))
+    valid = _validate(request, stored)
     with _admitted(ctx, valid):
         checked = await _check(ctx, valid, idempotent)
     structlog.contextvars.bind_contextvars(result=checked.result)
     if checked.result == "approved" and valid.method == SMS:
         ctx.guard_counts.approved(Approval(request.challenge_id, request.client_id, ctx.clock.now()))
-    method = "decoy" if known.row.decoy else valid.method
-    CHALLENGE_CHECKS.labels(known.row.purpose, method, checked.result).inc()
+    method = "decoy" if stored.row.decoy else valid.method
+    CHALLENGE_CHECKS.labels(stored.row.purpose, method, checked.result).inc()
     return checked
 
 
-def _validate(request: ChallengeCheckRequest, known: Known) -> _ValidCheck:
+def _validate(request: ChallengeCheckRequest, stored: StoredChallenge) -> _ValidCheck:
     session = Session.of(request.client_id, request.session)
-    if not session.is_of(known.row):
+    if not session.is_of(stored.row):
         raise Refusal("mismatch", "session differs from the start, or is missing. No attempt was used.")
-    method, value = _recognize(request.pin, known)
-    return _ValidCheck(request, known, method, value, session, Ticket(Kind.CHECK, request.client_id))
+    method, value = _recognize(request.pin, stored)
+    return _ValidCheck(request, stored, method, value, session, Ticket(Kind.CHECK, request.client_id))
 
 
-def _recognize(text: str, known: Known) -> tuple[str, str]:
+def _recognize(text: str, stored: StoredChallenge) -> tuple[str, str]:
     """Return what a person typed: its method and its one form. Refusal: `invalid`."""
-    digits, row = pins.clean(text), known.row
+    digits, row = pins.clean(text), stored.row
     if digits is not None and row.channel in {"sms", "totp"} and len(digits) == row.pin_length:
         return (SMS if row.channel == "sms" else totp.METHOD), digits
-    code = typed.clean_code(text)
+    code = recovery_code_format.clean_code(text)
     if code is None:
         raise checks.malformed_pin()
     return RECOVERY_CODE, code
@@ -139,24 +147,24 @@ async def _check(ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest
     spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid, idempotent), one_statement=idempotent is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
-    step = None
+    totp_step = None
     if valid.method == SMS:
         if not await ctx.hasher.matches(valid.request.challenge_id, valid.typed, spent.live, valid.ticket):
             _count_guess(ctx, valid, live=len(spent.live))
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
     elif valid.method == totp.METHOD:
-        step = _step_of(ctx, valid)
-        if step is None:
+        totp_step = _totp_step_of(ctx, valid)
+        if totp_step is None:
             _count_guess(ctx, valid, live=totp.LIVE_VALUES)
             return await ctx.database.write(lambda tx: _incorrect(tx, ctx, valid, spent))
     try:
-        return await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, step))
+        return await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, totp_step))
     except _Ended:
         return await _not_compared(ctx, valid, is_locked=False)
 
 
 def _count_guess(ctx: Context, valid: _ValidCheck, *, live: int) -> None:
-    row = valid.known.row
+    row = valid.stored.row
     if not row.decoy:
         ctx.takeovers.add((valid.request.client_id, row.purpose), digits=len(valid.typed), live=live)
 
@@ -179,19 +187,21 @@ def _rules(ctx: Context, valid: _ValidCheck) -> Failures:
     return rules.model_copy(update={"free": FREE_RECOVERY_CODES}) if valid.method == RECOVERY_CODE else rules
 
 
-def _step_of(ctx: Context, valid: _ValidCheck) -> int | None:
+def _totp_step_of(ctx: Context, valid: _ValidCheck) -> int | None:
     """Return the TOTP step of the value, None if it is wrong, or the challenge is a decoy."""
-    factor = valid.known.factor
+    factor = valid.stored.factor
     secret = ctx.vault.open(SealedFor.TOTP_SECRET, factor.secret_sealed) if factor is not None else None
     # Without a secret, one of nobody: time must not tell a decoy apart.
-    step = totp.step_of(secret or totp.new_secret(), valid.typed, ctx.clock.now())
-    return step if secret is not None else None
+    totp_step = totp.step_of(secret or totp.new_secret(), valid.typed, ctx.clock.now())
+    return totp_step if secret is not None else None
 
 
-def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, step: int | None) -> CheckedChallenge:
+def _conclude(
+    tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, totp_step: int | None
+) -> CheckedChallenge:
     """Use the value, which is right as far as anybody but the database knows, and approve."""
-    now, request, known = ctx.clock.now(), valid.request, valid.known
-    if not _use(tx, ctx, valid, step, now):
+    now, request, stored = ctx.clock.now(), valid.request, valid.stored
+    if not _use(tx, ctx, valid, totp_step, now):
         return _incorrect(tx, ctx, valid, spent)
     kept = proofs.new_proof(ctx, spent.purpose, now)
     row = attempts.approve(
@@ -202,7 +212,7 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, st
         proof=kept,
         now=now,
         method=valid.method,
-        factor_id=known.row.factor_id if valid.method != RECOVERY_CODE else None,
+        factor_id=stored.row.factor_id if valid.method != RECOVERY_CODE else None,
     )
     if row is None:
         raise _Ended
@@ -217,28 +227,28 @@ def _conclude(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, st
         method=valid.method,
         has_number=valid.method == SMS,
     )
-    return CheckedChallenge("approved", challenges.represent(ctx, known, row), proof=token, device=device)
+    return CheckedChallenge("approved", challenges.represent(ctx, stored, row), proof=token, device=device)
 
 
-def _use(tx: Connection, ctx: Context, valid: _ValidCheck, step: int | None, now: float) -> bool:
+def _use(tx: Connection, ctx: Context, valid: _ValidCheck, totp_step: int | None, now: float) -> bool:
     """Use up what was typed; return False if it is wrong or was used before."""
-    if valid.known.row.decoy:
+    if valid.stored.row.decoy:
         return False
     if valid.method == RECOVERY_CODE:
         return recovery_codes.use(tx, ctx, valid.owner, valid.typed, now)
-    return factors.use(tx, valid.known.row.factor_id, step=step, now=now)
+    return factors.use(tx, valid.stored.row.factor_id, step=totp_step, now=now)
 
 
 def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -> CheckedChallenge:
-    now, known = ctx.clock.now(), valid.known
+    now, stored = ctx.clock.now(), valid.stored
     row = attempts.incorrect(tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method)
     _report_lock(tx, valid, now)
-    return CheckedChallenge("incorrect", challenges.represent(ctx, known, row))
+    return CheckedChallenge("incorrect", challenges.represent(ctx, stored, row))
 
 
 def _report_lock(tx: Connection, valid: _ValidCheck, now: float) -> None:
     """Record the event of a factor whose subject waits from now on."""
-    factor, owner = valid.known.factor, valid.owner
+    factor, owner = valid.stored.factor, valid.owner
     waits = failures.waits_until(tx, owner.id, failures.FACTORS) > now  # read for a decoy too: time must not tell
     if waits and factor is not None and valid.method != RECOVERY_CODE:
         locked = representation.represent(factor, owner.subject, is_locked=True)
@@ -251,13 +261,13 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) ->
 
     def step(tx: Connection) -> CheckedChallenge:
         now = ctx.clock.now()
-        known = challenges.find(tx, ctx, request.client_id, request.challenge_id)
-        result = "locked" if is_locked else checks.result_of(known.row, now)
+        stored = challenges.find(tx, ctx, request.client_id, request.challenge_id)
+        result = "locked" if is_locked else checks.result_of(stored.row, now)
         retry_at = None
         if is_locked:
-            retry_at = max(now, failures.waits_until(tx, known.row.subject_id, valid.failures))
+            retry_at = max(now, failures.waits_until(tx, stored.row.subject_id, valid.failures))
         history.add_bounded(tx, request.challenge_id, now=now, kind="check", result=result)
-        return CheckedChallenge(result, challenges.represent(ctx, known), retry_at)
+        return CheckedChallenge(result, challenges.represent(ctx, stored), retry_at)
 
     if valid.method == SMS:
         await ctx.hasher.compare_nothing(valid.ticket)

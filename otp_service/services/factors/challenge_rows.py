@@ -63,7 +63,7 @@ def new_row(
     return row | {
         "id": challenge_id,
         "subject_id": subject_id,
-        # Not one slot for both: a start would return the pending decoy, and a decoy what can be approved.
+        # Decoys have slots of their own: no start may return a decoy that is pending, nor a decoy what can be approved.
         "slot": f"{'decoy' if request.decoy else 'subject'}:{subject_id}:{row['session_hash'] or ''}",
         "sends_spent": 0,
         "resend_at": now,
@@ -71,7 +71,7 @@ def new_row(
 
 
 def columns_of(ctx: Context, factor: AnyRow | None, purpose: Purpose, request: ChallengeRequest) -> dict[str, Any]:
-    """Return the columns that depend on the factor before anything is sent, None for a recovery code or a decoy."""
+    """Return the columns that depend on the factor before anything is sent. `factor`: None of a code or a decoy."""
     columns = columns_of_factor(factor, purpose)
     if request.decoy:
         channel = RECOVERY_CODE if request.factor == RECOVERY_CODE else "totp"

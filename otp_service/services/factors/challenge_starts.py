@@ -15,7 +15,7 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.factors import challenge_rows, challenges, devices
 from otp_service.services.factors.challenge_rows import ChallengeRequest
-from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, Known
+from otp_service.services.factors.challenges import RECOVERY_CODE, Challenge, StoredChallenge
 from otp_service.services.guard import screening
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -107,22 +107,22 @@ def _no_factor(detail: str) -> Refusal:
 async def _send(ctx: Context, start: _ValidStart, message: PinMessage) -> tuple[Challenge, bool]:
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
-        known, created = await screening.write_screened(ctx, lambda tx: _insert(tx, ctx, start))
+        stored, created = await screening.write_screened(ctx, lambda tx: _insert(tx, ctx, start))
         if not created:
-            return challenges.represent(ctx, known), False
+            return challenges.represent(ctx, stored), False
         row = await pin_delivery.deliver(ctx, message)
     quota = limits.left_of_client(ctx, message.client_id, message.reserved)
-    return challenges.represent(ctx, known, row, quota), True
+    return challenges.represent(ctx, stored, row, quota), True
 
 
 async def _insert_only(ctx: Context, start: _ValidStart) -> tuple[Challenge, bool]:
     request = start.request
     async with ctx.concurrency.turn_of_subject(request.client_id, request.subject):
-        known, created = await ctx.database.write(lambda tx: _insert(tx, ctx, start))
-    return challenges.represent(ctx, known), created
+        stored, created = await ctx.database.write(lambda tx: _insert(tx, ctx, start))
+    return challenges.represent(ctx, stored), created
 
 
-def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[Known, bool]:
+def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[StoredChallenge, bool]:
     """Insert the challenge and count its message; return the pending one instead if there is one."""
     idempotency.lock(tx, start.idempotent)
     now, request = ctx.clock.now(), start.request
@@ -193,7 +193,7 @@ async def _pass_by_device(
         return None
     challenge_id = challenge_rows.new_id()
 
-    def step(tx: Connection) -> tuple[Known, KeptProof] | None:
+    def step(tx: Connection) -> tuple[StoredChallenge, KeptProof] | None:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
         subject_id = _lock_subject(tx, request, now)
@@ -213,14 +213,14 @@ async def _pass_by_device(
     if passed is None:
         return None
     CHALLENGES.labels(purpose.name, "device", "approved").inc()
-    known, kept = passed
+    stored, kept = passed
     token = proofs.token(
         ctx,
-        known.row,
+        stored.row,
         kept,
         client_id=request.client_id,
-        session_hash=known.row.session_hash,
+        session_hash=stored.row.session_hash,
         method="device",
         has_number=False,
     )
-    return replace(challenges.represent(ctx, known), proof=token)
+    return replace(challenges.represent(ctx, stored), proof=token)

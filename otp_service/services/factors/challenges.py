@@ -27,7 +27,7 @@ class Challenge:
     """The fields of docs/api.md. Times are seconds since the epoch.
 
     `factors`: the others that it can be switched to; `proof`: only of one that a device passed at once; `quota`: what
-    is left of the client's own limit, after a call that sent a message; `is_decoy`: for metrics.
+    is left of the client's own limit, after a call that sent a message.
     """
 
     id: str
@@ -45,11 +45,10 @@ class Challenge:
     delivery: Delivery
     proof: str | None = field(default=None, repr=False)
     quota: Quota | None = None
-    is_decoy: bool = False
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredChallenge:
     """A challenge's row, and the active factors of its subject."""
 
     row: AnyRow
@@ -61,12 +60,12 @@ class Known:
         return next((each for each in self.factors if each.id == self.row.factor_id), None)
 
 
-def find(tx: Connection, ctx: Context, client_id: str, challenge_id: str) -> Known:
+def find(tx: Connection, ctx: Context, client_id: str, challenge_id: str) -> StoredChallenge:
     """Return a client's challenge. Refusal: `not_found`."""
     row = verifications.read(tx, client_id, challenge_id)
     if row is None:
         raise not_found("challenge")
-    return Known(row, active_factors(tx, ctx, row.subject_id))
+    return StoredChallenge(row, active_factors(tx, ctx, row.subject_id))
 
 
 def active_factors(tx: Connection, ctx: Context, subject_id: int) -> list[AnyRow]:
@@ -81,13 +80,15 @@ def require_active(tx: Connection, ctx: Context, subject_id: int, factor: AnyRow
         raise Refusal("no_factor", "The factor was removed just now. Start again.")
 
 
-def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quota | None = None) -> Challenge:
+def represent(
+    ctx: Context, stored: StoredChallenge, row: AnyRow | None = None, quota: Quota | None = None
+) -> Challenge:
     """Return a challenge as it is now. `row`: if it has changed, with `verifications.COLUMNS`."""
-    started, row = known.row, row if row is not None else known.row
+    started, row = stored.row, row if row is not None else stored.row
     status = status_at(row, ctx.clock.now())
     sends_left = row.sends - row.sends_spent
     can_send = status == "pending" and sends_left > 0 and row.channel == "sms"
-    factor, others = _imitated(started) if row.decoy else _choices(known)
+    factor, others = _imitated(started) if row.decoy else _choices(stored)
     return Challenge(
         id=row.id,
         status=status,
@@ -103,14 +104,13 @@ def represent(ctx: Context, known: Known, row: AnyRow | None = None, quota: Quot
         expires_at=row.expires_at,
         delivery=delivery_of(row),
         quota=quota,
-        is_decoy=bool(row.decoy),
     )
 
 
-def _choices(known: Known) -> tuple[FactorChoice | None, list[FactorChoice]]:
+def _choices(stored: StoredChallenge) -> tuple[FactorChoice | None, list[FactorChoice]]:
     """Return the factor that is challenged, None if it is gone or there is none, and the others."""
-    others = [representation.choice(each) for each in known.factors if each.id != known.row.factor_id]
-    return representation.choice(known.factor) if known.factor is not None else None, others
+    others = [representation.choice(each) for each in stored.factors if each.id != stored.row.factor_id]
+    return representation.choice(stored.factor) if stored.factor is not None else None, others
 
 
 def _imitated(row: AnyRow) -> tuple[FactorChoice | None, list[FactorChoice]]:

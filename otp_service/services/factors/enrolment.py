@@ -47,7 +47,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class _Value:
+class _TypedValue:
     """A value as the person typed it, for a factor that is not active."""
 
     client_id: str
@@ -92,13 +92,13 @@ async def verify(
     if value is None or len(value) != totp.DIGITS:
         raise invalid_fields(FieldError("pin", f"Must be the {totp.DIGITS} digits that the app shows."))
     async with ctx.concurrency.turn(client_id, factor_id):
-        verified = await _verify(ctx, _Value(client_id, factor_id, value, idempotent))
+        verified = await _verify(ctx, _TypedValue(client_id, factor_id, value, idempotent))
     structlog.contextvars.bind_contextvars(result=verified.result)
     CHALLENGE_CHECKS.labels(PURPOSE, "enrolment", verified.result).inc()
     return verified
 
 
-async def _verify(ctx: Context, given: _Value) -> Verified:
+async def _verify(ctx: Context, given: _TypedValue) -> Verified:
     begun = await ctx.database.write(lambda tx: _spend(tx, ctx, given))
     if isinstance(begun, Verified):
         return begun
@@ -114,7 +114,7 @@ async def _verify(ctx: Context, given: _Value) -> Verified:
     return verified
 
 
-def _spend(tx: Connection, ctx: Context, given: _Value) -> tuple[AnyRow, Spent, float] | Verified:
+def _spend(tx: Connection, ctx: Context, given: _TypedValue) -> tuple[AnyRow, Spent, float] | Verified:
     """Spend an attempt; return the factor, the attempt and its time, or the answer if nothing is compared."""
     idempotency.lock(tx, given.idempotent)
     now = ctx.clock.now()
@@ -140,7 +140,7 @@ def _not_open(tx: Connection, owner: Owner, factor_id: str, now: float) -> Verif
     return Verified(results.get(status_at(row, now), "exhausted"), changes.shown(tx, owner, factor_id, now))
 
 
-def _record_wrong(tx: Connection, ctx: Context, given: _Value, spent: Spent) -> Verified:
+def _record_wrong(tx: Connection, ctx: Context, given: _TypedValue, spent: Spent) -> Verified:
     now = ctx.clock.now()
     row = require(factors.read(tx, given.client_id, given.factor_id, now), "factor")
     owner = Owner(given.client_id, row.subject, row.subject_id)
@@ -151,7 +151,7 @@ def _record_wrong(tx: Connection, ctx: Context, given: _Value, spent: Spent) -> 
     return Verified("incorrect", factor)
 
 
-def _activate(tx: Connection, ctx: Context, given: _Value, step: int, spent_at: float) -> Verified:
+def _activate(tx: Connection, ctx: Context, given: _TypedValue, step: int, spent_at: float) -> Verified:
     now = ctx.clock.now()
     owner, row = changes.lock(tx, given.client_id, given.factor_id, now)
     if row.status == "active":

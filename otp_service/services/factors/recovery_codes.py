@@ -9,7 +9,7 @@ from otp_service.observability.metrics import FACTORS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.factors import changes, events, fresh_proofs, typed
+from otp_service.services.factors import changes, events, fresh_proofs, recovery_code_format
 from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import RecoveryCodes, RecoveryCodeUse
 from otp_service.storage.factors import factors, recovery_codes, subjects
@@ -32,7 +32,7 @@ async def replace(
     ctx: Context, client_id: str, subject: str, proof: str | None, idempotent: IdempotentRequest | None = None
 ) -> NewRecoveryCodes:
     """Make new codes; the former ones end. Refusals: `no_factor`, `proof_needed` if the subject has codes."""
-    codes = [typed.new_code() for _ in range(COUNT)]
+    codes = [recovery_code_format.new_code() for _ in range(COUNT)]
 
     def step(tx: Connection) -> float:
         idempotency.lock(tx, idempotent)
@@ -40,7 +40,7 @@ async def replace(
         owner = _lock_owner_with_factor(tx, client_id, subject, now)
         if recovery_codes.count(tx, owner.id):
             fresh_proofs.require(tx, ctx, client_id, subject, proof, now)
-        digests = [ctx.vault.fingerprint(_named(owner, typed.clean_code(code) or "")) for code in codes]
+        digests = [ctx.vault.fingerprint(_named(owner, recovery_code_format.clean_code(code) or "")) for code in codes]
         recovery_codes.replace(tx, owner.id, digests)
         subjects.record_codes(tx, owner.id, now)
         return now
@@ -69,7 +69,7 @@ def of_subject(tx: Connection, client_id: str, subject: str) -> RecoveryCodes:
 def use(tx: Connection, ctx: Context, owner: Owner, code: str, now: float) -> bool:
     """Use up a code, in the caller's transaction; return False if the subject has no such code.
 
-    `code`: as `typed.clean_code` returns it.
+    `code`: as `recovery_code_format.clean_code` returns it.
     """
     if not recovery_codes.use(tx, owner.id, ctx.vault.fingerprints(_named(owner, code))):
         return False

@@ -15,14 +15,11 @@ from otp_service.storage.guard.ceilings import Amount
 def of_message(ctx: Context, *, client_id: str, e164: str, now: float) -> list[Amount]:
     """Return what a message costs under each ceiling."""
     rules, price = ctx.policy.guard.ceilings, ctx.policy.guard.micros_of(e164)
+    if not price:
+        return []
     country = phone.parse(e164).region if rules.country else ""
     scopes = (("total", "", rules.total), ("client", client_id, rules.client), ("country", country, rules.country))
-    return [
-        _amount(scope, of_whom, price, ceiling, now)
-        for scope, of_whom, of_scope in scopes
-        for ceiling in of_scope
-        if price
-    ]
+    return [_amount(scope, of_whom, price, ceiling, now) for scope, of_whom, of_scope in scopes for ceiling in of_scope]
 
 
 def _amount(scope: str, of_whom: str, price: int, ceiling: Ceiling, now: float) -> Amount:

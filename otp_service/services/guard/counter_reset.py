@@ -5,8 +5,8 @@ from sqlalchemy.engine import Connection
 from otp_service import phone
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
+from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.services.clients import clients
-from otp_service.services.guard.decisions import HIDDEN_DIGITS
 from otp_service.storage.guard import lists, rows
 
 
@@ -16,7 +16,7 @@ async def reset(database: Database, clock: Clock, *, prefix: str | None = None, 
     `client`: its name or id. Raises ClientError.
     """
     if prefix is not None and phone.is_sendable(prefix):
-        prefix = prefix[:-HIDDEN_DIGITS]  # no row keeps the last digits of a number
+        prefix = prefix[:-BLOCK_DIGITS]  # no row keeps the last digits of a number
 
     def step(tx: Connection) -> int:
         client_id = str(clients.find_by_name_or_id(tx, client).id) if client is not None else None

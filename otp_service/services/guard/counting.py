@@ -47,6 +47,7 @@ def _count(tx: Connection, ctx: Context, batch: Sequence[Change | Approval]) -> 
     keys_by_text = {text: key for keys_of_one in of_approvals.values() for text, key in keys_of_one.items()}
     changes = [each for each in batch if isinstance(each, Change)]
     keys_by_text |= {text: key for each in changes for text, key in each.keyed.keys.items()}
+    # Only a message may begin rows: a blocked request must not add any.
     begun = {text: key for each in changes if each.apply is counting.sent for text, key in each.keyed.keys.items()}
     empty = [keys.stored_row(key, text, Row()) for text, key in begun.items()]
     stored_rows.insert_missing(tx, empty, ctx.clock.now())

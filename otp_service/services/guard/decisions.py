@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.errors import Refusal
+from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.guard.requests import Request
 from otp_service.guard.rules import Reason
 from otp_service.observability.metrics import GUARD_DECISIONS
@@ -18,8 +19,8 @@ from otp_service.storage.guard import alarms, decisions
 
 log = structlog.get_logger("otp_service.guard")
 
-HIDDEN_DIGITS = 4
-"""The last digits of a number, which no decision shows."""
+DENIED = "deny"
+"""The rule of a decision that an operator's list made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def record(tx: Connection, ctx: Context, decision: NewDecision, action: str) -> 
             "client_id": request.client,
             "purpose": decision.purpose,
             "country": request.country,
-            "prefix": request.number[:-HIDDEN_DIGITS],
+            "prefix": request.number[:-BLOCK_DIGITS],
             "pseudonym": keys.pseudonym(ctx.vault, request.number),
             "network_digest": decision.network_digest,
             "rule": decision.rule,

@@ -39,8 +39,7 @@ async def export(database: Database, *, since: float, until: float) -> AsyncIter
 
 
 def _exported(row: AnyRow, client: str) -> ExportedRequest:
-    values: Any = row._mapping  # a blocked request has neither column
-    approved_at, address = values.get("approved_at"), values.get("address_digest")
+    approved_at, address = row.approved_at, row.address_digest
     return ExportedRequest(
         t=row.at,
         to=_in_its_plan(row.pseudonym),

@@ -7,10 +7,10 @@ from functools import partial
 
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
+from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.guard.rules import RULES
 from otp_service.services.guard import keys
-from otp_service.services.guard.decisions import HIDDEN_DIGITS
-from otp_service.services.guard.screening import DENIED
+from otp_service.services.guard.decisions import DENIED
 from otp_service.storage import clients
 from otp_service.storage.guard import decisions
 from otp_service.vault import Vault
@@ -80,7 +80,7 @@ def _past(row: AnyRow, names: dict[str, str]) -> PastDecision:
         client=names.get(row.client_id, row.client_id),
         purpose=row.purpose,
         country=row.country,
-        number=row.prefix + "*" * HIDDEN_DIGITS,
+        number=row.prefix + "*" * BLOCK_DIGITS,
         network=row.network_digest,
         rule=row.rule,
         reasons=[Seen(**reason) for reason in json.loads(row.reasons)],

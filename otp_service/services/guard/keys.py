@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from otp_service.guard.keys import Key, Kind, keys_of
+from otp_service.guard.keys import BLOCK_DIGITS, Key, Kind, keys_of
 from otp_service.guard.requests import Request
 from otp_service.guard.rows import Row
 from otp_service.storage.guard.rows import StoredRow
@@ -16,8 +16,6 @@ from otp_service.vault import Vault
 
 _SECRET = frozenset({Kind.PERSON, Kind.ADDRESS})
 _FIELDS = tuple(each.name for each in fields(Row))
-_DIGITS = 4
-"""The last digits, which a pseudonym replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def state_of(row: Row) -> str:
 
 def stored_row(key: Key, text: str, row: Row) -> StoredRow:
     """Return a row to write under its stored key. `prefix`: of a part of the numbers, for an operator's reset."""
-    digits = key.digits[:-_DIGITS] if key.kind in _SECRET else key.digits
+    digits = key.digits[:-BLOCK_DIGITS] if key.kind in _SECRET else key.digits
     return StoredRow(text, key.kind, key.client or None, digits or None, state_of(row))
 
 
@@ -68,7 +66,7 @@ def pseudonym(vault: Vault, e164: str) -> str:
 
     Two numbers of one hundred get pseudonyms of one hundred. The plan of the country may not have the number.
     """
-    block, hundred, last = e164[:-_DIGITS], e164[-_DIGITS:-2], e164[-2:]
+    block, hundred, last = e164[:-BLOCK_DIGITS], e164[-BLOCK_DIGITS:-2], e164[-2:]
     moved = (int(hundred) + _shift(vault, block)) % 100
     return f"{block}{moved:02}{(int(last) + _shift(vault, block + hundred)) % 100:02}"
 

@@ -1,14 +1,26 @@
 """Prefixes that an operator always or never lets through; each process reads them every second."""
 
+from dataclasses import dataclass
+
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
-from otp_service.database.statements import AnyRow
 from otp_service.services.guard.state import Lists
 from otp_service.storage.guard import lists
 
 ALLOW, DENY = "allow", "deny"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A prefix that is always or never let through. `until`: None if it does not end."""
+
+    prefix: str
+    verdict: str
+    until: float | None
+    note: str | None
+    created_at: float
 
 
 async def refresh(database: Database, clock: Clock, known: Lists) -> None:
@@ -42,6 +54,7 @@ async def remove(database: Database, clock: Clock, prefix: str) -> bool:
     return await database.write(step)
 
 
-async def entries(database: Database, clock: Clock) -> list[AnyRow]:
+async def entries(database: Database, clock: Clock) -> list[Entry]:
     """Return the entries that count now, by prefix."""
-    return list(await database.read(lambda tx: lists.entries(tx, clock.now())))
+    rows = await database.read(lambda tx: lists.entries(tx, clock.now()))
+    return [Entry(row.prefix, row.verdict, row.until, row.note, row.created_at) for row in rows]

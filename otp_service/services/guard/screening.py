@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -13,18 +13,16 @@ from otp_service.guard.rows import Row
 from otp_service.guard.rules import Decision, Reason, decide
 from otp_service.services.context import Context
 from otp_service.services.guard import decisions, keys, lists
-from otp_service.services.guard.decisions import Blocked, NewDecision
+from otp_service.services.guard.decisions import DENIED, Blocked, NewDecision
 from otp_service.services.guard.keys import KeyedRequest
 from otp_service.storage.guard import rows as stored_rows
 from otp_service.storage.guard.decisions import REFUSED, SENT
 
 T = TypeVar("T")
-DENIED = "deny"
-"""The rule of a decision that an operator's list made."""
 
 
 @dataclass(frozen=True)
-class ScreenedMessage:
+class AskedMessage:
     """What the guard is asked about. `known_since`: when client, number and subject were first approved together.
 
     `is_decoy`: nothing will be sent, so it is decided as a message and counted nowhere.
@@ -37,10 +35,28 @@ class ScreenedMessage:
     address_digest: str | None
     network_digest: str | None
     known_since: float | None
-    is_decoy: bool = False
+    is_decoy: bool
 
 
-def _request_of(message: ScreenedMessage, now: float) -> Request:
+@dataclass(frozen=True)
+class Screened:
+    """A message that may be sent. `keyed`: what is counted; `recorded`: a decision of a rule that only records."""
+
+    keyed: KeyedRequest
+    recorded: NewDecision | None = None
+
+
+class GuardColumns(NamedTuple):
+    """What the row of a send keeps: the `keys` of the rows that an approval changes, the `pseudonym` for an export."""
+
+    keys: str | None = None
+    pseudonym: str | None = None
+
+
+NO_COLUMNS = GuardColumns()
+
+
+def _request_of(message: AskedMessage, now: float) -> Request:
     """Return the request that the rules see."""
     return Request(
         at=now,
@@ -52,16 +68,15 @@ def _request_of(message: ScreenedMessage, now: float) -> Request:
     )
 
 
-def guard_columns(ctx: Context, keyed: KeyedRequest) -> dict[str, str]:
-    """Return the columns of a send that find its rows after an approval, and that an export shows."""
-    return {
-        "guard_keys": "\n".join(keyed.keys),  # none of them contains a line break
-        "pseudonym": keys.pseudonym(ctx.vault, keyed.request.number),
-    }
+def guard_columns(ctx: Context, screened: Screened) -> GuardColumns:
+    """Return what the row of a send keeps."""
+    keyed = screened.keyed
+    # No key contains a line break.
+    return GuardColumns("\n".join(keyed.keys), keys.pseudonym(ctx.vault, keyed.request.number))
 
 
-def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -> KeyedRequest | None:
-    """Decide about a message; return the request to count once it is sent, None if nothing is counted. Raises Blocked.
+def screen(tx: Connection, ctx: Context, message: AskedMessage, now: float) -> Screened | None:
+    """Decide about a message; return what to count once this transaction is committed, None if nothing. Raises Blocked.
 
     A decision of a rule that only records is kept in this transaction.
     """
@@ -72,21 +87,27 @@ def screen(tx: Connection, ctx: Context, message: ScreenedMessage, now: float) -
     if policy.mode == "off":
         return None
     keyed = keys.keyed(ctx.vault, request)
-    counted = None if message.is_decoy else keyed
     if verdict == lists.ALLOW:
-        return counted
+        return None if message.is_decoy else Screened(keyed)
     decision = decide(request, _rows(tx, keyed, message), policy.strictness, policy.rules_off)
-    if decision.blocked:
-        found = _decision_from(ctx, message, request, decision)
-        if found.mode == "enforce":
-            raise Blocked(found)
-        if counted is not None:
-            decisions.record(tx, ctx, found, SENT)
-            decisions.log_and_count(found, SENT)
-    return counted
+    found = _decision_from(ctx, message, request, decision) if decision.blocked else None
+    if found is not None and found.mode == "enforce":
+        raise Blocked(found)
+    if message.is_decoy:
+        return None
+    if found is not None:
+        decisions.record(tx, ctx, found, SENT)
+    return Screened(keyed, found)
 
 
-def _rows(tx: Connection, keyed: KeyedRequest, message: ScreenedMessage) -> dict[Key, Row]:
+def count_sent(ctx: Context, screened: Screened) -> None:
+    """Count a message whose transaction is committed, and the decision that recorded it."""
+    ctx.guard_counts.sent(screened.keyed)
+    if screened.recorded is not None:
+        decisions.log_and_count(screened.recorded, SENT)
+
+
+def _rows(tx: Connection, keyed: KeyedRequest, message: AskedMessage) -> dict[Key, Row]:
     stored = stored_rows.read(tx, list(keyed.keys))
     found = {keyed.keys[text]: keys.parse_row(state) for text, state in stored.items()}
     person = next(key for key in keyed.keys.values() if key.kind is Kind.PERSON)
@@ -95,14 +116,14 @@ def _rows(tx: Connection, keyed: KeyedRequest, message: ScreenedMessage) -> dict
     return found
 
 
-def _decision_from(ctx: Context, message: ScreenedMessage, request: Request, decision: Decision) -> NewDecision:
+def _decision_from(ctx: Context, message: AskedMessage, request: Request, decision: Decision) -> NewDecision:
     modes = {reason.rule: ctx.policy.guard.mode_of(reason.rule) for reason in decision.reasons}
     rule = next((rule for rule, mode in modes.items() if mode == "enforce"), decision.reasons[0].rule)
     return _new_decision(message, request, decision.reasons, rule, modes[rule])
 
 
 def _new_decision(
-    message: ScreenedMessage, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str
+    message: AskedMessage, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str
 ) -> NewDecision:
     return NewDecision(
         id=decisions.new_id(),

@@ -11,14 +11,14 @@ from otp_service.config.guard import MICRO, CeilingRules, GuardRules
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.services.guard import ceilings, takeovers
+from otp_service.services.guard.decisions import DENIED
 from otp_service.services.guard.history import ALL_RULES
-from otp_service.services.guard.screening import DENIED
 from otp_service.storage import clients
 from otp_service.storage.guard import ceilings as stored_ceilings
 from otp_service.storage.guard import decisions
 from otp_service.storage.verifications import sends
 
-HOUR, DAY = 3600.0, 86400.0
+_HOUR, _DAY = 3600.0, 86400.0
 REPORT_AFTER_DAYS = 7
 _PERIODS = {3600: "hour", 86400: "day"}
 
@@ -82,7 +82,7 @@ async def show(database: Database, clock: Clock, rules: GuardRules) -> GuardStat
 
 def _status(tx: Connection, rules: GuardRules, now: float) -> GuardStatus:
     names = clients.names(tx)
-    hour, day = (_counts(decisions.count(tx, since=now - seconds, until=now)) for seconds in (HOUR, DAY))
+    hour, day = (_counts(decisions.count(tx, since=now - seconds, until=now)) for seconds in (_HOUR, _DAY))
     return GuardStatus(
         mode=rules.mode,
         strictness=rules.strictness,
@@ -126,7 +126,7 @@ def _ceilings(rules: CeilingRules, reserved: Sequence[AnyRow], names: Mapping[st
 async def report(database: Database, clock: Clock) -> dict[str, Count] | None:
     """Return, by rule, what was and what would have been blocked in the last 7 days; None if there are fewer days."""
     now = clock.now()
-    since = now - REPORT_AFTER_DAYS * DAY
+    since = now - REPORT_AFTER_DAYS * _DAY
     begun = await first_at(database)
     if begun is None or begun > since:
         return None

@@ -144,17 +144,17 @@ def insert(
     *,
     refuse_opted_out: bool,
     pause: Unit | None = None,
-    is_known: bool = False,
+    skips_decoy: bool = False,
 ) -> AnyRow | None:
     """Insert a verification and end an older one in its slot; return the pending one if it is the same.
 
-    `is_known`: of somebody known, who must get a message although a stranger got a decoy.
+    `skips_decoy`: of somebody known, who must get a message although a stranger got a decoy.
     Refusals: `opted_out`; `rate_limited` during the pause or the wait after wrong checks.
     """
     owner = {name: new[name] for name in ("client_id", "number_id", "purpose")}
     while True:
         other = verifications.find_pending(tx, **owner, slot=new["slot"], pause_key=pause.key if pause else None)
-        if _is_same(other, new, is_known=is_known) and status_at(other, now) == "pending":
+        if _is_same(other, new, skips_decoy=skips_decoy) and status_at(other, now) == "pending":
             return other
         if refuse_opted_out and other.opted_out:
             raise opted_out()
@@ -169,9 +169,9 @@ def insert(
         # Another start claimed the slot at the same moment: now it can be found.
 
 
-def _is_same(other: AnyRow, new: dict[str, Any], *, is_known: bool) -> bool:
+def _is_same(other: AnyRow, new: dict[str, Any], *, skips_decoy: bool) -> bool:
     """Return whether the verification of a slot is what a start asks for. The guard's decoy is what was asked for."""
-    if other.id is None or (other.blocked and is_known and other.subject != new["subject"]):
+    if other.id is None or (other.blocked and skips_decoy and other.subject != new["subject"]):
         return False
     was_asked = (other.number_id, other.channel, other.decoy and not other.blocked)
     return was_asked == (new["number_id"], new["channel"], new["decoy"] and not new["blocked"])

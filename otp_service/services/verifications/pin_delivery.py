@@ -16,6 +16,7 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import decoys, lease_worker, message_ids, sending, test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import LEAST_SECONDS
+from otp_service.services.guard import screening
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications import reservations
 from otp_service.services.verifications.pin_message import PinMessage, RouteSend
@@ -28,7 +29,7 @@ STORE_AGAIN_SECONDS = 3.0
 """As long as a database takes to restart."""
 ABANDONED = "abandoned"
 """The reason of a send that begins too late: its price was given back, so no other route may follow."""
-DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
+_DELIVERY = {Outcome.ACCEPTED: "sent", Outcome.UNKNOWN: "unknown"}
 
 
 async def prepare(ctx: Context, message: PinMessage, route: str) -> RouteSend:
@@ -46,10 +47,11 @@ def _new_pin(message: PinMessage) -> str:
 async def deliver(ctx: Context, message: PinMessage) -> AnyRow:
     """Try the routes, the first of which is counted already; return the verification's row.
 
-    Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile.
+    Refusals: `gateway_failed` if every route was refused for sure, `opted_out` if the person said STOP meanwhile,
+    `not_pending` if the challenge was switched to another factor meanwhile.
     """
-    if message.guard_request is not None:
-        ctx.guard_counts.sent(message.guard_request)
+    if message.screened is not None:
+        screening.count_sent(ctx, message.screened)
     sent = await _try_routes(ctx, message)
     if message.imitated is None and message.test_number is None:
         went = RecentSend(message.gateway_seconds, message.current_send.route, sent.outcome, sent.reason)
@@ -166,7 +168,7 @@ async def _record_sent(ctx: Context, message: PinMessage, sent: Sent) -> AnyRow:
             tx,
             message.verification_id,
             send.id,
-            status=DELIVERY[sent.outcome],
+            status=_DELIVERY[sent.outcome],
             route=send.route,
             at=now,
             resend_at=now if resend_now else None,
@@ -192,8 +194,8 @@ async def _record_nothing_sent(ctx: Context, message: PinMessage, sent: Sent) ->
         reservations.release(tx, message, now)
 
     await ctx.database.write(step)
-    if message.guard_request is not None:
-        ctx.guard_counts.given_back(message.guard_request)
+    if message.screened is not None:
+        ctx.guard_counts.given_back(message.screened.keyed)
 
 
 def _finish(

@@ -12,7 +12,7 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.delivery import test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.delivery.sending import CARRIER_ROUTES
-from otp_service.services.guard.keys import KeyedRequest
+from otp_service.services.guard.screening import Screened
 from otp_service.storage.limits.buckets import Reserved
 
 TOTAL_SECONDS = 9.5
@@ -31,43 +31,52 @@ class RouteSend:
 
 @dataclass
 class PinMessage:
-    """One message of a verification, from the request to the outcome.
-
-    `to`: None if a decoy has no number; `imitated`: the real message that a decoy imitates; `test_number`: the entry of
-    a test number; `is_test`: to a test number, also of a decoy; `factor_id`: of a challenge; `ends_if_refused`: the
-    verification fails if this is its only message and is refused for sure. `deadline`: on the monotonic clock, for all
-    routes; `lifetime_left`: seconds of the verification; `current_send`: the one that is tried now. `network_digest`:
-    of the person's /24 or /64; `is_screened`: the guard decides about it. The transaction that counts the send fills
-    `number_id`, `known_since` (of a known person), `reserved`, `prices` (what is reserved, by ceiling) and
-    `guard_request` (what the guard counts of it).
-    """
+    """One message of a verification, from the request to the outcome."""
 
     ticket: Ticket
     client_id: str
     verification_id: str
     to: str | None = field(repr=False)
+    """None if a decoy has no number."""
     purpose: Purpose
     locale: str | None
     carrier: str | None
     idempotent: IdempotentRequest | None
     deadline: float
+    """On the monotonic clock, for all routes."""
     lifetime_left: float
+    """Seconds of the verification."""
     imitated: RecentSend | None = None
+    """The real message that a decoy imitates."""
     test_number: TestNumber | None = None
+    """The entry of a test number."""
     is_test: bool = False
+    """Whether it is to a test number, also of a decoy."""
     factor_id: str | None = None
+    """Of a challenge."""
     ends_if_refused: bool = True
+    """Whether the verification fails if this is its only message and is refused for sure."""
     subject: str | None = None
     address_digest: str | None = None
     network_digest: str | None = None
-    is_screened: bool = True
+    """Of the person's /24 or /64."""
+    asks_guard: bool = True
+    """Whether the guard decides about it."""
+
+    # What the transaction fills in that counts the send.
     number_id: int = 0
     known_since: float | None = None
+    """Of a known person."""
     reserved: list[Reserved] = field(default_factory=list)
+    """In the limits."""
     prices: dict[str, int] = field(default_factory=dict)
-    guard_request: KeyedRequest | None = field(default=None, repr=False)
+    """What is reserved under the ceilings, by their keys."""
+    screened: Screened | None = field(default=None, repr=False)
+    """What the guard counts of it."""
+
     gateway_seconds: float = 0.0
     current_send: RouteSend = field(init=False, repr=False)
+    """The send that is tried now."""
 
     @property
     def routes(self) -> list[str]:

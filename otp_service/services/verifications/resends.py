@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.config.policy import Purpose
+from otp_service.config.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
@@ -62,7 +63,10 @@ async def send_again(
 def message_of(
     ctx: Context, client_id: str, row: AnyRow, idempotent: IdempotentRequest | None, deadline: float
 ) -> PinMessage:
-    """Return the next message of a verification or challenge. Refusals: those of a resend that no row decides."""
+    """Return the next message of a verification or challenge.
+
+    Refusals: `not_pending`, `no_sends_left`, `rate_limited`, `country_not_allowed`.
+    """
     now = ctx.clock.now()
     refusal = _why_not(row, now)
     if refusal is not None:
@@ -74,10 +78,7 @@ def message_of(
     purpose = _as_at_the_start(purpose, row.pin_length)
     entry = test_numbers.find(ctx, to) if to is not None else None
     test_number = None if row.decoy else entry
-    if (test_number is not None) is not (row.delivery_route == test_numbers.TEST_ROUTE):
-        raise _changed()
-    if test_number is not None:
-        test_numbers.check_length(test_number, purpose)
+    _check_test_number(test_number, purpose, row)
     if to is not None and entry is None:
         _check_number(to, ctx.countries)
     return PinMessage(
@@ -98,7 +99,7 @@ def message_of(
         is_test=entry is not None,
         subject=row.subject,
         address_digest=row.address_digest,
-        is_screened=not row.blocked,
+        asks_guard=not row.blocked,
     )
 
 
@@ -107,6 +108,14 @@ def _as_at_the_start(purpose: Purpose, pin_length: int) -> Purpose:
     if pin_length != purpose.pin_length and not takeovers.was_lengthened(purpose, pin_length):
         raise _changed()
     return takeovers.with_pin_length(purpose, pin_length)
+
+
+def _check_test_number(test_number: TestNumber | None, purpose: Purpose, row: AnyRow) -> None:
+    """Refusal: `not_pending` if the number has become a test number since the start, or is none any more."""
+    if (test_number is not None) is not (row.delivery_route == test_numbers.TEST_ROUTE):
+        raise _changed()
+    if test_number is not None:
+        test_numbers.check_length(test_number, purpose)
 
 
 def _changed() -> Refusal:

@@ -1,12 +1,10 @@
 """What a PIN message needs before it is sent: its limits, the guard's decision, its price, and its row in `sends`."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from sqlalchemy.engine import Connection
 
 from otp_service.services.context import Context
 from otp_service.services.guard import ceilings, people, screening
+from otp_service.services.guard.screening import NO_COLUMNS, AskedMessage, GuardColumns
 from otp_service.services.limits import limits
 from otp_service.services.verifications.pin_message import PinMessage, RouteSend
 from otp_service.storage.limits import buckets
@@ -15,7 +13,7 @@ from otp_service.storage.verifications import sends
 
 
 def recognize(tx: Connection, ctx: Context, message: PinMessage, now: float) -> str | None:
-    """Return the suffix of the number's limits for a known person; None if the shared limits apply."""
+    """Find out whether the person is known; return the suffix of their limits, None if the shared ones apply."""
     client_id, subject = message.client_id, message.subject
     message.known_since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
     return people.lane(ctx.vault, client_id=client_id, subject=subject, since=message.known_since, now=now)
@@ -37,24 +35,27 @@ def reserve_and_insert(
     )
     message.reserved = limits.reserve(tx, [*units, pause] if pause is not None else units, now)
     if message.to is not None and not message.is_test:
-        _screen(tx, ctx, message, message.to, now)
+        if message.asks_guard:
+            message.screened = screening.screen(tx, ctx, _asked(message, message.to), now)
+        _reserve_price(tx, ctx, message, message.to, now)
     message.current_send.id = insert(tx, message, message.current_send, now, _guard_columns(ctx, message))
 
 
-def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: float) -> None:
-    """Screen the message, then reserve its price. A decoy is screened too, but counts nowhere."""
-    if message.is_screened:
-        asked = screening.ScreenedMessage(
-            client_id=message.client_id,
-            to=to,
-            purpose=message.purpose.name,
-            subject=message.subject,
-            address_digest=message.address_digest,
-            network_digest=message.network_digest,
-            known_since=message.known_since,
-            is_decoy=message.imitated is not None,
-        )
-        message.guard_request = screening.screen(tx, ctx, asked, now)
+def _asked(message: PinMessage, to: str) -> AskedMessage:
+    return AskedMessage(
+        client_id=message.client_id,
+        to=to,
+        purpose=message.purpose.name,
+        subject=message.subject,
+        address_digest=message.address_digest,
+        network_digest=message.network_digest,
+        known_since=message.known_since,
+        is_decoy=message.imitated is not None,
+    )
+
+
+def _reserve_price(tx: Connection, ctx: Context, message: PinMessage, to: str, now: float) -> None:
+    """Reserve the price under the ceilings. A decoy is refused as a message is, and costs nothing."""
     price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
     prices = ceilings.reserve(tx, price, now)
     if message.imitated is None:
@@ -63,24 +64,22 @@ def _screen(tx: Connection, ctx: Context, message: PinMessage, to: str, now: flo
         ceilings.release(tx, prices)
 
 
-def _guard_columns(ctx: Context, message: PinMessage) -> dict[str, str]:
-    return screening.guard_columns(ctx, message.guard_request) if message.guard_request is not None else {}
+def _guard_columns(ctx: Context, message: PinMessage) -> GuardColumns:
+    return screening.guard_columns(ctx, message.screened) if message.screened is not None else NO_COLUMNS
 
 
-def insert(
-    tx: Connection, message: PinMessage, send: RouteSend, now: float, kept: Mapping[str, str] = MappingProxyType({})
-) -> int:
-    """Insert the row that counts a send over a route; return its id. `kept`: what the guard keeps beside it."""
-    request_id = message.idempotent.id if message.idempotent else None
+def insert(tx: Connection, message: PinMessage, send: RouteSend, now: float, guard: GuardColumns = NO_COLUMNS) -> int:
+    """Insert the row that counts a send over a route; return its id. `guard`: only of the first route."""
     return sends.insert(
         tx,
         message.verification_id,
         route=send.route,
         now=now,
         pin_hash=send.pin_hash,
-        request_id=request_id,
+        request_id=message.idempotent.id if message.idempotent else None,
         prices=message.prices,
-        **kept,
+        guard_keys=guard.keys,
+        pseudonym=guard.pseudonym,
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from sqlalchemy.engine import Connection
 
+from otp_service.config.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
@@ -13,6 +14,7 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
+from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, pin_delivery, pin_message, reservations
@@ -40,16 +42,14 @@ async def _start_or_decoy(
         if refusal.code != "blocked" or ctx.policy.guard.answer != "decoy":
             raise
     decoy = replace(request, decoy=True, blocked=True)
-    return await _start(ctx, decoy, idempotent, gone=time.monotonic() - begun)
+    return await _start(ctx, decoy, idempotent, seconds_spent=time.monotonic() - begun)
 
 
 async def _start(
-    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None, *, gone: float = 0.0
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None, *, seconds_spent: float = 0.0
 ) -> tuple[Verification, bool]:
-    message = _message(ctx, request, idempotent)
-    if message.imitated is not None:  # asking the guard first must not make the answer later than a real one
-        message.imitated = replace(message.imitated, seconds=max(0.0, message.imitated.seconds - gone))
-    message.deadline -= gone
+    """Start; `seconds_spent` before on the same request."""
+    message = _message(ctx, request, idempotent, seconds_spent)
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
         action = DECOY if ctx.policy.guard.answer == "decoy" else REFUSED
@@ -61,8 +61,10 @@ async def _start(
     return represent(ctx, row, limits.left_of_client(ctx, request.client_id, message.reserved)), True
 
 
-def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None) -> PinMessage:
-    deadline = pin_message.deadline()
+def _message(
+    ctx: Context, request: StartRequest, idempotent: IdempotentRequest | None, seconds_spent: float
+) -> PinMessage:
+    deadline = pin_message.deadline() - seconds_spent
     purpose, to, test_number = new_verifications.purpose_and_number(ctx, request)
     if test_number is not None:
         test_numbers.check_length(test_number, purpose)
@@ -80,14 +82,20 @@ def _message(ctx: Context, request: StartRequest, idempotent: IdempotentRequest 
         idempotent=idempotent,
         deadline=deadline,
         lifetime_left=purpose.lifetime,
-        imitated=ctx.recent_sends.draw(purpose.name) if request.decoy else None,
+        imitated=_imitated(ctx, purpose, seconds_spent) if request.decoy else None,
         test_number=None if request.decoy else test_number,
         is_test=test_number is not None,
         subject=request.subject,
         address_digest=limits.address_digest(ctx, request.user_ip),
         network_digest=limits.network_digest(ctx, request.user_ip),
-        is_screened=not request.blocked,
+        asks_guard=not request.blocked,
     )
+
+
+def _imitated(ctx: Context, purpose: Purpose, seconds_spent: float) -> RecentSend:
+    """Return what a decoy imitates. Asking the guard first must not make its answer later than a real one."""
+    drawn = ctx.recent_sends.draw(purpose.name)
+    return replace(drawn, seconds=max(0.0, drawn.seconds - seconds_spent))
 
 
 def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
@@ -109,7 +117,7 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
     lane = reservations.recognize(tx, ctx, message, now)
     pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name, lane=lane)
     pending = new_verifications.insert(
-        tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause, is_known=lane is not None
+        tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause, skips_decoy=lane is not None
     )
     if pending is None:
         reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)

@@ -15,7 +15,7 @@ APPROVED_WITHIN_SECONDS = 86400.0
 """An approval of the number this long after a decision says that the decision was wrong."""
 
 SENT, REFUSED, DECOY = "sent", "refused", "decoy"
-"""The action of a decision that was only recorded."""
+"""What was done with a request."""
 
 
 def insert(tx: Connection, values: Mapping[str, Any]) -> None:
@@ -57,12 +57,14 @@ def newest_of_pseudonym(tx: Connection, *, pseudonym: str, since: float) -> AnyR
 
 
 def refused(tx: Connection, *, after: tuple[float, str], until: float, limit: int) -> Sequence[AnyRow]:
-    """Return requests that were not sent, oldest first: `at`, `id`, `client_id`, `pseudonym`.
+    """Return requests that were not sent, oldest first: the columns of `sends.messages`, as far as there are any.
 
     `after`: (at, id) of the last one of the page before.
     """
     statement = (
-        sa.select(d.at, d.id, d.client_id, d.pseudonym)
+        sa.select(
+            d.at, d.id, d.client_id, d.pseudonym, sa.null().label("address_digest"), sa.null().label("approved_at")
+        )
         .where(d.action != SENT, d.at <= until, sa.tuple_(d.at, d.id) > sa.tuple_(*after))
         .order_by(d.at, d.id)
     )

@@ -1,6 +1,7 @@
 """The table `guard_rows`: what the guard has counted of a prefix, a client, an address or a person.
 
-`key` is a keyed digest; `prefix` and `client_id` say for whom an operator's reset forgets it.
+`key` is a keyed digest if it is about a person or an address. `prefix` and `client_id` say for whom an operator's
+reset forgets it.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +23,7 @@ _PARTS = (Kind.BLOCK, Kind.RANGE)
 
 
 class StoredRow(NamedTuple):
-    """A row to write. `state`: its numbers, as JSON; `prefix`: of the number, without its last four digits."""
+    """A row to write. `state`: its numbers, as JSON; `prefix`: of the numbers, never their last four digits."""
 
     key: str
     kind: str

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from otp_service.services.factors import factors, recovery_codes, typed
+from otp_service.services.factors import factors, recovery_code_format, recovery_codes
 from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.recovery_codes import NewRecoveryCodes
 from otp_service.services.factors.representation import RecoveryCodes
@@ -27,7 +27,7 @@ async def left(service: Service, subject: str = "u") -> RecoveryCodes:
 
 async def use(service: Service, code: str, subject: str = "u") -> bool:
     """Uses up a code, typed in capitals and without hyphens."""
-    cleaned = typed.clean_code(code.upper().replace("-", " "))
+    cleaned = recovery_code_format.clean_code(code.upper().replace("-", " "))
     assert cleaned is not None
     client = await client_id(service)
     ids = {row["subject"]: row["id"] for row in await rows(service, tables.subjects)}

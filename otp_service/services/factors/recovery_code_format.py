@@ -1,4 +1,4 @@
-"""What a person types to pass a challenge: a PIN, a TOTP value or a recovery code; and how recovery codes look."""
+"""How recovery codes look, and how people may type them."""
 
 import secrets
 

@@ -29,7 +29,7 @@ class ShownFactor:
 
 
 @dataclass(frozen=True)
-class FailureCount:
+class CurrentFailures:
     """Consecutive wrong checks. `kind`: factors or recovery_codes; `free_at`: None if the next check need not wait."""
 
     kind: str
@@ -47,10 +47,10 @@ class Overview:
     factors: list[ShownFactor]
     recovery_codes: RecoveryCodes
     devices: list[Device]
-    failures: list[FailureCount]
+    failures: list[CurrentFailures]
 
 
-async def show_for_operator(database: Database, clock: Clock, client: str, subject: str) -> Overview:
+async def show(database: Database, clock: Clock, client: str, subject: str) -> Overview:
     """Return what is kept of a subject. `client`: its name. Raises ClientError; refusal: `not_found`."""
 
     def step(tx: Connection) -> Overview:
@@ -100,5 +100,5 @@ def _factor(row: AnyRow, subject: str, locked: bool) -> ShownFactor:
     )
 
 
-def _count(row: AnyRow, now: float) -> FailureCount:
-    return FailureCount(row.kind, row.checks, row.waits_until if row.waits_until > now else None)
+def _count(row: AnyRow, now: float) -> CurrentFailures:
+    return CurrentFailures(row.kind, row.checks, row.waits_until if row.waits_until > now else None)
