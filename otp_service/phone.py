@@ -122,11 +122,11 @@ def as_kept(text: str) -> str:
 
 
 def parse_prefix(text: str) -> str:
-    """Return the first digits of numbers, `+57300`, written with or without separators.
+    """Return the first digits of numbers, `+57300`, written with or without separators and asterisks for the rest.
 
     Raises `Refusal("invalid_number")`, whose detail does not contain the text.
     """
-    prefix = _SEPARATORS.sub("", text)
+    prefix = _SEPARATORS.sub("", text).rstrip("*")
     if not _PREFIX.fullmatch(prefix):
         raise _invalid("Write a prefix as `+` and 1 to 15 digits: the country calling code and the digits after it.")
     return prefix

@@ -19,6 +19,7 @@ from otp_service.services.guard import counter_reset, history, lists
 from otp_service.services.guard import export as export_service
 from otp_service.services.guard import status as status_service
 from otp_service.services.guard.history import PastDecision, Seen
+from otp_service.services.guard.lists import Entry
 from otp_service.services.guard.status import CeilingStatus, Count, GuardStatus
 
 _DAY = 86400.0
@@ -50,7 +51,8 @@ def _print_status(found: GuardStatus) -> None:
         hour, day = _counted(rule.last_hour), _counted(rule.last_day)
         click.echo(f"rule {rule.rule}\t{rule.mode}\tlast hour: {hour}\tlast day: {day}")
     for ceiling in found.ceilings:
-        click.echo(f"ceiling {_scope(ceiling)}\t{ceiling.spent:.2f} of {ceiling.most:.2f} this {ceiling.per}")
+        unset = "" if ceiling.is_set else "\tnot in this policy"
+        click.echo(f"ceiling {_scope(ceiling)}\t{ceiling.spent:.2f} of {ceiling.most:.2f} this {ceiling.per}{unset}")
     for each in found.takeovers:
         alarm = f"alarm above {found.takeovers_alarm:g}"
         click.echo(f"takeovers {each.client} {each.purpose}\t{each.expected:.2g} expected in the last hour, {alarm}")
@@ -152,7 +154,9 @@ def _put(text: str, verdict: str, until: float | None, note: str | None) -> None
     async def work(database: Database, clock: Clock) -> None:
         if until is not None and until <= clock.now():
             raise Problems(["--until is in the past; nothing was changed."])
-        await lists.put(database, clock, prefix, verdict, until=until, note=note)
+        replaced = await lists.put(database, clock, prefix, verdict, until=until, note=note)
+        if replaced is not None:
+            click.echo(f"It replaces: {_entry_line(replaced)}")
 
     with_database(_url(), work)
 
@@ -177,10 +181,14 @@ def show_lists(*, as_json: bool) -> None:
         click.echo(json.dumps({"entries": in_rfc3339(shown)}))
         return
     for entry in entries:
-        until = f"until {rfc3339(entry.until)}" if entry.until is not None else "for ever"
-        click.echo(f"{entry.prefix}\t{entry.verdict}\t{until}\t{entry.note or ''}".rstrip())
+        click.echo(f"{entry.prefix}\t{_entry_line(entry)}")
     if not entries:
         click.echo("No prefix is listed.")
+
+
+def _entry_line(entry: Entry) -> str:
+    until = f"until {rfc3339(entry.until)}" if entry.until is not None else "for ever"
+    return f"{entry.verdict}\t{until}\t{entry.note or ''}".rstrip()
 
 
 @guard.command()

@@ -79,7 +79,7 @@ async def test_status_shows_what_rules_blocked_or_would_have_and_money_and_takeo
         would_be = by_rule["prefix"]["last_day"]["would_be_blocked"]
         assert f"rule prefix\trecord\tlast hour: 0 blocked, {would_be} would be, 0 approved after all" in text
         assert "guard\trecord\tstrictness 1" in text
-        assert re.search(r"^ceiling country CO\t\d\.\d\d of 5\.00 this hour$", text, re.MULTILINE)
+        assert re.search(r"^ceiling country CO\t\d\.\d\d of 5\.00 this hour\tnot in this policy$", text, re.MULTILINE)
 
 
 async def test_status_shows_ceilings_of_the_policy_under_which_nothing_is_spent(migrated: str, tmp_path: Any) -> None:
@@ -92,6 +92,18 @@ async def test_status_shows_ceilings_of_the_policy_under_which_nothing_is_spent(
 
 
 @pytest.mark.both_databases
+async def test_status_says_that_a_ceiling_is_not_in_the_policy_any_more(
+    migrated: str, vendor: Vendor, tmp_path: Any
+) -> None:
+    async with serving(migrated, vendor, {"guard": {"ceilings": {"total": "20/day"}}}) as service:
+        await service.api.start()
+    settings = storage_settings(migrated)
+    of_policy = settings | {"OTP_CONFIG_FILE": str(tmp_path / "otp.toml")}
+    (tmp_path / "otp.toml").write_text('[guard.ceilings]\ntotal = "20/day"\n')
+    assert "ceiling total\t0.05 of 20.00 this day\n" in ok("guard", "status", settings=of_policy)
+    assert "ceiling total\t0.05 of 20.00 this day\tnot in this policy\n" in ok("guard", "status", settings=settings)
+
+
 async def test_decisions_are_shown_newest_first_with_what_the_rule_saw_page_by_page(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +193,13 @@ async def test_a_listed_prefix_is_let_through_or_not_until_it_is_forgotten(migra
         assert (newest["mode"], newest["reasons"]) == ("enforce", [])
 
 
+def test_an_entry_that_is_replaced_is_shown_and_a_prefix_may_be_copied_from_a_decision(migrated: str) -> None:
+    settings = storage_settings(migrated)
+    ok("guard", "allow", "+57301555****", "--note", "ours", settings=settings)
+    said = ok("guard", "deny", "+57301555", settings=settings)
+    assert said.startswith("It replaces: allow\tfor ever\tours\nNo PIN is sent to +57301555.")
+
+
 def test_what_cannot_be_listed_or_forgotten_is_said(migrated: str) -> None:
     settings = storage_settings(migrated)
     assert ok("guard", "lists", settings=settings) == "No prefix is listed.\n"
@@ -234,6 +253,19 @@ async def test_a_reset_forgets_what_is_held_against_numbers_a_client_or_everybod
 
 
 @pytest.mark.both_databases
+async def test_rehearse_takes_every_exported_number_also_of_small_plans(
+    migrated: str, vendor: Vendor, tmp_path: Any
+) -> None:
+    small = [f"+690728{number}" for number in range(3)]
+    async with serving(migrated, vendor) as service:
+        sent = [await service.api.try_start(to) for to in small]
+    assert [answer.status_code for answer in sent] == [201] * len(small)
+    events = tmp_path / "events.jsonl"
+    settings = storage_settings(migrated)
+    events.write_text(ok("guard", "export", settings=settings))
+    assert "all" in ok("rehearse", str(events), settings=settings)
+
+
 async def test_an_export_has_every_message_and_every_blocked_request_and_rehearse_reads_it(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

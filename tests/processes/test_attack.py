@@ -41,6 +41,22 @@ def test_it_shows_what_an_attack_meets_as_dev_ships_and_enforced(tmp_path: Path)
     assert "OTP_CONFIG_FILE" not in enforced.out
 
 
+def test_a_decoy_and_a_ceiling_are_told_from_a_block(tmp_path: Path) -> None:
+    (tmp_path / "guard.toml").write_text(
+        '[guard]\nmode = "enforce"\nanswer = "decoy"\n[guard.ceilings]\ntotal = "0.25/day"\n'
+    )
+    with launched("dev", *ANY_PORTS, settings={"OTP_CONFIG_FILE": "guard.toml"}, folder=tmp_path) as dev:
+        dev.wait_for(lambda: "Ctrl-C stops." in dev.text())
+        assert run("guard", "deny", "+573", settings={}, folder=tmp_path).code == 0
+        dev.wait_for(lambda: "deny" in run("guard", "lists", settings={}, folder=tmp_path).out)
+        done = run("attack", settings={}, folder=tmp_path)
+        assert run("guard", "forget", "+573", settings={}, folder=tmp_path).code == 0
+    assert done.code == 0
+    assert done.out.count("  201  blocked, answered with a decoy (deny)\n") == HONEST + BOT
+    limited = played(tmp_path, OTP_CONFIG_FILE="guard.toml")
+    assert "`guard reset` gives no money back" in limited.out
+
+
 def test_without_dev_it_says_how_to_start_it(tmp_path: Path) -> None:
     sentence = "`otp-service dev` does not run here. Start it with ./run, then repeat ./run attack beside it."
     never = run("attack", settings={}, folder=tmp_path)

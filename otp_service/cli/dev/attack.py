@@ -12,13 +12,13 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from otp_service import phone
 from otp_service.cli.dev.folder import DEFAULT, settings_in
 from otp_service.cli.guard import shown_reasons
 from otp_service.cli.running import Problems, with_database
 from otp_service.clock import Clock
 from otp_service.config.settings import StorageSettings
 from otp_service.database.engine import Database
+from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.services.guard import history
 from otp_service.services.guard.history import PastDecision
 from otp_service.vault import Vault
@@ -54,6 +54,14 @@ class _Answer:
 
 
 @dataclass(frozen=True)
+class _Requested:
+    """What the guard decided about a request, None if nothing; `is_limited`: a limit or a ceiling refused it."""
+
+    decision: PastDecision | None
+    is_limited: bool
+
+
+@dataclass(frozen=True)
 class Dev:
     """The running `dev`: where it listens, its key, and what its database can be read with."""
 
@@ -70,9 +78,10 @@ class Dev:
         """Check a PIN."""
         return self._call("POST", self.api, f"/v1/verifications/{verification_id}/checks", {"pin": pin})
 
-    def pin(self, to: str) -> str:
-        """Return the PIN of the newest message to a number."""
-        return str(self._call("GET", self.simulator, f"/messages?to={quote(to)}").body[0]["pin"])
+    def pin(self, to: str) -> str | None:
+        """Return the PIN of the newest message to a number; None if there is no message."""
+        messages = self._call("GET", self.simulator, f"/messages?to={quote(to)}").body
+        return str(messages[0]["pin"]) if messages else None
 
     def require_ready(self) -> None:
         """Raise Problems if it does not run."""
@@ -120,17 +129,21 @@ async def _play(dev: Dev, database: Database, clock: Clock) -> None:
         await _request(dev, database, vault, clock, to, answers=True)
     click.echo("\nA bot asks for PINs to numbers in a row, whose operator shares what each SMS earns. It types none.")
     click.echo("In brackets: the rule, its row of counters, what the row would hold with the message, and the limit.")
-    decisions = [await _request(dev, database, vault, clock, to, answers=False) for to in _numbers_in_a_row()]
-    click.echo("\n".join(_summary([each for each in decisions if each is not None])))
+    attacked = [await _request(dev, database, vault, clock, to, answers=False) for to in _numbers_in_a_row()]
+    click.echo("\n".join(_summary(attacked)))
 
 
-def _summary(decisions: list[PastDecision]) -> Iterator[str]:
-    blocked = sum(each.action != "sent" for each in decisions)
-    recorded = len(decisions) - blocked
-    yield f"\nThe guard blocked {blocked} of the bot's {BOT} requests."
+def _summary(attacked: list[_Requested]) -> Iterator[str]:
+    actions = [each.decision.action for each in attacked if each.decision is not None]
+    recorded, limited = actions.count("sent"), sum(each.is_limited for each in attacked)
+    yield f"\nThe guard blocked {len(actions) - recorded} of the bot's {BOT} requests."
     if recorded:
-        yield f"It recorded {recorded} more, which it would block if it were enforced."
+        yield f"It let {recorded} through that it would block if it were enforced."
         yield _ENFORCE
+    if limited:
+        yield f"A limit or a ceiling refused {limited}. `guard reset` gives no money back: wait, or raise the ceiling."
+    if not actions and not limited:
+        yield "No rule spoke against them: ./run guard status shows which rules are on."
     yield _AFTER
 
 
@@ -143,23 +156,25 @@ def _numbers_in_a_row() -> list[str]:
     return [f"+57301{first + index:07d}" for index in range(BOT)]
 
 
-async def _request(
-    dev: Dev, database: Database, vault: Vault, clock: Clock, to: str, *, answers: bool
-) -> PastDecision | None:
-    """Ask for a PIN, check it if the person answers, and print a line; return what the guard decided, if it did."""
+async def _request(dev: Dev, database: Database, vault: Vault, clock: Clock, to: str, *, answers: bool) -> _Requested:
+    """Ask for a PIN, check it if the person answers, and print a line."""
     since = clock.now() - RECENT_SECONDS
     started = dev.start(to)
     decision = await history.newest_of_number(database, vault, to, since)
     outcome = _outcome(started, decision)
-    if answers and started.status == 201:
-        outcome += f", {dev.check(started.body['id'], dev.pin(to)).body.get('result')}"
-    click.echo(f"  {phone.mask(to)}  {started.status}  {outcome}")
+    pin = dev.pin(to) if answers and started.status == 201 else None
+    if pin is not None:
+        outcome += f", {dev.check(started.body['id'], pin).body.get('result')}"
+    # As `guard decisions` shows numbers.
+    click.echo(f"  {to[:-BLOCK_DIGITS]}{'*' * BLOCK_DIGITS}  {started.status}  {outcome}")
     await asyncio.sleep(PACE_SECONDS)
-    return decision
+    return _Requested(decision, is_limited=started.status == 429)
 
 
 def _outcome(started: _Answer, decision: PastDecision | None) -> str:
     if decision is None:
         return "sent" if started.status == 201 else f"{started.body.get('code')}: {started.body.get('detail')}"
     why = shown_reasons(decision.reasons) if decision.reasons else decision.rule
-    return f"sent; would be blocked ({why})" if decision.action == "sent" else f"blocked ({why})"
+    if decision.action == "sent":
+        return f"sent; would be blocked ({why})"
+    return f"blocked ({why})" if decision.action == "refused" else f"blocked, answered with a decoy ({why})"

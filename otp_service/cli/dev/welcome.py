@@ -32,6 +32,8 @@ Text STOP as that phone; START takes it back:
 
   curl -s {vendor}/mo -d '{{"from": "{SAMPLE_NUMBER}", "to": "{SENDER}", "text": "STOP"}}'
 
+See what the guard against SMS pumping does, in a second terminal: ./run attack
+
 Ctrl-C stops.
 """
 

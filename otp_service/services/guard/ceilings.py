@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.config.guard import Ceiling
+from otp_service.config.guard import Ceiling, CeilingRules
+from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota, Refusal
 from otp_service.services.context import Context
 from otp_service.storage.guard import ceilings
@@ -26,6 +27,16 @@ def _amount(scope: str, of_whom: str, price: int, ceiling: Ceiling, now: float) 
     turn = int(now // ceiling.period)
     key = f"{scope}:{of_whom}:{ceiling.period}:{turn}"
     return Amount(key, scope, of_whom, price, ceiling.most, float((turn + 1) * ceiling.period))
+
+
+def in_force(tx: Connection, rules: CeilingRules, now: float) -> list[AnyRow]:
+    """Return what is reserved in the present hours and days, under the ceilings that the policy has."""
+    return [row for row in ceilings.current(tx, now) if is_in_force(rules, row)]
+
+
+def is_in_force(rules: CeilingRules, row: AnyRow) -> bool:
+    """Return whether the policy has the ceiling of a row."""
+    return any(ceiling.period == period_of(row.key) for ceiling in getattr(rules, row.scope))
 
 
 def period_of(key: str) -> int:

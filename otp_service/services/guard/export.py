@@ -9,6 +9,7 @@ from typing import Any
 from otp_service import phone
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
+from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.storage import clients
 from otp_service.storage.guard import decisions
 from otp_service.storage.verifications import sends
@@ -50,9 +51,10 @@ def _exported(row: AnyRow, client: str) -> ExportedRequest:
 
 
 def _in_its_plan(pseudonym: str) -> str:
-    """Return the pseudonym, or the next one of its hundred that the country's plan has: `rehearse` takes no other."""
-    hundred, last = pseudonym[:-2], int(pseudonym[-2:])
-    tried = (f"{hundred}{(last + step) % 100:02}" for step in range(100))
+    """Return the pseudonym, or the next number of its block that the country's plan has: `rehearse` takes no other."""
+    block, last = pseudonym[:-BLOCK_DIGITS], int(pseudonym[-BLOCK_DIGITS:])
+    size = 10**BLOCK_DIGITS
+    tried = (f"{block}{(last + step) % size:0{BLOCK_DIGITS}}" for step in range(size))
     return next(filter(phone.is_sendable, tried), pseudonym)
 
 

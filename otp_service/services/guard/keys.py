@@ -4,6 +4,7 @@ A key that would show most of a phone number, or an address, is a keyed digest. 
 rows begin anew; those of blocks, clients and countries go on.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -62,14 +63,16 @@ def stored_row(key: Key, text: str, row: Row) -> StoredRow:
 
 
 def pseudonym(vault: Vault, e164: str) -> str:
-    """Return another number of the same block of 10,000, the same for the same number.
+    """Return a number of the same block of 10,000, the same for the same number.
 
     Two numbers of one hundred get pseudonyms of one hundred. The plan of the country may not have the number.
     """
     block, hundred, last = e164[:-BLOCK_DIGITS], e164[-BLOCK_DIGITS:-2], e164[-2:]
-    moved = (int(hundred) + _shift(vault, block)) % 100
-    return f"{block}{moved:02}{(int(last) + _shift(vault, block + hundred)) % 100:02}"
+    moved = _permuted(vault, block, int(hundred))
+    return f"{block}{moved:02}{_permuted(vault, block + hundred, int(last)):02}"
 
 
-def _shift(vault: Vault, text: str) -> int:
-    return int(vault.counter_digest(f"pseudonym {text}")[:8], 16) % 100
+def _permuted(vault: Vault, of_what: str, value: int) -> int:
+    """Return another value for each of 0 to 99. A shift would tell them all to whoever knows one."""
+    drawn = hashlib.shake_256(vault.counter_digest(f"pseudonym {of_what}").encode()).digest(4 * 100)
+    return sorted(range(100), key=lambda place: drawn[4 * place : 4 * place + 4])[value]

@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
+from otp_service.database.statements import AnyRow
 from otp_service.services.guard.state import Lists
 from otp_service.storage.guard import lists
 
@@ -31,15 +32,17 @@ async def refresh(database: Database, clock: Clock, known: Lists) -> None:
 
 async def put(
     database: Database, clock: Clock, prefix: str, verdict: str, *, until: float | None, note: str | None
-) -> None:
-    """Add an entry, or replace the one of the prefix."""
+) -> Entry | None:
+    """Add an entry, or replace the one of the prefix; return the one that was replaced."""
 
-    def step(tx: Connection) -> None:
+    def step(tx: Connection) -> Entry | None:
         now = clock.now()
+        replaced = lists.find(tx, prefix, now)
         lists.put(tx, prefix, verdict=verdict, until=until, note=note, now=now)
         lists.record_change(tx, verdict, prefix, note=note, now=now)
+        return _entry(replaced) if replaced is not None else None
 
-    await database.write(step)
+    return await database.write(step)
 
 
 async def remove(database: Database, clock: Clock, prefix: str) -> bool:
@@ -57,4 +60,8 @@ async def remove(database: Database, clock: Clock, prefix: str) -> bool:
 async def entries(database: Database, clock: Clock) -> list[Entry]:
     """Return the entries that count now, by prefix."""
     rows = await database.read(lambda tx: lists.entries(tx, clock.now()))
-    return [Entry(row.prefix, row.verdict, row.until, row.note, row.created_at) for row in rows]
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: AnyRow) -> Entry:
+    return Entry(row.prefix, row.verdict, row.until, row.note, row.created_at)

@@ -44,7 +44,10 @@ class RuleStatus:
 
 @dataclass(frozen=True)
 class CeilingStatus:
-    """Money reserved in the present hour or day. `of`: the client or country, None for the total."""
+    """Money reserved in the present hour or day. `of`: the client or country, None for the total.
+
+    `is_set`: the policy has this ceiling; else it is one that another policy had in this hour or day.
+    """
 
     scope: str
     of: str | None
@@ -52,6 +55,7 @@ class CeilingStatus:
     spent: float
     most: float
     ends_at: float | None
+    is_set: bool
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,13 @@ def _ceilings(rules: CeilingRules, reserved: Sequence[AnyRow], names: Mapping[st
     for row in reserved:
         of = names.get(row.of_whom, row.of_whom) or None
         period = ceilings.period_of(row.key)
-        yield CeilingStatus(row.scope, of, _PERIODS[period], row.spent / MICRO, row.most / MICRO, row.ends_at)
+        spent, most, is_set = row.spent / MICRO, row.most / MICRO, ceilings.is_in_force(rules, row)
+        yield CeilingStatus(row.scope, of, _PERIODS[period], spent, most, row.ends_at, is_set)
     touched = {(row.scope, ceilings.period_of(row.key)) for row in reserved}
     for scope, of_scope in rules:
         for each in of_scope:
             if (scope, each.period) not in touched:
-                yield CeilingStatus(scope, None, _PERIODS[each.period], 0.0, each.most / MICRO, None)
+                yield CeilingStatus(scope, None, _PERIODS[each.period], 0.0, each.most / MICRO, None, True)
 
 
 async def report(database: Database, clock: Clock) -> dict[str, Count] | None:

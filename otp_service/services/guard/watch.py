@@ -5,9 +5,9 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.observability.metrics import GUARD_CEILING_SHARE
 from otp_service.services.context import Context
-from otp_service.services.guard import events, lists, takeovers
+from otp_service.services.guard import ceilings, events, lists, takeovers
 from otp_service.services.guard.events import CeilingShare
-from otp_service.storage.guard import ceilings
+from otp_service.storage.guard import ceilings as stored_ceilings
 
 PERIOD_SECONDS = 1.0
 PERCENTS = (100, 80, 50)
@@ -23,7 +23,7 @@ async def step(ctx: Context) -> None:
 
 async def _watch_ceilings(ctx: Context) -> None:
     now = ctx.clock.now()
-    rows = await ctx.database.read(lambda tx: ceilings.current(tx, now))
+    rows = await ctx.database.read(lambda tx: ceilings.in_force(tx, ctx.policy.guard.ceilings, now))
     shares: dict[str, float] = {}
     for row in rows:
         shares[row.scope] = max(shares.get(row.scope, 0.0), row.spent / row.most)
@@ -44,7 +44,7 @@ def reached(row: AnyRow) -> int:
 def _report(tx: Connection, news: list[AnyRow], now: float) -> None:
     for row in sorted(news, key=lambda row: str(row.key)):  # as a start locks them
         percent = reached(row)
-        if ceilings.mark_reported(tx, row.key, percent):
+        if stored_ceilings.mark_reported(tx, row.key, percent):
             country = row.of_whom if row.scope == "country" else None
             client_id = row.of_whom if row.scope == "client" else None
             events.record(tx, client_id, CeilingShare(row.scope, percent, country), now)

@@ -31,6 +31,8 @@ log = structlog.get_logger("otp_service.retention")
 PERIOD_SECONDS = 5.0
 STUCK_AFTER_SECONDS = 15.0
 """Longer than any request lives: 10 s of gateway and a full hash queue. Nothing younger is purged."""
+CEILING_SECONDS = 86400.0
+"""What is spent is kept as long after its hour or day: a clock that is set back must not begin it anew."""
 CHALLENGED_SECONDS = LONGEST_LIFETIME + STUCK_AFTER_SECONDS
 """No challenge is longer in use. Its checks count at its subject, which must not be gone."""
 MOST_BATCHES = 20
@@ -80,7 +82,7 @@ def _sweeps(ctx: Context) -> dict[str, Sweep]:
         "unused_numbers": lambda tx, now: sweeps.purge_numbers(tx, now - keep.counters),
         "guard_rows": lambda tx, now: guard_rows.purge(tx, now - keep.counters),
         "known_people": lambda tx, now: known_people.purge(tx, now - keep.counters),
-        "ceilings": lambda tx, now: ceilings.purge(tx, now - keep.counters),
+        "ceilings": lambda tx, now: ceilings.purge(tx, now - max(keep.counters, CEILING_SECONDS)),
         "guesses": lambda tx, now: guesses.purge(tx, int(now // 60) - takeovers.MINUTES),
         "guard_alarms": alarms.purge,
         "guard_decisions": lambda tx, now: decisions.purge(tx, now - keep.audit),

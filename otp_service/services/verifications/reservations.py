@@ -57,11 +57,12 @@ def _asked(message: PinMessage, to: str) -> AskedMessage:
 def _reserve_price(tx: Connection, ctx: Context, message: PinMessage, to: str, now: float) -> None:
     """Reserve the price under the ceilings. A decoy is refused as a message is, and costs nothing."""
     price = ceilings.of_message(ctx, client_id=message.client_id, e164=to, now=now)
-    prices = ceilings.reserve(tx, price, now)
     if message.imitated is None:
-        message.prices = prices
-    else:
-        ceilings.release(tx, prices)
+        message.prices = ceilings.reserve(tx, price, now)
+    elif price:
+        with tx.begin_nested() as undone:  # as fast as a message: releasing would take a statement for each ceiling
+            ceilings.reserve(tx, price, now)
+            undone.rollback()
 
 
 def _guard_columns(ctx: Context, message: PinMessage) -> GuardColumns:

@@ -12,6 +12,12 @@ from otp_service.storage.tables import guard_audit, guard_lists
 entry, audit = guard_lists.c, guard_audit.c
 
 
+def find(tx: Connection, prefix: str, now: float) -> AnyRow | None:
+    """Return the entry of exactly this prefix, if it counts now."""
+    counts = sa.or_(entry.until.is_(None), entry.until > now)
+    return tx.execute(sa.select(guard_lists).where(entry.prefix == prefix, counts)).first()
+
+
 def put(tx: Connection, prefix: str, *, verdict: str, until: float | None, note: str | None, now: float) -> None:
     """Add an entry, or replace the one of the prefix."""
     values = {"verdict": verdict, "until": until, "note": note, "created_at": now}

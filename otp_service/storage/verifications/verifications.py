@@ -133,8 +133,8 @@ def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
 
 
 def number_id(tx: Connection, verification_id: str) -> int:
-    """Return the id of the number's row, which a merge of two rows of the number changes."""
-    return int(tx.execute(sa.select(v.number_id).where(v.id == verification_id)).scalar_one())
+    """Return the id of the number's row, which a merge of two rows of the number changes; lock the verification."""
+    return int(tx.execute(sa.select(v.number_id).where(v.id == verification_id).with_for_update()).scalar_one())
 
 
 def factor_id(tx: Connection, challenge_id: str) -> str | None:
@@ -247,8 +247,8 @@ def record_nothing_sent(
             delivery_route=sa.case((only, route), else_=v.delivery_route),
         )
     )
-    row = tx.execute(statement.returning(v.status, v.ended_at)).one()
-    if row.status == "failed" and row.ended_at == now:
+    row = tx.execute(statement.returning(v.status, v.ended_at)).first()  # None if it was purged meanwhile
+    if row is not None and row.status == "failed" and row.ended_at == now:
         EVENTS.record(tx, [verification_id], now=now)
 
 
