@@ -76,6 +76,9 @@ VOLUME_AFTER_DAYS = 7.0
 SPARED = 3.0
 """Usual days of a block or range up to which a volume that is too high elsewhere does not stop it."""
 
+SPARED_AT_LEAST = 1.0
+"""Messages a day that are spared in a block or range with an approval on an earlier day: few are asked for there."""
+
 KNOWN_DEBT = 5.0
 """Unpaid messages to known people of a country, or of all, above which messages are assumed not to arrive."""
 

@@ -126,6 +126,16 @@ def test_a_block_that_is_used_as_usual_is_spared_while_the_volume_is_too_high() 
     assert guard.send(message(NOON + 3002, "+573100079999"))
 
 
+def test_the_first_message_of_a_day_is_spared_where_somebody_was_approved() -> None:
+    guard = Guard()
+    guard.converse(message(NOON - 15 * DAY, "+573209991111"))
+    usual_days(guard, 14, 60)
+    for request in scattered(3000):
+        guard.converse(request)
+    asked = [guard.send(message(NOON + 3001 + index, f"+57320999{index:04d}")) for index in range(3)]
+    assert asked == [True, False, False]
+
+
 def test_an_outage_stops_nobody() -> None:
     guard = Guard()
     usual_days(guard, 3, 200)
