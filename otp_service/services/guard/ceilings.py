@@ -1,7 +1,5 @@
 """Ceilings: what messages may cost in an hour or a day of UTC, in total, per client and per country."""
 
-from collections.abc import Mapping
-
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
@@ -42,11 +40,6 @@ def is_in_force(rules: CeilingRules, row: AnyRow) -> bool:
 def period_of(key: str) -> int:
     """Return the seconds of the period in which a stored price is reserved."""
     return int(key.split(":")[-2])
-
-
-def release(tx: Connection, prices: Mapping[str, int]) -> None:
-    """Give a price back: nothing went out for sure."""
-    ceilings.release(tx, prices)
 
 
 def reserve(tx: Connection, amounts: list[Amount], now: float) -> dict[str, int]:

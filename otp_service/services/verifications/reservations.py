@@ -7,6 +7,7 @@ from otp_service.services.guard import ceilings, people, screening
 from otp_service.services.guard.screening import NO_COLUMNS, AskedMessage, GuardColumns
 from otp_service.services.limits import limits
 from otp_service.services.verifications.pin_message import PinMessage, RouteSend
+from otp_service.storage.guard import ceilings as stored_ceilings
 from otp_service.storage.limits import buckets
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import sends
@@ -87,4 +88,4 @@ def insert(tx: Connection, message: PinMessage, send: RouteSend, now: float, gua
 def release(tx: Connection, message: PinMessage, now: float) -> None:
     """Release limits and price: no route sent the message."""
     buckets.release(tx, message.reserved, now)
-    ceilings.release(tx, message.prices)
+    stored_ceilings.release(tx, message.prices)

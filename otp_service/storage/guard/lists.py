@@ -14,8 +14,7 @@ entry, audit = guard_lists.c, guard_audit.c
 
 def find(tx: Connection, prefix: str, now: float) -> AnyRow | None:
     """Return the entry of exactly this prefix, if it counts now."""
-    counts = sa.or_(entry.until.is_(None), entry.until > now)
-    return tx.execute(sa.select(guard_lists).where(entry.prefix == prefix, counts)).first()
+    return tx.execute(sa.select(guard_lists).where(entry.prefix == prefix, _counts(now))).first()
 
 
 def put(tx: Connection, prefix: str, *, verdict: str, until: float | None, note: str | None, now: float) -> None:
@@ -32,8 +31,11 @@ def remove(tx: Connection, prefix: str) -> bool:
 
 def entries(tx: Connection, now: float) -> Sequence[AnyRow]:
     """Return the entries that count now, by prefix."""
-    counts = sa.or_(entry.until.is_(None), entry.until > now)
-    return tx.execute(sa.select(guard_lists).where(counts).order_by(entry.prefix)).all()
+    return tx.execute(sa.select(guard_lists).where(_counts(now)).order_by(entry.prefix)).all()
+
+
+def _counts(now: float) -> sa.ColumnElement[bool]:
+    return sa.or_(entry.until.is_(None), entry.until > now)
 
 
 def record_change(tx: Connection, action: str, target: str, *, note: str | None = None, now: float) -> None:
