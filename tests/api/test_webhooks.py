@@ -97,9 +97,9 @@ async def test_a_test_event_is_posted_now(migrated: str, vendor: Vendor) -> None
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("delivery_id", ["x", "%00", f"whd_{'a' * 32}", f"whd_{'a' * 32}%0A", f"whd_{'A' * 32}"])
-async def test_an_unknown_delivery_cannot_be_replayed(database_url: str, vendor: Vendor, delivery_id: str) -> None:
+async def test_an_unknown_delivery_cannot_be_replayed(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, webhook_networks=LOOPBACK) as service:
         added = await add(service.api, URL)
-        path = f"/v1/webhooks/{added['id']}/deliveries/{delivery_id}/replay"
-        problem(await service.api.call("POST", path), 404, "not_found")
+        for delivery_id in ("x", "%00", f"whd_{'a' * 32}", f"whd_{'a' * 32}%0A", f"whd_{'A' * 32}"):
+            path = f"/v1/webhooks/{added['id']}/deliveries/{delivery_id}/replay"
+            problem(await service.api.call("POST", path), 404, "not_found")

@@ -11,8 +11,6 @@ from otp_service.services.operations import retention
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 EASY = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 1000, "lock_after": 10000}}}
 
 
@@ -21,6 +19,7 @@ async def results(api: Api, verification_id: str, pins: list[str]) -> Counter[st
     return Counter(await asyncio.gather(*(api.check(verification_id, pin) for pin in pins)))
 
 
+@pytest.mark.both_databases
 async def test_fifty_wrong_checks_at_once_are_compared_as_often_as_there_are_attempts(service: Service) -> None:
     started = await service.api.start()
     pin = service.pin(started["to"])
@@ -30,6 +29,7 @@ async def test_fifty_wrong_checks_at_once_are_compared_as_often_as_there_are_att
     assert (await service.api.read(started["id"]))["status"] == "exhausted"
 
 
+@pytest.mark.both_databases
 async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database_url: str, vendor: Vendor) -> None:
     rounds, approved = 8, 0
     shuffled = random.Random(20)
@@ -47,6 +47,7 @@ async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database
     assert approved <= 5
 
 
+@pytest.mark.both_databases
 async def test_fifty_right_checks_at_once_give_one_approval(service: Service) -> None:
     started = await service.api.start()
     pin = service.pin(started["to"])
@@ -55,6 +56,7 @@ async def test_fifty_right_checks_at_once_give_one_approval(service: Service) ->
     assert set(found) <= {"approved", "already_approved", "exhausted"}
 
 
+@pytest.mark.both_databases
 async def test_a_cancel_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, EASY) as service:
         for _ in range(15):
@@ -82,6 +84,7 @@ async def test_a_resend_and_a_right_check_end_in_one_of_two_orders(database_url:
                 assert await service.api.check(started["id"], service.pin(started["to"])) == "approved"
 
 
+@pytest.mark.both_databases
 async def test_an_attempt_spent_in_time_is_approved_also_when_the_end_comes_while_it_is_compared(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +101,7 @@ async def test_an_attempt_spent_in_time_is_approved_also_when_the_end_comes_whil
     assert (await service.api.read(started["id"]))["status"] == "approved"
 
 
+@pytest.mark.both_databases
 async def test_a_verification_that_was_swept_while_a_check_was_compared_stays_expired(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +118,7 @@ async def test_a_verification_that_was_swept_while_a_check_was_compared_stays_ex
     assert (await service.api.read(started["id"]))["status"] == "expired"
 
 
+@pytest.mark.both_databases
 async def test_the_same_start_twice_at_once_sends_one_message(service: Service) -> None:
     for _ in range(10):
         first = await service.api.start(session="s")
@@ -127,6 +132,7 @@ async def test_the_same_start_twice_at_once_sends_one_message(service: Service) 
         await service.api.cancel(answers[0].json()["id"])
 
 
+@pytest.mark.both_databases
 async def test_two_numbers_for_one_session_at_once_leave_one_pending(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, EASY) as service:
         for round_ in range(10):

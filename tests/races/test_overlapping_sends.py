@@ -16,8 +16,6 @@ from tests.support.held import Held, hold_next
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 StartHeld = Callable[..., Awaitable[tuple[Held, asyncio.Task[Any]]]]
 
 
@@ -48,6 +46,7 @@ async def finish(held: Held, starting: asyncio.Task[Any]) -> Any:
     return await starting
 
 
+@pytest.mark.both_databases
 async def test_a_first_send_that_is_refused_late_leaves_the_resend_its_pin(
     database_url: str, vendor: Vendor, start_held: StartHeld
 ) -> None:
@@ -62,6 +61,7 @@ async def test_a_first_send_that_is_refused_late_leaves_the_resend_its_pin(
         assert await service.api.check(pending["id"], service.pin(to)) == "approved"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("route", ["pin", "sms"])
 async def test_a_first_send_that_is_accepted_late_does_not_revive_the_older_pin(
     database_url: str, vendor: Vendor, start_held: StartHeld, route: str
@@ -109,6 +109,7 @@ async def test_an_older_send_that_ends_late_does_not_shorten_the_wait(
         assert (refused.status_code, refused.json()["limit"]) == (429, "resend_after")
 
 
+@pytest.mark.both_databases
 async def test_refused_sends_with_limits_they_share_give_everything_back_and_never_deadlock(
     database_url: str, vendor: Vendor
 ) -> None:
@@ -140,6 +141,7 @@ async def test_what_was_refilled_is_not_given_back(database_url: str, vendor: Ve
         assert (refused.status_code, refused.json()["limit"]) == (429, limits.PAUSE)
 
 
+@pytest.mark.both_databases
 async def test_a_canceled_verification_whose_audit_is_not_kept_still_settles(
     database_url: str, vendor: Vendor, start_held: StartHeld
 ) -> None:

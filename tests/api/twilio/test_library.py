@@ -26,7 +26,6 @@ def program(database_url: str, vendor: Vendor) -> Iterator[Program]:
         yield running
 
 
-@pytest.mark.both_databases
 def test_a_number_is_verified(program: Program) -> None:
     to = new_number()
     started = program.start(to, locale="es", device_ip="192.0.2.7", tags='{"a": "b"}', rate_limits={"ip": "192.0.2.7"})
@@ -314,7 +313,6 @@ def test_of_right_checks_at_once_one_is_approved(program: Program) -> None:
     assert {*results} <= {"approved", "20404", "60202"}
 
 
-@pytest.mark.both_databases
 def test_of_starts_at_once_one_sends(program: Program) -> None:
     to = new_number()
 

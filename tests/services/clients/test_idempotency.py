@@ -16,14 +16,13 @@ from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 async def keyed(api: Api, key: str, to: str, **fields: Any) -> tuple[int, dict[str, Any]]:
     answer = await api.call("POST", "/v1/verifications", {"to": to, "purpose": "signup", **fields}, idempotency_key=key)
     return answer.status_code, answer.json()
 
 
+@pytest.mark.both_databases
 async def test_the_same_key_twenty_times_at_once_sends_one_message(service: Service) -> None:
     to = new_number()
     answers = await asyncio.gather(*(keyed(service.api, "k", to) for _ in range(20)))
@@ -84,6 +83,7 @@ async def die_at_the_gateway(held: Held, request: Coroutine[Any, Any, Any]) -> N
     await asyncio.gather(dying, return_exceptions=True)
 
 
+@pytest.mark.both_databases
 async def test_a_request_without_an_answer_is_dead_after_twelve_seconds(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +126,7 @@ async def test_a_request_that_died_before_it_counted_a_send_runs_anew(service: S
     assert (await keyed(service.api, "k", to))[0] == 201
 
 
+@pytest.mark.both_databases
 async def test_a_request_that_was_taken_over_stops_before_it_sends(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ async def test_a_request_that_was_taken_over_stops_before_it_sends(
         assert len(vendor.messages(to)) == 1
 
 
+@pytest.mark.both_databases
 async def test_a_check_that_was_taken_over_spends_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     started = await service.api.start()
     path, body = f"/v1/verifications/{started['id']}/checks", {"pin": wrong(service.pin(started["to"]))}

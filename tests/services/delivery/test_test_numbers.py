@@ -21,7 +21,6 @@ def config(**more: Any) -> dict[str, Any]:
     return {"test_numbers": {NUMBER: {"pin": PIN, "until": LATER}}, **more}
 
 
-@pytest.mark.both_databases
 async def test_nothing_is_sent_and_the_fixed_pin_is_approved(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(), countries="CO") as service:
         before = vendor.messages()
@@ -66,7 +65,6 @@ async def test_after_its_last_day_it_is_an_ordinary_number(database_url: str, ve
 MIDNIGHT = datetime.combine(LATER + timedelta(days=1), datetime.min.time(), UTC).timestamp()
 
 
-@pytest.mark.both_databases
 async def test_a_verification_that_began_before_the_last_day_ended_ends_with_it(
     database_url: str, vendor: Vendor
 ) -> None:
@@ -102,7 +100,6 @@ async def test_a_start_during_which_the_last_day_ends_sends_nothing(
         assert vendor.messages(number) == []
 
 
-@pytest.mark.both_databases
 async def test_a_notification_to_it_becomes_sent_without_a_message(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(), countries="CO", webhook_networks=LOOPBACK) as service:
         with receiving() as receiver:

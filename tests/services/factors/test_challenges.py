@@ -117,7 +117,6 @@ async def test_of_fifty_right_values_at_once_on_two_replicas_one_is_accepted(dat
         assert set(results) <= {"approved", "incorrect", "locked", "already_approved", "exhausted"}
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_check_does_not_wait_for_a_change_of_the_subject(service: Service) -> None:
     await enrolled(service)
@@ -295,7 +294,6 @@ async def test_a_decoy_looks_like_a_challenge_of_an_app(service: Service) -> Non
     assert (await check(service, decoy, "123456"))["result"] == "exhausted"
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("device", [None, "otpd_of_nobody"])
 async def test_a_decoy_costs_the_database_as_much_as_a_challenge(service: Service, device: str | None) -> None:
     await enrolled(service)
@@ -320,7 +318,6 @@ async def test_a_decoy_of_a_recovery_code_looks_like_one_too(service: Service) -
         assert (await check(service, challenge, "0000-0000-00"))["result"] == "incorrect"
 
 
-@pytest.mark.both_databases
 async def test_a_decoy_and_a_challenge_of_the_same_subject_are_never_the_same(service: Service) -> None:
     secret = await enrolled(service)
     challenge, decoy = await start(service), await start(service, decoy=True)

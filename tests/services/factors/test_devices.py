@@ -11,8 +11,6 @@ from tests.support.factors import active_sms, active_totp, challenge_proof, clie
 from tests.support.people import rows
 from tests.support.service import Service
 
-pytestmark = pytest.mark.both_databases
-
 
 async def owner_of(service: Service, subject: str = "u") -> Owner:
     ids = {row["subject"]: row["id"] for row in await rows(service, tables.subjects)}
@@ -33,6 +31,7 @@ async def of(service: Service, subject: str = "u") -> list[Device]:
     return await devices.list_all(service.ctx, await client_id(service), subject)
 
 
+@pytest.mark.both_databases
 async def test_a_device_is_known_by_its_token_to_its_subject_for_thirty_days(service: Service) -> None:
     for subject in ("u", "v"):
         await active_totp(service, subject)

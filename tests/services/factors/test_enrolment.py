@@ -14,8 +14,6 @@ from tests.support.people import rows
 from tests.support.service import NO_LIMITS, Service, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 WAITS = {"free": 2, "first_wait": 30}
 
 
@@ -57,6 +55,7 @@ async def test_five_wrong_values_end_the_enrolment(service: Service) -> None:
     assert (verified.result, verified.factor.status) == ("exhausted", "unverified")
 
 
+@pytest.mark.both_databases
 async def test_of_many_values_at_once_no_more_are_compared_than_there_are_attempts(service: Service) -> None:
     added = await new_totp(service, "u")
     values = [wrong(right(service, added))] * 12
@@ -64,12 +63,14 @@ async def test_of_many_values_at_once_no_more_are_compared_than_there_are_attemp
     assert sorted(answer.result for answer in answers) == ["exhausted"] * 7 + ["incorrect"] * 5
 
 
+@pytest.mark.both_databases
 async def test_of_many_right_values_at_once_one_activates(service: Service) -> None:
     added = await new_totp(service, "u")
     answers = await asyncio.gather(*(verify(service, added) for _ in range(4)))
     assert sorted(answer.result for answer in answers) == ["already_approved"] * 3 + ["approved"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_wrong_values_count_for_the_subject_and_a_right_one_clears_nothing(
     database_url: str, vendor: Vendor
@@ -94,6 +95,7 @@ async def test_wrong_values_count_for_the_subject_and_a_right_one_clears_nothing
         assert (count["checks"], count["waits_until"]) == (2, 0)
 
 
+@pytest.mark.both_databases
 async def test_a_factor_that_is_removed_while_a_value_is_compared_does_not_become_active(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

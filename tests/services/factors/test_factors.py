@@ -24,8 +24,6 @@ from tests.support.people import rows
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 async def code_of(call: Awaitable[Any]) -> str:
     """Returns the code of a refusal."""
@@ -62,6 +60,7 @@ async def test_an_app_gets_a_secret_that_is_stored_encrypted_and_is_gone_after_t
     assert await code_of(verify(service, added)) == "not_found"
 
 
+@pytest.mark.both_databases
 async def test_a_phone_is_active_at_once_and_uses_up_the_proof_of_its_number(service: Service) -> None:
     to = new_number()
     proof = await phone_proof(service, to)
@@ -122,6 +121,7 @@ async def test_an_application_that_takes_the_duty_itself_needs_no_proof(database
         assert first.id not in await of(service)
 
 
+@pytest.mark.both_databases
 async def test_the_first_active_factor_removes_those_that_were_added_without_a_proof(service: Service) -> None:
     planted, mine = await new_totp(service, "u"), await new_totp(service, "u")
     assert (await verify(service, mine)).result == "approved"
@@ -137,6 +137,7 @@ async def test_a_later_factor_leaves_the_others(service: Service) -> None:
     assert await of(service) == [first.id, second.id, phone.id]
 
 
+@pytest.mark.both_databases
 async def test_a_subject_has_at_most_ten_factors_also_if_they_are_added_at_once(service: Service) -> None:
     async def add() -> str | None:
         try:
@@ -161,6 +162,7 @@ async def test_the_last_active_factor_needs_a_proof_to_be_removed(service: Servi
     assert await code_of(remove(service, phone.id, await challenge_proof(service, "u"))) == "not_found"
 
 
+@pytest.mark.both_databases
 async def test_of_two_removals_at_once_the_last_factor_stays(service: Service) -> None:
     app = await active_totp(service, "u")
     phone = await active_sms(service, "u", proof=await challenge_proof(service, "u"))

@@ -11,8 +11,6 @@ from tests.support.notifications import opt_out
 from tests.support.service import NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 ADDED = "Casa: a new sign-in method was added to your account. If this was not you, change your password."
 REMOVED = "Casa: a sign-in method was removed from your account. If this was not you, change your password."
 

@@ -14,8 +14,6 @@ from tests.support.factors import active_totp, challenge_proof, client_id, new_t
 from tests.support.people import rows
 from tests.support.service import Service
 
-pytestmark = pytest.mark.both_databases
-
 
 async def make(service: Service, subject: str = "u", proof: str | None = None) -> NewRecoveryCodes:
     return await recovery_codes.replace(service.ctx, await client_id(service), subject, proof)
@@ -46,6 +44,7 @@ async def test_ten_codes_are_easy_to_type_and_not_stored(service: Service) -> No
     assert not any(code in stored or code.replace("-", "") in stored for code in made.codes)
 
 
+@pytest.mark.both_databases
 async def test_each_works_once_and_for_its_subject_only(service: Service) -> None:
     for subject in ("u", "v"):
         await active_totp(service, subject)

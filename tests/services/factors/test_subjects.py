@@ -23,8 +23,6 @@ from tests.support.factors import (
 from tests.support.people import rows
 from tests.support.service import Service, new_number, wrong
 
-pytestmark = pytest.mark.both_databases
-
 NOTHING = KeptOfSubject("u", None, [], RecoveryCodes(0, None), [], [], [], [], [])
 
 
@@ -78,6 +76,7 @@ async def test_an_approval_that_is_counted_after_the_erasure_makes_nobody_known(
     assert (await export(service)).approved_numbers == []
 
 
+@pytest.mark.both_databases
 async def test_an_erased_subject_is_nowhere(service: Service) -> None:
     await live(service)
     await subjects.erase(service.ctx, await client_id(service), "u")
@@ -115,6 +114,7 @@ async def test_a_proof_of_an_erased_subject_is_void(service: Service) -> None:
     assert redeemed.json()["code"] == "invalid_proof"
 
 
+@pytest.mark.both_databases
 async def test_challenges_that_expired_unnoticed_are_erased_too(service: Service) -> None:
     for _ in range(2):
         await new_totp(service, "u")
@@ -131,6 +131,7 @@ async def test_the_same_subject_can_begin_again(service: Service) -> None:
     assert await code_of(factors.read(service.ctx, await client_id(service), former.id)) == "not_found"
 
 
+@pytest.mark.both_databases
 async def test_a_value_that_is_compared_during_the_erasure_activates_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

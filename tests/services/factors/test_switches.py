@@ -16,8 +16,6 @@ from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 async def service(database_url: str, vendor: Vendor, stopped_clock: None) -> AsyncIterator[Service]:  # noqa: ARG001
@@ -57,6 +55,7 @@ async def start_held(
     return held, starting, await start(service, 200, factor=phone.id)
 
 
+@pytest.mark.both_databases
 async def test_a_pin_that_arrives_after_the_switch_to_another_phone_passes_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +82,7 @@ async def test_after_a_switch_no_other_route_is_tried(service: Service, monkeypa
     assert len(service.vendor.messages(phone.to)) == sent
 
 
+@pytest.mark.both_databases
 async def test_a_pin_that_is_compared_during_a_switch_proves_no_other_number(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +106,7 @@ async def test_a_pin_that_is_compared_during_a_switch_proves_no_other_number(
     assert (checked["result"], claims(checked)["phone_number"]) == ("approved", second.to)
 
 
+@pytest.mark.both_databases
 async def test_a_phone_that_is_removed_during_a_switch_gets_no_message(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

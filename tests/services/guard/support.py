@@ -42,7 +42,7 @@ async def sign_up(service: Service, to: str, **fields: Any) -> None:
     await count(service)
 
 
-async def pump(service: Service, prefix: str, requests: int = 20, **fields: Any) -> list[httpx.Response]:
+async def pump(service: Service, prefix: str, requests: int = 12, **fields: Any) -> list[httpx.Response]:
     """Returns the answers to starts for numbers of a range, one after the other."""
     return [await start(service, f"{prefix}{number * 100:04d}", **fields) for number in range(requests)]
 

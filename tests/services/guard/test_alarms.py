@@ -8,7 +8,6 @@ from tests.support.service import serving
 from tests.support.vendor import Vendor
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("mode", ["record", "enforce"])
 async def test_the_first_block_of_a_rule_in_a_country_is_told_to_the_client(
     database_url: str, vendor: Vendor, receiver: Receiver, mode: str

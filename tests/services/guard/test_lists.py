@@ -8,8 +8,6 @@ from otp_service.storage.tables import guard_audit
 from tests.services.guard.support import new_range, pump, start, watch_once
 from tests.support.service import Service, new_number
 
-pytestmark = pytest.mark.both_databases
-
 
 async def put(service: Service, prefix: str, verdict: str, until: float | None = None) -> None:
     ctx = service.ctx
@@ -39,6 +37,7 @@ async def test_an_entry_ends_at_its_time(service: Service) -> None:
     assert (await start(service, new_number())).status_code == 201
 
 
+@pytest.mark.both_databases
 async def test_what_an_operator_forgets_no_longer_counts_and_the_audit_keeps_it(service: Service) -> None:
     ctx = service.ctx
     await put(service, "+57300", lists.DENY)
@@ -50,6 +49,7 @@ async def test_what_an_operator_forgets_no_longer_counts_and_the_audit_keeps_it(
     assert [(row.action, row.target) for row in rows] == [("deny", "+57300"), ("forget", "+57300")]
 
 
+@pytest.mark.both_databases
 async def test_a_reset_forgets_what_is_held_against_a_prefix_or_a_client(service: Service) -> None:
     ctx, prefix = service.ctx, new_range()
     assert (await pump(service, prefix))[-1].status_code == 403

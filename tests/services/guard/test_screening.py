@@ -40,7 +40,7 @@ async def test_a_range_is_blocked_after_a_few_messages(service: Service) -> None
     sent = sum(answer.status_code == 201 for answer in answers)
     assert messages_to(service.vendor, prefix) == sent < 10
     decisions = await rows_of(service, guard_decisions)
-    assert len(decisions) == 20 - sent
+    assert len(decisions) == len(answers) - sent
     assert {refused.json()["decision"]} < {decision.id for decision in decisions}
 
 
@@ -58,7 +58,7 @@ async def test_a_blocked_start_leaves_no_verification(service: Service) -> None:
 
 async def test_approvals_pay_back_so_that_people_are_not_blocked(service: Service) -> None:
     prefix = new_range()
-    for number in range(30):
+    for number in range(15):
         await sign_up(service, f"{prefix}{number:04d}")
     assert await rows_of(service, guard_decisions) == []
 
@@ -98,7 +98,7 @@ async def test_a_resend_is_asked_too(service: Service) -> None:
 async def test_a_challenge_of_a_phone_is_asked_too(service: Service) -> None:
     prefix = new_range()
     await active_sms(service, "user-17", f"{prefix}9999")
-    await pump(service, prefix, 40)
+    await pump(service, prefix, 20)
     answer = await service.api.call("POST", "/v1/challenges", {"subject": "user-17"})
     assert (answer.status_code, answer.json()["code"]) == (403, "blocked")
 
@@ -115,11 +115,10 @@ async def test_a_message_that_no_route_sent_is_given_back(service: Service) -> N
     prefix = new_range()
     for route in ("pin", "sms", "mt"):
         service.vendor.fail(route, "refuse", times=100)
-    answers = await pump(service, prefix, 30)
+    answers = await pump(service, prefix, 15)
     assert {answer.status_code for answer in answers} == {502}
 
 
-@pytest.mark.both_databases
 async def test_a_decoy_is_answered_as_a_real_start_and_counts_nowhere(service: Service) -> None:
     prefix = new_range()
     for number in range(10):
@@ -177,7 +176,7 @@ async def test_somebody_known_passes_while_the_range_is_blocked(service: Service
     owner = f"{prefix}9999"
     await sign_up(service, owner, subject="user-17")
     service.shift(86400)
-    await pump(service, prefix, 30)
+    await pump(service, prefix, 20)
     assert (await start(service, owner, purpose="login")).status_code == 403
     assert (await start(service, owner, purpose="login", subject="user-17")).status_code == 201
 
@@ -187,13 +186,12 @@ async def test_an_erased_subject_is_not_known_any_more(service: Service) -> None
     owner = f"{prefix}9999"
     await sign_up(service, owner, subject="user-17")
     service.shift(86400)
-    await pump(service, prefix, 30)
+    await pump(service, prefix, 20)
     (client_id,) = {each.client_id for each in await rows_of(service, verifications)}
     await subjects.erase(service.ctx, client_id, "user-17")
     assert (await start(service, owner, purpose="login", subject="user-17")).status_code == 403
 
 
-@pytest.mark.both_databases
 async def test_a_stranger_who_burns_the_budget_of_a_number_locks_nobody_out_who_is_known(
     database_url: str, vendor: Vendor
 ) -> None:
@@ -219,7 +217,7 @@ async def test_nothing_of_the_guard_shows_a_number(service: Service) -> None:
     rows = [row._asdict() for table in (guard_rows, guard_decisions) for row in await rows_of(service, table)]
     texts = [str({name: value for name, value in row.items() if name != "pseudonym"}) for row in rows]
     assert texts
-    assert not [text for number in range(20) for text in texts if f"{prefix}{number * 100:04d}"[:-2] in text]
+    assert not [text for number in range(12) for text in texts if f"{prefix}{number * 100:04d}"[:-2] in text]
 
 
 async def test_a_decision_says_later_that_the_number_was_approved(service: Service) -> None:
@@ -244,11 +242,10 @@ async def test_a_refused_number_that_is_approved_later_says_so_and_no_other_numb
     # A refused start leaves no row of its number, so another number may get the id that it had.
     await sign_up(service, f"{new_range()}9999")
     assert await approved() == []
-    await sign_up(service, f"{prefix}1900")
+    await sign_up(service, f"{prefix}1100")
     assert len(await approved()) == 1
 
 
-@pytest.mark.both_databases
 async def test_the_decoy_that_a_stranger_got_does_not_keep_somebody_known_from_a_message(
     database_url: str, vendor: Vendor
 ) -> None:
@@ -257,7 +254,7 @@ async def test_the_decoy_that_a_stranger_got_does_not_keep_somebody_known_from_a
         owner = f"{prefix}9999"
         await sign_up(service, owner, subject="user-17")
         service.shift(86400)
-        await pump(service, prefix, 30)
+        await pump(service, prefix, 20)
         before = len(vendor.messages(owner))
         stranger = (await start(service, owner)).json()
         assert len(vendor.messages(owner)) == before
@@ -308,11 +305,11 @@ async def test_a_decoy_that_a_rule_would_block_is_no_decision_of_a_message(datab
 @pytest.mark.both_databases
 async def test_two_replicas_that_count_a_new_range_at_once_lose_no_message(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config()) as one, serving(database_url, vendor, config()) as two:
-        for _ in range(10):
+        for _ in range(5):
             prefix = new_range()
-            for number in range(10):
+            for number in range(4):
                 api = Api((one, two)[number % 2].http, one.api.api_key)
                 assert (await api.try_start(f"{prefix}{number:04d}")).status_code == 201
             await asyncio.gather(*(counting.work(replica.ctx) for replica in (one, two)))
             states = {row.key: json.loads(row.state) for row in await rows_of(one, guard_rows)}
-            assert states[f"block:CO:{prefix}"]["sent"] == 10
+            assert states[f"block:CO:{prefix}"]["sent"] == 4

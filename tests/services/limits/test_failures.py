@@ -8,8 +8,6 @@ import pytest
 from tests.support.service import AT_ONCE, NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 FEW = {"free": 4, "first_wait": 50, "longest_wait": 150, "lock_after": 8, "lock_for": 5000}
 
 
@@ -39,6 +37,7 @@ async def test_new_verifications_and_resends_give_no_new_guesses(database_url: s
         assert answer["verification"]["attempts_left"] == 49
 
 
+@pytest.mark.both_databases
 async def test_waits_double_up_to_the_longest_and_then_lock(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(attempts=50, lifetime=600)) as service:
         to = new_number()
@@ -72,6 +71,7 @@ async def test_a_locked_number_gets_no_message_and_says_until_when(database_url:
         assert (await service.api.start(to))["status"] == "pending"
 
 
+@pytest.mark.both_databases
 async def test_an_approval_clears_the_count_of_that_client_and_purpose_alone(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config()) as service:
         to, other = new_number(), await service.client("other")
@@ -87,6 +87,7 @@ async def test_an_approval_clears_the_count_of_that_client_and_purpose_alone(dat
         assert await other.check(theirs["id"], pins[0]) == "locked"
 
 
+@pytest.mark.both_databases
 async def test_the_tenth_check_counts_when_many_come_at_once(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(attempts=50)) as service:
         started = await service.api.start()

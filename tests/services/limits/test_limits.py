@@ -15,8 +15,6 @@ from tests.support.receipts import tell
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 def config(**more: Any) -> dict[str, Any]:
     return {"limits": {**NO_LIMITS, **more}}
@@ -45,6 +43,7 @@ async def statuses(service: Service, starts: int, to: str | None = None) -> Coun
     return Counter(answer.status_code for answer in answers)
 
 
+@pytest.mark.both_databases
 async def test_a_burst_at_one_number_passes_exactly_as_often_as_allowed(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(sends_per_number="5/hour; 7/day")) as service:
         to = new_number()
@@ -89,6 +88,7 @@ async def test_the_pause_is_of_one_client_and_purpose(service: Service) -> None:
     await service.api.start(to, session="b")
 
 
+@pytest.mark.both_databases
 async def test_an_approval_ends_the_pause(service: Service) -> None:
     to = new_number()
     for _ in range(2):
@@ -131,6 +131,7 @@ async def test_a_cancel_does_not_end_the_pause_while_a_resend_is_in_flight(
         await resend
 
 
+@pytest.mark.both_databases
 async def test_starts_at_once_after_an_approval_send_one_message(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         to = new_number()
@@ -199,6 +200,7 @@ async def test_one_client_does_not_use_up_another(database_url: str, vendor: Ven
         await other.start()
 
 
+@pytest.mark.both_databases
 async def test_a_refusal_tells_the_limit_that_refused(database_url: str, vendor: Vendor) -> None:
     policy = config(
         sends_per_number="2/hour; 2/day", pause_per_number=300, failures_per_number={"free": 0, "first_wait": 300}

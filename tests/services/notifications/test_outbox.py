@@ -23,8 +23,6 @@ from tests.support.service import Api, Service, new_number, serving
 from tests.support.statements import open_transactions
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 n = tables.notifications.c
 
 
@@ -44,6 +42,7 @@ async def claim(service: Service, limit: int = 16) -> list[Any]:
     return await service.ctx.database.write(step)
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_what_is_refused_for_a_passing_cause_is_tried_again_ever_later(service: Service) -> None:
     to = new_number()
@@ -159,6 +158,7 @@ async def test_a_message_to_a_country_that_is_no_longer_served_is_not_sent(migra
     assert vendor.messages(colombian) == []
 
 
+@pytest.mark.both_databases
 async def test_clients_take_turns_however_many_messages_one_of_them_has(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         big, small = service.api, await service.client("small")
@@ -190,6 +190,7 @@ async def test_a_gateway_that_is_down_is_not_asked_for_the_whole_queue(service: 
     assert list(await service.ctx.database.read(lambda tx: tx.execute(statement).scalars().all())) == ["sent"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.long
 async def test_several_processes_send_each_message_once(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as one, serving(database_url, vendor) as other:
@@ -242,6 +243,7 @@ async def test_a_process_that_ends_waits_for_what_is_under_way(service: Service,
     assert (await get(service.api, other["id"]))["status"] == "queued", "nothing new is taken up"
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_changes_nothing(service: Service) -> None:
     ctx, to = service.ctx, new_number()
@@ -261,6 +263,7 @@ async def test_a_claim_whose_process_died_becomes_unknown_and_its_late_end_chang
     assert service.vendor.messages(to) == [], "who was held up for too long does not send what was given up"
 
 
+@pytest.mark.both_databases
 async def test_a_settled_claim_is_settled_once(service: Service) -> None:
     ctx = service.ctx
     queued = await post(service.api, new_number(), text="Hello")

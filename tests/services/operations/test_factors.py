@@ -17,8 +17,6 @@ from tests.support.service import Service, new_number, serving
 from tests.support.stored_factors import add_codes, add_device, add_phone, add_totp, fail_checks, remove_factor
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 async def sweep(service: Service) -> Mapping[str, int]:
     """What the sweeps of factors touched."""
@@ -45,6 +43,7 @@ async def test_an_app_that_was_not_verified_goes_after_ten_minutes(service: Serv
     assert await idle(service) == {"new"}, "the other one has a factor left"
 
 
+@pytest.mark.both_databases
 async def test_a_factor_that_is_verified_while_it_is_swept_stays(service: Service) -> None:
     factor_id = await add_totp(service, "u", is_verified=False)
     now = service.ctx.clock.now()
@@ -63,6 +62,7 @@ async def test_a_device_goes_when_it_expires(service: Service) -> None:
     assert await count(service, tables.devices) == 1
 
 
+@pytest.mark.both_databases
 async def test_wrong_checks_of_a_subject_go_after_thirty_days_unless_a_wait_remains(service: Service) -> None:
     await add_totp(service, "u")
     await fail_checks(service, "u", FACTORS)
@@ -75,6 +75,7 @@ async def test_wrong_checks_of_a_subject_go_after_thirty_days_unless_a_wait_rema
     assert await sweep(service) == {"subject_failures": 1}
 
 
+@pytest.mark.both_databases
 async def test_a_subject_without_a_factor_goes_after_thirty_days_with_its_codes(service: Service) -> None:
     factor_id = await add_totp(service, "left")
     await add_totp(service, "stays")
@@ -149,6 +150,7 @@ async def test_a_number_that_a_factor_refers_to_is_not_deleted_even_if_it_was_wi
     assert await count(service, tables.numbers) == 1
 
 
+@pytest.mark.both_databases
 async def test_a_factor_moves_when_two_rows_of_its_number_become_one(service: Service) -> None:
     to, twin = new_number(), new_number()
     of_dropped, of_kept = await add_phone(service, "u", to), await add_phone(service, "other", twin)

@@ -22,8 +22,6 @@ from tests.support.people import rows
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 OLD, NEW = generate_key_entry(), generate_key_entry()
 CONFIG: dict[str, Any] = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 3, "first_wait": 3600}}}
 FORMER, PRESENT = "+22997123456", "+2290197123456"
@@ -84,6 +82,7 @@ async def test_a_start_that_waits_for_rewrap_finds_the_row_of_its_number(databas
         await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
 
 
+@pytest.mark.both_databases
 async def test_rewrap_merges_two_rows_of_a_number_and_the_stricter_counts(database_url: str, vendor: Vendor) -> None:
     to, other = new_number(), new_number()
     async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
@@ -136,6 +135,7 @@ async def merge(service: Service, *, keep: str, drop: str) -> None:
     await service.ctx.database.write(step)
 
 
+@pytest.mark.both_databases
 async def test_an_approval_clears_the_failures_of_a_number_whose_row_was_merged_while_its_pin_was_compared(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

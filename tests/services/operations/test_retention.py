@@ -11,8 +11,6 @@ from otp_service.storage import tables
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 DAY = 86400
 
 
@@ -33,6 +31,7 @@ async def test_a_hash_goes_within_a_minute_of_the_end(service: Service) -> None:
     assert await service.api.check(pending["id"], service.pin(pending["to"])) == "approved"
 
 
+@pytest.mark.both_databases
 async def test_late_verifications_expire_and_stay_readable(service: Service) -> None:
     started = await service.api.start()
     service.shift(601)
@@ -45,6 +44,7 @@ async def test_late_verifications_expire_and_stay_readable(service: Service) -> 
     assert story[-1]["at"] == started["expires_at"]
 
 
+@pytest.mark.both_databases
 async def test_a_number_goes_after_a_day_and_its_failures_go_on(service: Service) -> None:
     to = new_number()
     started = await service.api.start(to)
@@ -63,6 +63,7 @@ async def test_a_number_goes_after_a_day_and_its_failures_go_on(service: Service
     assert (await service.api.read(started["id"]))["to"] is None, "the number that came back belongs to the newer one"
 
 
+@pytest.mark.both_databases
 async def test_counters_go_after_thirty_days_and_the_audit_after_a_year(service: Service) -> None:
     to = new_number()
     started = await service.api.start(to)
@@ -94,6 +95,7 @@ async def test_a_lock_outlives_the_retention_of_counters(database_url: str, vend
         assert (await service.api.try_start(to)).json()["limit"] == "failures_per_number"
 
 
+@pytest.mark.both_databases
 async def test_a_send_whose_process_died_becomes_unknown_and_is_not_repeated(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         to = new_number()
@@ -137,6 +139,7 @@ async def fill_a_limit(service: Service) -> None:
     await service.ctx.database.write(lambda tx: tx.execute(sa.insert(tables.buckets).values(row)).rowcount)
 
 
+@pytest.mark.both_databases
 async def test_of_many_processes_one_sweeps_every_five_seconds(service: Service) -> None:
     for seconds_since, left in ((0, 0), (1, 1), (4, 0)):
         if await count(service, tables.buckets) == 0:

@@ -12,8 +12,6 @@ from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, 
 from tests.support.stored_factors import add_codes, add_device, add_phone, add_totp
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 OLD, NEW = generate_key_entry(), generate_key_entry()
 OLD_ID, NEW_ID = OLD.partition(":")[0], NEW.partition(":")[0]
 CONFIG: dict[str, Any] = {"limits": {**NO_LIMITS, "failures_per_number": {"free": 3, "first_wait": 3600}}}
@@ -26,6 +24,7 @@ async def guess(api: Api, service: Service, to: str, count: int) -> dict[str, An
     return started
 
 
+@pytest.mark.both_databases
 async def test_a_rotation_in_steps_keeps_counts_numbers_and_pending_pins(database_url: str, vendor: Vendor) -> None:
     to, pending_to = new_number(), new_number()
     async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
@@ -135,6 +134,7 @@ async def test_a_factor_that_no_key_reads_is_counted(database_url: str, vendor: 
         assert await rotation.unusable_factors(service.ctx.database, service.ctx.vault) == 2
 
 
+@pytest.mark.both_databases
 async def test_replicas_with_other_first_keys_agree_on_one_row_per_number(database_url: str, vendor: Vendor) -> None:
     to = new_number()
     async with (

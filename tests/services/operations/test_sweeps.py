@@ -21,8 +21,6 @@ from tests.support.notifications import post
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 OLD = 1_000
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 OF_FACTORS = {"devices": 250, "subject_failures": 250, "idle_subjects": 250}
@@ -102,6 +100,7 @@ async def test_a_batch_waits_for_nobody(service: Service) -> None:
     assert touched == {**due, **OF_FACTORS, **OF_GUARD}
 
 
+@pytest.mark.both_databases
 async def test_two_at_once_share_the_work(service: Service) -> None:
     service.shift(2 * DAY)
     rounds = [await asyncio.gather(*[retention.sweep(service.ctx) for _ in range(2)]) for _ in range(2)]

@@ -10,8 +10,6 @@ from tests.support.people import begin, hears, opt_out, source_of, texts, try_op
 from tests.support.service import AT_ONCE, NO_LIMITS, Service, new_number, serving
 from tests.support.vendor import Vendor
 
-pytestmark = pytest.mark.both_databases
-
 
 async def notify(service: Service, to: str) -> str:
     """The id of a queued notification, or the code of the refusal."""
@@ -87,6 +85,7 @@ async def test_a_stop_by_sms_is_lifted_only_by_the_person_or_an_operator(service
     assert (await service.api.start(to))["status"] == "pending"
 
 
+@pytest.mark.both_databases
 async def test_the_persons_word_takes_over_an_opt_out_of_a_client_and_start_lifts_both(service: Service) -> None:
     await begin(service)
     to = new_number()
@@ -120,6 +119,7 @@ async def test_a_lookup_asks_the_gateway_and_says_when_it_could_not_tell(service
     assert (await opt_out(service.api, "lookup", to))["gateway_blacklisted"] is None
 
 
+@pytest.mark.both_databases
 async def test_opt_outs_and_starts_at_the_same_moment_end_in_some_order(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
         to = new_number()

@@ -94,7 +94,6 @@ async def test_claims_without_a_value_are_left_out_and_the_issuer_has_a_default(
     assert not {"sub", "session_hash", "test"} & claims.keys()
 
 
-@pytest.mark.both_databases
 async def test_a_proof_and_its_redemption_say_that_the_number_is_a_test_number(
     database_url: str, vendor: Vendor
 ) -> None:
@@ -301,7 +300,6 @@ async def test_a_challenge_beside_a_session_or_of_another_form_is_refused(servic
     assert [each["field"] for each in answer.json()["errors"]] == ["session_challenge"]
 
 
-@pytest.mark.both_databases
 async def test_a_start_of_the_previous_release_is_checked_and_redeemed(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor) as service:
         started = await service.api.start(session=SECRET)

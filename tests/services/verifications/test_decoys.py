@@ -70,9 +70,8 @@ def headers(answer: Any) -> list[str]:
     return sorted(answer.headers)
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("numbered", [True, False])
-@pytest.mark.parametrize("route", ["pin", "sms", "mt"])
+@pytest.mark.parametrize("route", ["pin", *(pytest.param(route, marks=pytest.mark.long) for route in ("sms", "mt"))])
 async def test_a_decoy_answers_like_a_real_verification_until_it_is_exhausted(
     database_url: str, vendor: Vendor, numbered: bool, route: str
 ) -> None:
@@ -163,7 +162,6 @@ async def test_a_decoy_without_number_and_subject_is_known_by_its_session(servic
     assert (repeated.status_code, repeated.json()["id"]) == (200, started["id"])
 
 
-@pytest.mark.both_databases
 async def test_a_real_start_ends_a_pending_decoy_of_its_number_and_sends(service: Service) -> None:
     to = new_number()
     started = await decoy(service, to=to)
@@ -174,7 +172,6 @@ async def test_a_real_start_ends_a_pending_decoy_of_its_number_and_sends(service
     assert await service.api.check(real["id"], service.pin(to)) == "approved"
 
 
-@pytest.mark.both_databases
 async def test_a_text_from_the_number_approves_no_inbound_decoy(service: Service) -> None:
     to = new_number()
     await begin(service)
@@ -191,7 +188,6 @@ async def test_only_a_decoy_may_omit_the_number(service: Service) -> None:
         assert answer.json()["errors"] == [{"field": "to", "detail": "Required."}]
 
 
-@pytest.mark.both_databases
 async def test_a_repeated_idempotency_key_returns_the_decoy_again(service: Service) -> None:
     body = {"purpose": "signup", "decoy": True}
     answers = [await service.api.call("POST", "/v1/verifications", body, idempotency_key="k") for _ in range(2)]
@@ -214,7 +210,6 @@ async def test_a_decoy_imitates_an_outage_but_no_message_that_the_gateway_reject
         assert await service.api.check(fake["id"], "000000") == "no_pin"
 
 
-@pytest.mark.both_databases
 async def test_a_decoy_shows_a_receipt_once_real_messages_get_them(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config(routes=["sms"])) as service:
         before = await decoy(service)

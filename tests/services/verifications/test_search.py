@@ -44,7 +44,6 @@ async def test_each_field_narrows_the_search_and_the_newest_comes_first(database
         assert (await search(api, subject="u2"))["verifications"][0] == await api.read(other["id"])
 
 
-@pytest.mark.both_databases
 async def test_the_status_is_the_present_one(service: Service) -> None:
     api = service.api
     started = await api.start(subject="u")
@@ -70,7 +69,6 @@ async def test_pages_follow_each_other_without_gaps_also_at_one_moment(database_
         assert set(found) == started
 
 
-@pytest.mark.both_databases
 async def test_a_client_finds_only_its_own_and_no_cursor_of_another_works(service: Service) -> None:
     other = await service.client("other")
     for _ in range(2):

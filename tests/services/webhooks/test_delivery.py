@@ -21,8 +21,6 @@ from tests.support.receivers import Receiver, add, deliveries, post_due
 from tests.support.service import SECRET_KEYS, Api, Service
 from tests.support.statements import open_transactions
 
-pytestmark = pytest.mark.both_databases
-
 
 async def approve(api: Api, service: Service) -> dict[str, Any]:
     started = await api.start()
@@ -34,6 +32,7 @@ async def status_of(api: Api, webhook_id: str) -> str:
     return str((await api.call("GET", f"/v1/webhooks/{webhook_id}")).json()["status"])
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_an_event_is_tried_again_as_documented_then_given_up(service: Service, receiver: Receiver) -> None:
     added = await add(service.api, receiver.url)
@@ -96,6 +95,7 @@ async def test_gone_disables_the_webhook_and_a_successful_test_enables_it(servic
     assert (await service.api.call("POST", replay)).status_code == 202
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_three_days_without_success_disable_the_webhook(service: Service, receiver: Receiver) -> None:
     added = await add(service.api, receiver.url)
@@ -180,6 +180,7 @@ async def test_a_second_change_of_the_secret_ends_the_first_former_one(service: 
         event.verify(added["secret"])
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_an_event_whose_process_died_is_posted_when_its_lease_ends(service: Service, receiver: Receiver) -> None:
     await add(service.api, receiver.url)
@@ -297,6 +298,7 @@ async def test_no_transaction_is_open_while_a_post_runs(
     assert held == [0]
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("stopped_clock")
 async def test_the_number_of_an_event_is_kept_until_it_is_delivered_then_a_day(
     service: Service, receiver: Receiver

@@ -19,8 +19,6 @@ from tests.support.receipts import tell
 from tests.support.receivers import Receiver, add, post_due
 from tests.support.service import Api, Service, new_number, wrong
 
-pytestmark = pytest.mark.both_databases
-
 Thing = dict[str, Any]
 
 
@@ -245,6 +243,7 @@ async def posted_to(service: Service, receiver: Receiver) -> dict[str, list[str]
     return {path: sorted(event.type for event in receiver.events if event.path == path) for path in paths}
 
 
+@pytest.mark.both_databases
 async def test_the_events_of_a_number_go_to_the_clients_that_know_it_alone(
     service: Service, receiver: Receiver
 ) -> None:
@@ -263,6 +262,7 @@ async def test_the_events_of_a_number_go_to_the_clients_that_know_it_alone(
     assert len(await rows(service, webhook_deliveries)) == 6, "nothing is recorded for others"
 
 
+@pytest.mark.both_databases
 async def test_a_client_gets_no_event_of_a_number_after_retention_removed_the_number(
     service: Service, receiver: Receiver
 ) -> None:
@@ -288,6 +288,7 @@ async def test_the_signature_is_that_of_standard_webhooks(service: Service, rece
     assert event.headers["content-type"] == "application/json"
 
 
+@pytest.mark.both_databases
 async def test_what_is_rolled_back_has_no_event(service: Service, receiver: Receiver) -> None:
     await add(service.api, receiver.url)
     started = await service.api.start()
@@ -329,6 +330,7 @@ async def test_an_event_is_named_by_itself_by_its_noun_or_by_all(
     assert receiver.types == ["verification.approved"]
 
 
+@pytest.mark.both_databases
 async def test_fifty_right_checks_at_once_make_one_event(service: Service, receiver: Receiver) -> None:
     await add(service.api, receiver.url)
     started = await service.api.start()

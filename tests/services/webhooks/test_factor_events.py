@@ -21,7 +21,6 @@ async def service(database_url: str, vendor: Vendor, stopped_clock: None) -> Asy
         yield running
 
 
-@pytest.mark.both_databases
 async def test_every_event_of_a_factor_or_device_is_posted_with_what_it_is_about(
     service: Service, receiver: Receiver
 ) -> None:
