@@ -206,7 +206,13 @@ async def test_without_the_secret_keys_the_database_gives_nothing_of_second_fact
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(totp, "step_of"), (totp, "uri"), (recovery_code_format, "clean_code"), (recovery_codes, "use"), (devices, "use")],
+    [
+        (totp, "step_of"),
+        pytest.param(totp, "uri", marks=pytest.mark.long),
+        pytest.param(recovery_code_format, "clean_code", marks=pytest.mark.long),
+        (recovery_codes, "use"),
+        (devices, "use"),
+    ],
 )
 async def test_a_crash_with_a_secret_of_a_factor_leaks_nothing(
     database_url: str,

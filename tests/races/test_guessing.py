@@ -31,7 +31,7 @@ async def test_fifty_wrong_checks_at_once_are_compared_as_often_as_there_are_att
 
 @pytest.mark.both_databases
 async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database_url: str, vendor: Vendor) -> None:
-    rounds, approved = 8, 0
+    rounds, approved = 4, 0
     shuffled = random.Random(20)
     async with serving(database_url, vendor, EASY) as service:
         for _ in range(rounds):
@@ -43,8 +43,8 @@ async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database
             assert found["approved"] <= 1
             assert found["approved"] + found["incorrect"] <= 5
             approved += found["approved"]
-    # A tenth of 8 is expected; 6 or more happen once in 40,000 runs.
-    assert approved <= 5
+    # A tenth of 4 is expected; all 4 happen once in 10,000 runs.
+    assert approved <= 3
 
 
 @pytest.mark.both_databases
@@ -59,7 +59,7 @@ async def test_fifty_right_checks_at_once_give_one_approval(service: Service) ->
 @pytest.mark.both_databases
 async def test_a_cancel_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, EASY) as service:
-        for _ in range(15):
+        for _ in range(8):
             started = await service.api.start()
             pin = service.pin(started["to"])
             result, canceled = await asyncio.gather(
@@ -73,7 +73,7 @@ async def test_a_cancel_and_a_right_check_end_in_one_of_two_orders(database_url:
 async def test_a_resend_and_a_right_check_end_in_one_of_two_orders(database_url: str, vendor: Vendor) -> None:
     config = {**EASY, "purposes": {"signup": AT_ONCE}}
     async with serving(database_url, vendor, config) as service:
-        for _ in range(15):
+        for _ in range(8):
             started = await service.api.start()
             pin = service.pin(started["to"])
             result, resent = await asyncio.gather(
@@ -120,7 +120,7 @@ async def test_a_verification_that_was_swept_while_a_check_was_compared_stays_ex
 
 @pytest.mark.both_databases
 async def test_the_same_start_twice_at_once_sends_one_message(service: Service) -> None:
-    for _ in range(10):
+    for _ in range(5):
         first = await service.api.start(session="s")
         await service.api.cancel(first["id"])
         to = first["to"]
@@ -135,7 +135,7 @@ async def test_the_same_start_twice_at_once_sends_one_message(service: Service) 
 @pytest.mark.both_databases
 async def test_two_numbers_for_one_session_at_once_leave_one_pending(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, EASY) as service:
-        for round_ in range(10):
+        for round_ in range(5):
             session = f"session-{round_}"
             started = await asyncio.gather(*(service.api.start(session=session) for _ in range(4)))
             states = [await service.api.read(each["id"]) for each in started]

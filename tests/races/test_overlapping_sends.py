@@ -114,7 +114,7 @@ async def test_refused_sends_with_limits_they_share_give_everything_back_and_nev
     database_url: str, vendor: Vendor
 ) -> None:
     # More at once than PostgreSQL has connections, but few enough that each call is answered before its timeout.
-    at_once, rounds = POSTGRES_CONNECTIONS + 2, 8
+    at_once, rounds = POSTGRES_CONNECTIONS + 2, 4
     hour, day = f"{at_once + 3}/hour", f"{at_once + 6}/day"
     shared = {**NO_LIMITS, "sends_per_client": f"{hour}; {day}", "sends_per_user_ip": hour}
     async with serving(database_url, vendor, {"limits": shared}, ogangi_timeout=9.0) as service:

@@ -186,10 +186,13 @@ async def test_of_many_replicas_one_reads(database_url: str, vendor: Vendor, mon
     ["bad_signature", "entity_bomb"]
     + [pytest.param(fault, marks=pytest.mark.long) for fault in ("refuse", "html", "reset_before", "empty")],
 )
-async def test_a_list_that_cannot_be_read_has_no_effect(migrated: str, vendor: Vendor, fault: str) -> None:
+async def test_a_list_that_cannot_be_read_has_no_effect(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(reader, "PAGE", 20)
     async with serving(migrated, vendor) as service:
         await begin(service)
-        before, people = await cursor(service), [new_number() for _ in range(150)]
+        before, people = await cursor(service), [new_number() for _ in range(30)]
         vendor.mos([(to, "STOP") for to in people], callback=False)
         vendor.fail("mo", "slow", seconds=0)
         vendor.fail("mo", fault, times=None)
@@ -200,7 +203,7 @@ async def test_a_list_that_cannot_be_read_has_no_effect(migrated: str, vendor: V
         assert await rows(service, opt_outs) == []
         await look(service)
         await look(service)
-        assert len(await rows(service, opt_outs)) == 150
+        assert len(await rows(service, opt_outs)) == 30
 
 
 async def test_a_text_that_shows_late_among_known_ones_counts_and_history_does_not(
@@ -276,7 +279,7 @@ async def test_a_page_that_fails_is_read_again_without_those_before_it(
 ) -> None:
     async with serving(migrated, vendor) as service:
         await begin(service)
-        people, real, calls = [new_number() for _ in range(250)], service.ctx.gateway.inbound, list[int]()
+        people, real, calls = [new_number() for _ in range(50)], service.ctx.gateway.inbound, list[int]()
         vendor.mos([(to, "STOP") for to in people], callback=False)
 
         async def fails_often(page: int, size: int, timeout: float) -> Any:
@@ -285,9 +288,10 @@ async def test_a_page_that_fails_is_read_again_without_those_before_it(
 
         monkeypatch.setattr(service.ctx.gateway, "inbound", fails_often)
         monkeypatch.setattr(reader, "PAUSE_SECONDS", 0)
+        monkeypatch.setattr(reader, "PAGE", 20)
         await look(service)
         assert calls == [1, 2, 2, 2, 3, 3, 3, 3]
-        assert len(await rows(service, opt_outs)) == 250
+        assert len(await rows(service, opt_outs)) == 50
 
 
 async def test_pages_that_are_smaller_than_asked_for_are_read_to_the_end(
@@ -306,9 +310,12 @@ async def test_pages_that_are_smaller_than_asked_for_are_read_to_the_end(
         assert len(await rows(service, opt_outs)) == 130
 
 
-async def test_after_a_long_look_the_next_one_comes_as_soon_as_ever(service: Service) -> None:
+async def test_after_a_long_look_the_next_one_comes_as_soon_as_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PAGE", 20)
     await begin(service)
-    service.vendor.mos([(new_number(), "STOP") for _ in range(250)], callback=False)
+    service.vendor.mos([(new_number(), "STOP") for _ in range(50)], callback=False)
     await look(service)
     to = new_number()
     service.vendor.mo(to, "STOP", callback=False)

@@ -21,11 +21,11 @@ from tests.support.notifications import post
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
-OLD = 1_000
+OLD = 400
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-OF_FACTORS = {"devices": 250, "subject_failures": 250, "idle_subjects": 250}
+OF_FACTORS = {"devices": OLD // 4, "subject_failures": OLD // 4, "idle_subjects": OLD // 4}
 OF_GUARD = dict.fromkeys(
-    ("guard_rows", "known_people", "ceilings", "guard_alarms", "guard_decisions", "guard_audit"), 500
+    ("guard_rows", "known_people", "ceilings", "guard_alarms", "guard_decisions", "guard_audit"), OLD // 2
 )
 KEPT = {"number": DAY, "counters": DAY, "audit": DAY}
 
@@ -95,8 +95,8 @@ async def test_a_batch_waits_for_nobody(service: Service) -> None:
     every_row = [sa.select(table).with_for_update() for table in (tables.verifications, tables.buckets, tables.numbers)]
     with held(service, lambda tx: [tx.execute(rows).all() for rows in every_row]):
         touched = await retention.sweep(service.ctx)
-    due = {"notifications_without_number": 250, "failures": 500, "campaign": 250, "requests": 500}
-    due |= {"notifications": 500, "webhooks": 500, "webhooks_without_number": 250}
+    due = dict.fromkeys(("failures", "requests", "notifications", "webhooks"), OLD // 2)
+    due |= dict.fromkeys(("notifications_without_number", "campaign", "webhooks_without_number"), OLD // 4)
     assert touched == {**due, **OF_FACTORS, **OF_GUARD}
 
 
