@@ -106,6 +106,7 @@ def test_the_commands_of_the_quick_start_verify_a_number(clone: Path) -> None:
         assert typed(VERIFY, clone, simulator) == "approved +573001234567\n"
 
 
+@pytest.mark.long
 def test_the_commands_of_docs_testing_verify_a_test_number(clone: Path) -> None:
     prepare(clone)
     with running(SERVE_TEST_NUMBER, clone) as simulator:

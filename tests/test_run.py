@@ -247,6 +247,7 @@ def test_installed_scripts_name_the_final_environment(copy: Copy) -> None:
     assert (copy.root / ".venv" / "bin" / "x").read_text() == f"#!{copy.root}/.venv/bin/python\n"
 
 
+@pytest.mark.long
 def test_a_half_finished_environment_is_made_anew(copy: Copy) -> None:
     copy.run("serve")
     left = copy.root / ".venv" / "bin" / "left"
@@ -256,6 +257,7 @@ def test_a_half_finished_environment_is_made_anew(copy: Copy) -> None:
     assert not left.exists()
 
 
+@pytest.mark.long
 def test_an_environment_whose_python_is_gone_is_made_anew(copy: Copy) -> None:
     copy.run("serve")
     python = copy.root / ".venv" / "bin" / "python"
@@ -281,7 +283,9 @@ def test_what_follows_test_goes_to_pytest(copy: Copy) -> None:
     assert long == "['-o', 'faulthandler_timeout=900', '--all', '-q']\n"
 
 
-@pytest.mark.parametrize(("pytest_code", "report_code", "code"), [(0, 0, 0), (3, 0, 3), (0, 2, 1)])
+@pytest.mark.parametrize(
+    ("pytest_code", "report_code", "code"), [pytest.param(0, 0, 0, marks=pytest.mark.long), (3, 0, 3), (0, 2, 1)]
+)
 def test_all_measures_coverage_and_fails_if_tests_or_coverage_fail(
     copy: Copy, pytest_code: int, report_code: int, code: int
 ) -> None:
@@ -308,12 +312,13 @@ def test_two_at_once_install_once(copy: Copy) -> None:
     assert copy.installed() == ["runtime.txt"]
 
 
+@pytest.mark.long
 def test_the_lock_of_one_that_was_killed_is_free(copy: Copy) -> None:
     (copy.root / ".venv.lock").touch()
     assert copy.run("serve")[0] == 0
 
 
-@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_signals_reach_the_service(copy: Copy, signal_sent: signal.Signals) -> None:
     with copy.start("wait") as process:
         assert process.stdout is not None

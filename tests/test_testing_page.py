@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import BYTECODE
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 
@@ -32,6 +34,7 @@ def test_the_job_starts_the_service_and_the_tests_pass(tmp_path: Path) -> None:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}",
+        "PYTHONPYCACHEPREFIX": BYTECODE,
     }
     done = subprocess.run(["sh", "-c", job], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "otp.log").read_text()

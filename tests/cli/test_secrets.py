@@ -6,7 +6,7 @@ import pytest
 
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.vault import generate_key_entry
-from tests.support.processes import here, ok, run, storage_settings, together
+from tests.support.processes import here, ok, storage_settings, together
 from tests.support.service import SECRET_KEYS, serving
 from tests.support.vendor import Vendor
 
@@ -34,7 +34,7 @@ async def test_rewrap_moves_everything_to_the_first_key_and_status_says_what_is_
         f"{first}\tneeded\twrites",
         f"{old}\tneeded\tthe number index, 1 numbers, 1 PIN hashes, 1 saved answers",
     ]
-    moved = run("secrets", "rewrap", settings=both)
+    moved = here("secrets", "rewrap", settings=both)
     assert (moved.code, moved.out.splitlines()[0][:20]) == (0, "2 values are now und")
     assert ok("secrets", "status", settings=both).splitlines() == [
         f"{first}\tneeded\twrites, the number index, 1 numbers, 1 saved answers",

@@ -4,12 +4,13 @@ import ctypes
 import os
 import socket
 import sqlite3
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import failed, here, ok, run, service_settings, together
+from otp_service.cli.serve import checked_settings
+from otp_service.errors import SettingsError
+from tests.support.processes import failed, here, ok, run, service_settings
 from tests.support.vendor import Vendor
 
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
@@ -59,7 +60,17 @@ def test_every_problem_is_named_at_once_and_no_secret_with_it(database: Path, ve
     assert "hush" not in "".join(lines)
 
 
-def test_a_database_that_is_not_ready_is_named(tmp_path: Path, vendor: Vendor) -> None:
+def problem_with(url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The only problem that `serve` names before it listens."""
+    for name, value in service_settings(url, vendor).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        checked_settings()
+    (problem,) = raised.value.problems
+    return problem
+
+
+def test_a_database_that_is_not_ready_is_named(tmp_path: Path, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty.db").touch()
     (tmp_path / "text.db").write_text("this is no database, however long it may be " * 50)
     urls = (
@@ -68,17 +79,14 @@ def test_a_database_that_is_not_ready_is_named(tmp_path: Path, vendor: Vendor) -
         f"sqlite:///{tmp_path}/text.db",
         f"postgresql://me:hush@/none?host={tmp_path}",
     )
-    none, empty, text, away = together(
-        *(partial(failed, "serve", settings=service_settings(url, vendor)) for url in urls)
+    none, empty, text, away = [problem_with(url, vendor, monkeypatch) for url in urls]
+    assert none == (
+        "The database file of OTP_DATABASE_URL does not exist; check the path, then run `otp-service migrate`."
     )
-    assert none == [
-        "error: The database file of OTP_DATABASE_URL does not exist; check the path, then run `otp-service migrate`."
-    ]
-    assert empty == ["error: The database has no schema yet; run `otp-service migrate`."]
-    for lines in (text, away):
-        assert len(lines) == 1
-        assert "cannot be used" in lines[0]
-        assert "hush" not in lines[0]
+    assert empty == "The database has no schema yet; run `otp-service migrate`."
+    for problem in (text, away):
+        assert "cannot be used" in problem
+        assert "hush" not in problem
 
 
 def without_roots_rights() -> None:

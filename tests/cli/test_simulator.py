@@ -17,7 +17,14 @@ from tests.support.vendor import SENDER
 SETTINGS = {"OTP_OGANGI_PRIVATE_KEY": "own-private-key"}
 
 
-@pytest.mark.parametrize(("settings", "how"), [({}, signal.SIGTERM), (SETTINGS, signal.SIGINT), ({}, signal.SIGHUP)])
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({}, signal.SIGTERM),
+        pytest.param(SETTINGS, signal.SIGINT, marks=pytest.mark.long),
+        pytest.param({}, signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
 async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str], how: signal.Signals) -> None:
     port = free_port()
     with launched("simulator", "--port", str(port), settings=settings) as simulator:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.processes import run, storage_settings
+from tests.support.processes import here, storage_settings
 from tests.support.receivers import LOOPBACK, add, deliveries, post_due, receiving
 from tests.support.service import serving
 from tests.support.vendor import Vendor
@@ -16,13 +16,13 @@ async def test_an_operator_sees_a_webhook_and_posts_again_what_failed(migrated: 
             await service.api.cancel((await service.api.start())["id"])
             receiver.status = 410
             await post_due(service)
-            listed = run("webhooks", "list", settings=settings)
+            listed = here("webhooks", "list", settings=settings)
             assert listed.code == 0
             assert [added["id"], "disabled", receiver.url] == [listed.out.split("\t")[at] for at in (0, 2, 3)]
-            shown = run("webhooks", "show", added["id"], settings=settings)
+            shown = here("webhooks", "show", added["id"], settings=settings)
             assert "verification.canceled\tfailed\t1 tries\thttp_410" in shown.out
             assert added["secret"] not in listed.out + shown.out
-            replayed = run("webhooks", "replay", added["id"], settings=settings)
+            replayed = here("webhooks", "replay", added["id"], settings=settings)
             assert replayed.out == "1 events are posted again.\n"
             receiver.status = 200
             await post_due(service)
@@ -31,5 +31,5 @@ async def test_an_operator_sees_a_webhook_and_posts_again_what_failed(migrated: 
 
 @pytest.mark.parametrize("command", ["show", "replay"])
 def test_an_unknown_webhook_is_said_to_be_unknown(migrated: str, command: str) -> None:
-    done = run("webhooks", command, "whk_x", settings=storage_settings(migrated))
+    done = here("webhooks", command, "whk_x", settings=storage_settings(migrated))
     assert (done.code, done.err) == (1, "error: No such webhook.\n")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from otp_service.cli.dev.attack import BOT, HONEST
 from tests.support.processes import Done, launched, run
@@ -41,6 +42,7 @@ def test_it_shows_what_an_attack_meets_as_dev_ships_and_enforced(tmp_path: Path)
     assert "OTP_CONFIG_FILE" not in enforced.out
 
 
+@pytest.mark.long
 def test_a_decoy_and_a_ceiling_are_told_from_a_block(tmp_path: Path) -> None:
     (tmp_path / "guard.toml").write_text(
         '[guard]\nmode = "enforce"\nanswer = "decoy"\n[guard.ceilings]\ntotal = "0.25/day"\n'
@@ -57,6 +59,7 @@ def test_a_decoy_and_a_ceiling_are_told_from_a_block(tmp_path: Path) -> None:
     assert "`guard reset` gives no money back" in limited.out
 
 
+@pytest.mark.long
 def test_without_dev_it_says_how_to_start_it(tmp_path: Path) -> None:
     sentence = "`otp-service dev` does not run here. Start it with ./run, then repeat ./run attack beside it."
     never = run("attack", settings={}, folder=tmp_path)

@@ -125,6 +125,7 @@ async def test_a_stop_lets_a_start_end_that_waits_for_the_gateway(sqlite_url: st
         assert server.log()[-1]["event"].startswith("Finished server process")
 
 
+@pytest.mark.long
 async def test_an_idle_server_stops_at_once_although_a_client_keeps_its_connection(
     sqlite_url: str, vendor: Vendor
 ) -> None:

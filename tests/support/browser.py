@@ -14,7 +14,7 @@ REQUIRED = "OTP_TEST_CHROMIUM_REQUIRED"
 
 def find_chromium() -> str:
     """Returns the path of Chromium; without one, the test is skipped or fails."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
+    for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
     reason = "Chromium is not installed: apt install chromium"
