@@ -1,5 +1,6 @@
 """Options and fixtures of the whole suite: a gateway, a database, the service."""
 
+import gc
 import os
 import secrets
 import shutil
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_collection_finish() -> None:
+    """Spare every later collection of garbage the modules and tests, which live as long as the run."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
