@@ -34,11 +34,16 @@ SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "logging_collector": "off",
+    "autovacuum": "off",
+    "jit": "off",
 }
 END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+DELETE_ROWS = sql.SQL("; ").join(
+    sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)
+)
 
 
 class Server:
@@ -180,14 +185,29 @@ def start() -> Server:
     return Cluster(find_binaries())
 
 
-def empty(url: str) -> None:
-    """Ends all connections to a database of the service and deletes its rows."""
-    tables = sql.SQL("; ").join(
-        sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)
-    )
-    with psycopg.connect(url) as connection:
-        connection.execute(END_OTHERS)
-        connection.execute(tables)
+class Emptier:
+    """Empties one database of the service. It keeps its connection: a new one is most of the work."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection = psycopg.connect(url)
+
+    def empty(self) -> None:
+        """Ends all other connections and deletes the rows."""
+        try:
+            self._empty()
+        except psycopg.OperationalError:  # a test ended every connection
+            self.close()
+            self._connection = psycopg.connect(self._url)
+            self._empty()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _empty(self) -> None:
+        with self._connection.transaction():
+            self._connection.execute(END_OTHERS)
+            self._connection.execute(DELETE_ROWS)
 
 
 def find_binaries() -> Path:

@@ -57,16 +57,30 @@ def test_a_database_can_be_a_copy_of_another(cluster: postgres.Cluster) -> None:
 def test_an_emptied_database_has_its_tables_but_no_rows_and_no_connections(cluster: postgres.Cluster) -> None:
     url = cluster.create_database()
     migrate.upgrade(url)
+    emptier = postgres.Emptier(url)
     with psycopg.connect(url) as held:
         held.execute("INSERT INTO clients (id, name, created_at) VALUES ('a', 'a', 0)")
         held.execute("INSERT INTO api_keys (client_id, digest, created_at) VALUES ('a', 'd', 0)")
         held.commit()
         held.execute("SELECT 1 FROM clients FOR UPDATE")
-        postgres.empty(url)
+        emptier.empty()
         with pytest.raises(psycopg.OperationalError, match="terminating connection"):
             held.execute("SELECT 1")
     assert ask(url, "SELECT (SELECT count(*) FROM clients) + (SELECT count(*) FROM api_keys)") == 0
     assert ask(url, "SELECT count(*) FROM alembic_version") == 1
+    emptier.close()
+
+
+def test_a_database_is_emptied_although_every_connection_was_ended(cluster: postgres.Cluster) -> None:
+    url = cluster.create_database()
+    migrate.upgrade(url)
+    emptier = postgres.Emptier(url)
+    with psycopg.connect(url) as other:
+        other.execute("INSERT INTO clients (id, name, created_at) VALUES ('a', 'a', 0)")
+        other.execute(postgres.END_OTHERS)
+    emptier.empty()
+    assert ask(url, "SELECT count(*) FROM clients") == 0
+    emptier.close()
 
 
 def test_it_listens_on_its_socket_alone(cluster: postgres.Cluster) -> None:
