@@ -23,8 +23,9 @@ from tests.support.vendor import Vendor, running_vendor
 __all__ = ["postgres_server", "stopped_clock"]
 
 
-hypothesis.settings.register_profile("busy", deadline=None)  # an example may take long on a busy machine
-hypothesis.settings.load_profile("busy")
+# Without a deadline, because an example may take long on a busy machine.
+hypothesis.settings.register_profile("all", deadline=None)
+hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
 
 RUN_SECONDS = 1800.0
 RUN_SECONDS_OF_ALL = 5400.0
@@ -37,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose one seed for all processes, and end a run that hangs."""
+    """Choose one seed for all processes and how much hypothesis tries, and end a run that hangs."""
+    hypothesis.settings.load_profile("all" if config.option.all else "few")
     # The workers of xdist inherit the environment.
     if config.option.fault_seed is None:
         config.option.fault_seed = int(os.environ.setdefault("FAULT_SEED", str(secrets.randbelow(10**6))))

@@ -215,7 +215,7 @@ async def test_work_is_not_run_for_a_caller_that_gave_up(running: HashQueue) -> 
     assert ran == ["last"]
 
 
-@pytest.mark.parametrize("callers", [64, 100])
+@pytest.mark.parametrize("callers", [pytest.param(64, marks=pytest.mark.long), 100])
 @pytest.mark.parametrize("kind", Kind)
 def test_callers_that_repeat_at_once_are_not_refused(kind: Kind, callers: int) -> None:
     (result,) = simulate(Stream(kind, callers=callers))
@@ -223,7 +223,7 @@ def test_callers_that_repeat_at_once_are_not_refused(kind: Kind, callers: int) -
     assert max(result.seconds) < 1.5
 
 
-@pytest.mark.parametrize("gateway", [0.02, 0.3])
+@pytest.mark.parametrize("gateway", [pytest.param(0.02, marks=pytest.mark.long), 0.3])
 def test_at_many_times_the_load_what_is_admitted_is_done_in_time(gateway: float) -> None:
     checks, starts = simulate(Stream(CHECK, rate=500), Stream(START, rate=250, gateway=gateway))
     assert max(checks.seconds) < 3
@@ -239,7 +239,7 @@ def test_a_flood_of_starts_delays_no_check() -> None:
     assert len(starts.seconds) > 0.9 * 70 * 13, "the threads are busy"
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [CHECK, pytest.param(START, marks=pytest.mark.long)])
 def test_a_quiet_client_is_served_beside_loud_ones(kind: Kind) -> None:
     loud = [Stream(kind, f"loud {number}", rate=50) for number in range(10)]
     *_, quiet = simulate(*loud, Stream(kind, "quiet", rate=2, begins=3))
@@ -247,7 +247,7 @@ def test_a_quiet_client_is_served_beside_loud_ones(kind: Kind) -> None:
     assert max(quiet.seconds) < 1.0
 
 
-@pytest.mark.parametrize(("kind", "bound"), [(CHECK, 4.0), (START, 6.0)])
+@pytest.mark.parametrize(("kind", "bound"), [(CHECK, 4.0), pytest.param(START, 6.0, marks=pytest.mark.long)])
 def test_later_clients_do_not_overtake_for_ever_what_is_admitted(kind: Kind, bound: float) -> None:
     crowd = [Stream(kind, f"late {number}", rate=1.5, begins=0.2, gateway=0.02) for number in range(200)]
     first, *_ = simulate(Stream(kind, "first", rate=400, ends=1, gateway=0.02), *crowd)

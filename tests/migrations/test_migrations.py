@@ -27,6 +27,9 @@ from otp_service.storage.tables import metadata
 from tests.support.postgres import Server
 
 ROOT = Path(__file__).parent.parent.parent
+postgresql_is_long = pytest.mark.parametrize(
+    "empty_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -87,6 +90,7 @@ def _parts(sql: str) -> list[str]:
     ]
 
 
+@postgresql_is_long
 def test_the_schema_goes_up_down_and_up_again(empty_url: str, engine: Engine) -> None:
     for _ in range(2):
         migrate.upgrade(empty_url)
@@ -124,6 +128,7 @@ def test_the_migrations_write_the_same_schema_as_the_code(empty_url: str, engine
     assert "uq_verifications_slot" in migrated
 
 
+@postgresql_is_long
 def test_migrating_again_changes_nothing(empty_url: str, engine: Engine) -> None:
     migrate.upgrade(empty_url)
     with engine.begin() as tx:
@@ -160,6 +165,7 @@ def test_revisions_are_numbered_in_order_as_their_files_are() -> None:
     assert [name[:5] for name in files] == [f"{revision}_" for revision in revisions()]
 
 
+@postgresql_is_long
 def test_a_newer_schema_is_current_and_an_older_one_is_not(empty_url: str, engine: Engine) -> None:
     migrate.upgrade(empty_url)
     for found, current in (("9999", True), (schema.HEAD, True), ("0000", False)):

@@ -177,7 +177,7 @@ def check(reads: list[Read], most_work: int) -> None:
     assert {read.statement: read.work for read in reads if read.work > most_work} == {}
 
 
-@pytest.mark.parametrize("analyzed", [True, False])
+@pytest.mark.parametrize("analyzed", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_sqlite_reads_no_old_rows_with_statistics_or_without(
     migrated: str, vendor: Vendor, analyzed: bool
 ) -> None:
