@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from otp_service.cli.dev.attack import BOT, HONEST
-from tests.support.processes import Done, launched, run
+from tests.support.processes import Done, here, launched, run
 
 ANY_PORTS = ("--port", "0", "--simulator-port", "0")
 
@@ -59,12 +59,17 @@ def test_a_decoy_and_a_ceiling_are_told_from_a_block(tmp_path: Path) -> None:
     assert "`guard reset` gives no money back" in limited.out
 
 
+NOT_RUNNING = "`otp-service dev` does not run here. Start it with ./run, then repeat ./run attack beside it."
+
+
+def test_without_dev_it_says_how_to_start_it() -> None:
+    done = here("attack", settings={})
+    assert (done.code, done.out, done.err) == (1, "", f"error: {NOT_RUNNING}\n")
+
+
 @pytest.mark.long
-def test_without_dev_it_says_how_to_start_it(tmp_path: Path) -> None:
-    sentence = "`otp-service dev` does not run here. Start it with ./run, then repeat ./run attack beside it."
-    never = run("attack", settings={}, folder=tmp_path)
+def test_after_dev_has_stopped_it_says_how_to_start_it(tmp_path: Path) -> None:
     with launched("dev", *ANY_PORTS, settings={}, folder=tmp_path) as dev:
         dev.wait_for(lambda: "Ctrl-C stops." in dev.text())
-    stopped = run("attack", settings={}, folder=tmp_path)
-    for done in (never, stopped):
-        assert (done.code, done.out, done.err) == (1, "", f"error: {sentence}\n")
+    done = run("attack", settings={}, folder=tmp_path)
+    assert (done.code, done.out, done.err) == (1, "", f"error: {NOT_RUNNING}\n")
