@@ -28,7 +28,7 @@ hypothesis.settings.register_profile("all", deadline=None)
 hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
 
 RUN_SECONDS = 1800.0
-RUN_SECONDS_OF_ALL = 5400.0
+RUN_SECONDS_OF_ALL = 4500.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

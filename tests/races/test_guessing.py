@@ -30,8 +30,11 @@ async def test_fifty_wrong_checks_at_once_are_compared_as_often_as_there_are_att
 
 
 @pytest.mark.both_databases
-async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database_url: str, vendor: Vendor) -> None:
-    rounds, approved = 4, 0
+@pytest.mark.parametrize(("rounds", "most"), [(4, 3), pytest.param(16, 7, marks=pytest.mark.long)])
+async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(
+    database_url: str, vendor: Vendor, rounds: int, most: int
+) -> None:
+    approved = 0
     shuffled = random.Random(20)
     async with serving(database_url, vendor, EASY) as service:
         for _ in range(rounds):
@@ -43,8 +46,8 @@ async def test_a_right_check_among_fifty_wins_no_more_often_than_chance(database
             assert found["approved"] <= 1
             assert found["approved"] + found["incorrect"] <= 5
             approved += found["approved"]
-    # A tenth of 4 is expected; all 4 happen once in 10,000 runs.
-    assert approved <= 3
+    # A tenth is expected; more than this happens by chance once in 10,000 runs at the most.
+    assert approved <= most
 
 
 @pytest.mark.both_databases

@@ -62,13 +62,14 @@ async def test_a_ceiling_of_one_client_or_country_leaves_the_others_alone(databa
 
 
 @pytest.mark.both_databases
-async def test_of_60_starts_at_once_on_two_replicas_no_more_are_sent_than_the_ceiling_allows(
-    database_url: str, vendor: Vendor
+@pytest.mark.parametrize("starts", [60, pytest.param(200, marks=pytest.mark.long)])
+async def test_of_many_starts_at_once_on_two_replicas_no_more_are_sent_than_the_ceiling_allows(
+    database_url: str, vendor: Vendor, starts: int
 ) -> None:
     policy = ceiling(total="1/day", country="0.9/day")
     async with serving(database_url, vendor, policy) as one, serving(database_url, vendor, policy) as two:
         replicas = [one.api, Api(two.http, one.api.api_key)]
-        asked = [replicas[number % 2].try_start(new_number()) for number in range(60)]
+        asked = [replicas[number % 2].try_start(new_number()) for number in range(starts)]
         answers = Counter(answer.status_code for answer in await asyncio.gather(*asked))
         assert answers[201] == 18
         assert set(answers) <= {201, 429, 503}

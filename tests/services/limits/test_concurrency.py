@@ -71,16 +71,20 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    "name", ["inbound start", *(pytest.param(name, marks=pytest.mark.long) for name in ("opt-out", "notification"))]
+    ("name", "at_once"),
+    [
+        ("inbound start", 200),
+        *(pytest.param(name, 400, marks=pytest.mark.long) for name in CALLS),
+    ],
 )
-async def test_two_hundred_at_once_about_one_number_hold_up_no_other_clients_checks(
-    service: Service, name: str
+async def test_hundreds_at_once_about_one_number_hold_up_no_other_clients_checks(
+    service: Service, name: str, at_once: int
 ) -> None:
     path, fields = CALLS[name]
     started = await service.api.start()
     loud: Api = await service.client("loud")
     body = {"to": new_number(), **fields}
-    calls = [asyncio.create_task(loud.call("POST", path, body)) for _ in range(200)]
+    calls = [asyncio.create_task(loud.call("POST", path, body)) for _ in range(at_once)]
     results = [await service.api.check(started["id"], service.pin(started["to"])) for _ in range(5)]
     assert results == ["approved"] + ["already_approved"] * 4
     codes = {answer.json().get("code") for answer in await asyncio.gather(*calls) if answer.status_code >= 400}
