@@ -178,7 +178,7 @@ async def test_two_hundred_hanging_calls_all_end_by_their_deadline(vendor: Vendo
 async def test_many_at_once_each_get_their_own_pin(vendor: Vendor, gateway: OgangiGateway, at_once: int) -> None:
     numbers = [f"+1305670{at:04}" for at in range(at_once)]
     sent = await asyncio.gather(*(gateway.send_pin(Message(to, "PIN {0}", CARRIER), 6, PATIENCE) for to in numbers))
-    delivered = {each["to"]: each["pin"] for each in vendor.messages()}
+    delivered = {each["to"]: each["pin"] for each in reversed(vendor.messages())}
     assert [each.pin for each in sent] == [delivered[to] for to in numbers]
 
 
