@@ -17,7 +17,7 @@ SEALED = sa.literal_column(SEALED_SQL, sa.Text).label("sealed")
 
 
 @cache
-def _upserting(key_ids: tuple[str, ...]) -> Compiled:
+def _upsert_statement(key_ids: tuple[str, ...]) -> Compiled:
     return Compiled(lambda dialect: _upsert(insert_by(dialect), key_ids))
 
 
@@ -53,7 +53,7 @@ def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str | None, se
     """
     values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
     values |= {"sealed_number": sealed, "until": seen_until}
-    return int(_upserting(tuple(digests)).first(tx, values).id)
+    return int(_upsert_statement(tuple(digests)).first(tx, values).id)
 
 
 def find(tx: Connection, digests: Mapping[str, str]) -> int | None:

@@ -31,7 +31,7 @@ class Amount:
 
 
 @cache
-def _reserving(count: int) -> Compiled:
+def _reserve_statement(count: int) -> Compiled:
     return Compiled(lambda dialect: _reserve(insert_by(dialect), count))
 
 
@@ -63,7 +63,7 @@ def reserve(tx: Connection, amounts: Sequence[Amount]) -> set[str]:
         values |= {f"key_{row}": each.key, f"scope_{row}": each.scope, f"of_whom_{row}": each.of_whom}
         values |= {f"spent_{row}": each.price, f"most_{row}": each.most, f"price_{row}": each.price}
         values |= {f"ends_at_{row}": each.ends_at}
-    return {row.key for row in _reserving(len(amounts)).all(tx, values)}
+    return {row.key for row in _reserve_statement(len(amounts)).all(tx, values)}
 
 
 def release(tx: Connection, prices: Mapping[str, int]) -> None:

@@ -33,7 +33,7 @@ class StoredRow(NamedTuple):
 
 
 @cache
-def _reading(count: int) -> Compiled:
+def _read_statement(count: int) -> Compiled:
     keys = [sa.bindparam(f"key_{place}", type_=sa.Text) for place in range(count)]
     return Compiled(lambda _: sa.select(g.key, g.state).where(g.key.in_(keys)))
 
@@ -41,7 +41,7 @@ def _reading(count: int) -> Compiled:
 def read(tx: Connection, keys: Sequence[str]) -> dict[str, str]:
     """Return key -> state of the rows that exist."""
     values = {f"key_{place}": key for place, key in enumerate(keys)}
-    return {row.key: row.state for row in _reading(len(keys)).all(tx, values)}
+    return {row.key: row.state for row in _read_statement(len(keys)).all(tx, values)}
 
 
 def insert_missing(tx: Connection, rows: Collection[StoredRow], now: float) -> None:

@@ -43,7 +43,7 @@ class Reserved:
 
 
 @cache
-def _reserving(count: int) -> Compiled:
+def _reserve_statement(count: int) -> Compiled:
     return Compiled(lambda dialect: _reserve(insert_by(dialect), count))
 
 
@@ -71,7 +71,7 @@ def reserve(tx: Connection, units: Sequence[Unit], now: float) -> list[Reserved]
     for row, unit in enumerate(sorted(units, key=lambda unit: unit.key)):  # one order for all: no deadlock
         values |= {f"key_{row}": unit.key, f"arrival_{row}": now + unit.interval}
         values |= {f"interval_{row}": unit.interval, f"tolerance_{row}": unit.window}
-    return [Reserved(row.key, row.interval, row.arrival) for row in _reserving(len(units)).all(tx, values)]
+    return [Reserved(row.key, row.interval, row.arrival) for row in _reserve_statement(len(units)).all(tx, values)]
 
 
 def free_at(tx: Connection, keys: Sequence[str]) -> dict[str, float]:

@@ -83,7 +83,7 @@ def spend(
         "for_purpose": matching.purpose,
         **{f"digest_{place}": digest for place, digest in enumerate(digests)},
     }
-    statements = _spending(wait_steps, len(digests), counted, has_pin=matching.pin_length is not None)
+    statements = _spend_statements(wait_steps, len(digests), counted, has_pin=matching.pin_length is not None)
     spent = (
         statements.in_steps(tx, values) if tx.dialect.name == "sqlite" else statements.one_statement.first(tx, values)
     )
@@ -111,7 +111,7 @@ _LIVE = (
 )
 
 
-class _Spending:
+class _SpendStatements:
     """The statements that spend, under the wait steps of a policy and for a number of digests."""
 
     def __init__(self, wait_steps: WaitSteps, digests: int, counted: Counted, *, has_pin: bool) -> None:
@@ -141,7 +141,7 @@ class _Spending:
         return _SPEND.first(tx, values)
 
 
-_spending = cache(_Spending)
+_spend_statements = cache(_SpendStatements)
 
 _OPEN = f"""id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
     AND attempts_spent < attempts AND {SAME_SESSION}

@@ -101,7 +101,7 @@ def of_number_since(tx: Connection, *, client_id: str, number_id: int, purpose: 
 
 
 @cache
-def _inserting(columns: frozenset[str]) -> Compiled:
+def _insert_statement(columns: frozenset[str]) -> Compiled:
     row = {name: sa.bindparam(f"new_{name}", type_=v[name].type) for name in columns}
     return Compiled(
         lambda dialect: insert_by(dialect)(verifications).values(**row).on_conflict_do_nothing().returning(v.id)
@@ -111,20 +111,20 @@ def _inserting(columns: frozenset[str]) -> Compiled:
 def insert(tx: Connection, values: Mapping[str, Any]) -> bool:
     """Add a verification; return False if another one claimed its slot at the same moment."""
     row = {f"new_{name}": value for name, value in values.items()}
-    return _inserting(frozenset(values)).first(tx, row) is not None
+    return _insert_statement(frozenset(values)).first(tx, row) is not None
 
 
 _OF_A_CHALLENGE = (v.subject_id, v.factor_id)
 
 
-def _reading() -> Any:
+def _select() -> Any:
     digest = sa.select(numbers.c.digest).where(numbers.c.id == v.number_id).scalar_subquery()
     request = (v.client_id, v.session_digest, v.locale, v.carrier, v.address_digest, v.blocked)
     statement = sa.select(*COLUMNS, v.number_id, *request, *_OF_A_CHALLENGE, *proofs.COLUMNS, digest.label("digest"))
     return statement.where(v.id == _THIS, v.client_id == sa.bindparam("client", type_=sa.Text))
 
 
-_READ = Compiled(lambda _: _reading())
+_READ = Compiled(lambda _: _select())
 
 
 def read(tx: Connection, client_id: str, verification_id: str) -> AnyRow | None:
@@ -204,7 +204,7 @@ def claim_resend(
 
 
 @cache
-def _recording_delivery(*, resend_at_moves: bool) -> Compiled:
+def _delivery_statement(*, resend_at_moves: bool) -> Compiled:
     return Compiled(lambda _: _record_delivery(resend_at_moves))
 
 
@@ -221,7 +221,7 @@ def record_delivery(
     """Record how a send went, unless it has a newer send. `resend_at`: None if the next send must wait as before."""
     given = {"this": verification_id, "send": send_id, "new_delivery_status": status, "new_delivery_route": route}
     given |= {"new_delivery_at": at, **({"new_resend_at": resend_at} if resend_at is not None else {})}
-    return cast("AnyRow", _recording_delivery(resend_at_moves=resend_at is not None).first(tx, given))
+    return cast("AnyRow", _delivery_statement(resend_at_moves=resend_at is not None).first(tx, given))
 
 
 def record_nothing_sent(
