@@ -1,6 +1,7 @@
 """Connections to SQLite: how they are set up, and how long they wait for the lock."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,8 @@ from otp_service.database.sqlite_lock import WAIT_SECONDS
 from otp_service.errors import Unavailable
 
 LOCK_MS = round(WAIT_SECONDS * 1000)
-_PRAGMAS = (f"busy_timeout={LOCK_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_PRAGMAS = (f"busy_timeout={LOCK_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_TRY_EVERY_SECONDS = 0.005
 
 
 def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -19,6 +21,21 @@ def prepare(connection: sqlite3.Connection, _record: object) -> None:
     with unavailable():
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+        _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL; do nothing if it has it."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait if another connection makes the same switch.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_TRY_EVERY_SECONDS)
 
 
 def begin(connection: Connection) -> None:
