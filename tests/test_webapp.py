@@ -1,6 +1,7 @@
 """examples/webapp in a real browser, on the running service with the simulated gateway."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -578,15 +579,15 @@ def test_a_duration_is_rounded_up(seconds: float, words: str) -> None:
     assert messages.duration(seconds) == words
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width"),
-    [
-        ("light", 390),
-        pytest.param("dark", 1280, marks=pytest.mark.long),
-        pytest.param("light", 1280, marks=pytest.mark.long),
-        pytest.param("dark", 390, marks=pytest.mark.long),
-    ],
-)
+def on_every_screen(first: tuple[str, int]) -> pytest.MarkDecorator:
+    """A colour scheme and a width by default, and the others with --all."""
+    others = [screen for screen in itertools.product(("light", "dark"), (390, 1280)) if screen != first]
+    return pytest.mark.parametrize(
+        ("scheme", "width"), [first, *(pytest.param(*screen, marks=pytest.mark.long) for screen in others)]
+    )
+
+
+@on_every_screen(("light", 390))
 def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, scheme: str, width: int) -> None:
     page, phone = open_page(color_scheme=scheme, viewport={"width": width, "height": 844}), new_number()
     looks_right(page)
@@ -601,15 +602,7 @@ def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, sche
     looks_right(page)
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width"),
-    [
-        ("dark", 1280),
-        pytest.param("light", 390, marks=pytest.mark.long),
-        pytest.param("light", 1280, marks=pytest.mark.long),
-        pytest.param("dark", 390, marks=pytest.mark.long),
-    ],
-)
+@on_every_screen(("dark", 1280))
 def test_every_page_of_second_factors_is_accessible_and_fits(
     open_page: OpenPage, site: Site, scheme: str, width: int
 ) -> None:

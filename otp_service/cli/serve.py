@@ -94,7 +94,7 @@ def worker() -> Reloadable:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What is imported by now lives as long as the process: a full collection that visits it stops all for 100 ms.
+    # What is imported by now lives as long as the process. A full collection that visits it takes over 100 ms.
     gc.collect()
     gc.freeze()
     return Reloadable(_application, on_hangup=not ends_when_hung_up())

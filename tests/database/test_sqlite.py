@@ -12,7 +12,7 @@ FILES = 150
 AT_ONCE = 6
 
 
-def test_connections_at_once_to_a_new_file_all_get_its_journal(tmp_path: Path) -> None:
+def test_connections_at_once_to_a_new_file_all_use_wal(tmp_path: Path) -> None:
     together = Barrier(AT_ONCE)
 
     def journal(path: Path) -> str:

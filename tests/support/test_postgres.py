@@ -54,10 +54,20 @@ def test_a_database_can_be_a_copy_of_another(cluster: postgres.Cluster) -> None:
     assert ask(cluster.create_database(template=name), "SELECT n FROM t") == 7
 
 
-def test_an_emptied_database_has_its_tables_but_no_rows_and_no_connections(cluster: postgres.Cluster) -> None:
+@pytest.fixture
+def migrated(cluster: postgres.Cluster) -> Iterator[tuple[str, postgres.Emptier]]:
+    """The address of a database of the service, and what empties it."""
     url = cluster.create_database()
     migrate.upgrade(url)
     emptier = postgres.Emptier(url)
+    yield url, emptier
+    emptier.close()
+
+
+def test_an_emptied_database_has_its_tables_but_no_rows_and_no_connections(
+    migrated: tuple[str, postgres.Emptier],
+) -> None:
+    url, emptier = migrated
     with psycopg.connect(url) as held:
         held.execute("INSERT INTO clients (id, name, created_at) VALUES ('a', 'a', 0)")
         held.execute("INSERT INTO api_keys (client_id, digest, created_at) VALUES ('a', 'd', 0)")
@@ -68,19 +78,15 @@ def test_an_emptied_database_has_its_tables_but_no_rows_and_no_connections(clust
             held.execute("SELECT 1")
     assert ask(url, "SELECT (SELECT count(*) FROM clients) + (SELECT count(*) FROM api_keys)") == 0
     assert ask(url, "SELECT count(*) FROM alembic_version") == 1
-    emptier.close()
 
 
-def test_a_database_is_emptied_although_every_connection_was_ended(cluster: postgres.Cluster) -> None:
-    url = cluster.create_database()
-    migrate.upgrade(url)
-    emptier = postgres.Emptier(url)
+def test_a_database_is_emptied_although_every_connection_was_ended(migrated: tuple[str, postgres.Emptier]) -> None:
+    url, emptier = migrated
     with psycopg.connect(url) as other:
         other.execute("INSERT INTO clients (id, name, created_at) VALUES ('a', 'a', 0)")
         other.execute(postgres.END_OTHERS)
     emptier.empty()
     assert ask(url, "SELECT count(*) FROM clients") == 0
-    emptier.close()
 
 
 def test_it_listens_on_its_socket_alone(cluster: postgres.Cluster) -> None:
