@@ -14,7 +14,6 @@ from otp_service.database.engine import Database, make_engine
 from otp_service.hashing.argon2 import parse_argon2_cost
 from otp_service.hashing.hasher import PinHash, PinHasher
 from otp_service.hashing.queue import Kind, Ticket
-from otp_service.services import numbers as kept_numbers
 from otp_service.services.clients import clients
 from otp_service.storage import numbers
 from otp_service.storage.tables import sends, verifications
@@ -93,7 +92,7 @@ def _insert(tx: Connection, now: float, client_id: str, ids: Sequence[str], hash
     numbers.record_index_key(tx, vault.writing_key_id)
     for index, (each, pin_hash) in enumerate(zip(ids, hashes, strict=True)):
         e164 = number(index)
-        number_id = kept_numbers.upsert(tx, vault, e164, seen_until=now + DAY)
+        number_id = numbers.upsert(tx, vault, e164, seen_until=now + DAY)
         tx.execute(sa.insert(verifications).values(**_row(each, client_id, number_id, now)))
         tx.execute(sa.insert(sends).values(**_send(each, pin_hash, now)))
 

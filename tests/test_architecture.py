@@ -114,3 +114,15 @@ def test_sub_packages_import_each_other_without_a_cycle(package: str) -> None:
 def test_no_file_is_longer_than_300_lines() -> None:
     paths = [*FILES.values(), *(ROOT / "migrations").rglob("*.py")]
     assert not [path.name for path in paths if len(path.read_text().splitlines()) > 300]
+
+
+def test_no_package_has_more_than_12_files() -> None:
+    folders = {path.parent for path in FILES.values()}
+    counts = {folder: len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) for folder in folders}
+    assert not [folder.name for folder, count in counts.items() if count > 12]
+
+
+@pytest.mark.parametrize(("package", "most"), [("", 20), ("services", 12)])
+def test_the_top_of_a_package_can_be_read_at_a_glance(package: str, most: int) -> None:
+    entries = [path for path in (ROOT / "otp_service" / package).iterdir() if not path.name.startswith("__")]
+    assert len(entries) <= most

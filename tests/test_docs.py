@@ -18,12 +18,13 @@ from otp_service.api.kit.problems import STATUS
 from otp_service.api.operations import CALLBACKS, OPERATIONS, TWILIO
 from otp_service.cli import main
 from otp_service.config.environment import variable
-from otp_service.config.policy import Policy, load_policy
+from otp_service.config.policy.policy import Policy, load_policy
 from otp_service.config.settings import ServiceSettings, variables_of
 from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
-from otp_service.storage import tables, webhook_tables  # noqa: F401 - define the tables
-from otp_service.storage.metadata import metadata
+from otp_service.storage import tables  # noqa: F401 - define the tables
+from otp_service.storage.tables import webhook_tables  # noqa: F401 - define the tables
+from otp_service.storage.tables.base import metadata
 
 ROOT = Path(__file__).parent.parent
 MARKDOWN = ("*.md", "docs/**/*.md", "client/*.md", "examples/**/*.md")

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from prometheus_client.metrics import MetricWrapperBase
 
 from otp_service.api.operations import CALLBACKS, OPERATIONS
-from otp_service.config.policy import Policy, load_policy
+from otp_service.config.policy.policy import Policy, load_policy
 from otp_service.observability import metrics
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from otp_service import texts
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability import logs
-from otp_service.services.factors import devices, recovery_code_format, recovery_codes, totp
+from otp_service.services.factors import devices, recovery_codes, totp
 from otp_service.services.operations import retention
 from otp_service.storage import tables
 from otp_service.vault import generate_key_entry
@@ -209,7 +209,7 @@ async def test_without_the_secret_keys_the_database_gives_nothing_of_second_fact
     [
         (totp, "step_of"),
         pytest.param(totp, "uri", marks=pytest.mark.long),
-        pytest.param(recovery_code_format, "clean_code", marks=pytest.mark.long),
+        pytest.param(recovery_codes, "clean_code", marks=pytest.mark.long),
         (recovery_codes, "use"),
         (devices, "use"),
     ],

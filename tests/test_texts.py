@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service import texts
-from otp_service.config import shipped_texts
-from otp_service.config.policy import Policy, Purpose
+from otp_service.config.policy import shipped_texts
+from otp_service.config.policy.policy import Policy, Purpose
 
 SHIPPED = [
     (purpose, locale, template)

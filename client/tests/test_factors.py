@@ -13,7 +13,7 @@ from otp_service_client import errors, factor_answers, factor_calls
 from pydantic import BaseModel
 from running_service import Dev
 
-from otp_service.api import challenges, devices, factors, recovery_codes, subjects
+from otp_service.api.factors import challenges, devices, factors, recovery_codes, subjects
 
 
 def value(secret: str, steps: int = 0) -> str:

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from otp_service.api.devices import DeviceAnswer
-from otp_service.api.factors import FactorAnswer
+from otp_service.api.factors.devices import DeviceAnswer
+from otp_service.api.factors.factors import FactorAnswer
+from otp_service.api.factors.recovery_codes import RecoveryCodeUseAnswer
 from otp_service.api.kit.answers import Answer, Timestamp
 from otp_service.api.kit.operation import Event
 from otp_service.api.notifications import NotificationAnswer
 from otp_service.api.opt_outs import OptOutSource
-from otp_service.api.recovery_codes import RecoveryCodeUseAnswer
 from otp_service.api.verifications import VerificationAnswer
 from otp_service.services.factors.representation import Device, Factor, RecoveryCodeUse
 from otp_service.services.guard.events import Alarm, CeilingShare, ExpectedTakeovers, Scope

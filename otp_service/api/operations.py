@@ -6,30 +6,17 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from otp_service.api import (
-    callbacks,
-    challenges,
-    devices,
-    factors,
-    notifications,
-    opt_outs,
-    proofs,
-    public,
-    recovery_codes,
-    search,
-    subjects,
-    verifications,
-    webhooks,
-)
-from otp_service.api.challenges import (
+from otp_service.api import callbacks, notifications, opt_outs, proofs, public, search, verifications, webhooks
+from otp_service.api.factors import challenges, devices, factors, recovery_codes, subjects
+from otp_service.api.factors.challenges import (
     ChallengeAnswer,
     ChallengeBody,
     ChallengeCheckAnswer,
     ChallengeCheckBody,
     SwitchBody,
 )
-from otp_service.api.devices import DevicesAnswer
-from otp_service.api.factors import (
+from otp_service.api.factors.devices import DevicesAnswer
+from otp_service.api.factors.factors import (
     ChangeFactorBody,
     FactorAnswer,
     FactorBody,
@@ -40,14 +27,14 @@ from otp_service.api.factors import (
     VerifyFactorAnswer,
     VerifyFactorBody,
 )
+from otp_service.api.factors.recovery_codes import NewRecoveryCodesAnswer, RecoveryCodesBody
+from otp_service.api.factors.subjects import SubjectAnswer
 from otp_service.api.kit.operation import Operation
 from otp_service.api.notifications import NotificationAnswer, NotifyBody
 from otp_service.api.opt_outs import NumberBody, OptOutAnswer, OptOutLookupAnswer
 from otp_service.api.proofs import KeysAnswer, RedeemBody, RedeemedAnswer
 from otp_service.api.public import AliveAnswer, DocumentAnswer, ReadyAnswer
-from otp_service.api.recovery_codes import NewRecoveryCodesAnswer, RecoveryCodesBody
 from otp_service.api.search import SearchAnswer, SearchBody
-from otp_service.api.subjects import SubjectAnswer
 from otp_service.api.twilio import verify
 from otp_service.api.verifications import CheckAnswer, CheckBody, EventsAnswer, StartBody, VerificationAnswer
 from otp_service.api.webhooks import (

@@ -11,7 +11,7 @@ from otp_service.api.kit.answers import Answer, Timestamp, answered
 from otp_service.api.kit.calls import authenticated, once
 from otp_service.api.kit.fields import Body, PurposeName, Session
 from otp_service.services.clients.idempotency import IdempotentRequest
-from otp_service.services.proofs import proofs, tokens
+from otp_service.services.verifications import proof_tokens, proofs
 
 JWKS_HEADERS = {"Cache-Control": "max-age=300"}
 
@@ -102,5 +102,5 @@ async def redeem(request: Request) -> Response:
 
 async def jwks(request: Request) -> Response:
     """Return the public keys of proofs (RFC 7517)."""
-    keys = tokens.public_keys(request.app.state.context.vault)
+    keys = proof_tokens.public_keys(request.app.state.context.vault)
     return answered(KeysAnswer, {"keys": keys}, headers=JWKS_HEADERS)

@@ -3,7 +3,7 @@
 import click
 
 from otp_service import __version__
-from otp_service.cli.running import Friendly
+from otp_service.cli.kit.running import Friendly
 
 COMMANDS = {
     "dev": "dev.command:dev",
@@ -19,8 +19,8 @@ COMMANDS = {
     "numbers": "numbers:numbers",
     "opt-outs": "opt_outs:opt_outs",
     "webhooks": "webhooks:webhooks",
-    "guard": "guard:guard",
-    "rehearse": "rehearse:rehearse",
+    "guard": "guard.guard:guard",
+    "rehearse": "guard.rehearse:rehearse",
     "simulator": "simulator:simulator",
     "gateway": "gateway:gateway",
     "doctor": "doctor:doctor",

@@ -6,7 +6,7 @@ import re
 import click
 
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import with_database
+from otp_service.cli.kit.running import with_database
 from otp_service.clock import rfc3339
 from otp_service.config.settings import DatabaseSettings
 from otp_service.database.statements import AnyRow

@@ -2,7 +2,7 @@
 
 import click
 
-from otp_service.cli.running import with_database
+from otp_service.cli.kit.running import with_database
 from otp_service.config.settings import DatabaseSettings, load
 from otp_service.database import migrate as migrations
 from otp_service.services.operations import restore

@@ -10,9 +10,9 @@ import click
 from otp_service import texts
 from otp_service.app import make_context
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import missing_file, schema_problem, unavailable
+from otp_service.cli.kit.running import missing_file, schema_problem, unavailable
 from otp_service.clock import rfc3339
-from otp_service.config import test_numbers
+from otp_service.config.policy import test_numbers
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.statements import AnyRow
 from otp_service.errors import SettingsError, Unavailable
@@ -22,8 +22,8 @@ from otp_service.hashing.hasher import PinHasher
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.services.context import Context
 from otp_service.services.delivery.sending import CARRIER_ROUTES
-from otp_service.services.guard import status
-from otp_service.services.guard.status import Count
+from otp_service.services.guard.for_operator import status
+from otp_service.services.guard.for_operator.status import Count
 from otp_service.services.operations import health, renumbering, rotation
 from otp_service.services.operations.clock import synchronize
 from otp_service.services.webhooks import webhooks

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import click
 
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import Problems, with_database
-from otp_service.cli.times import in_rfc3339
+from otp_service.cli.kit.running import Problems, with_database
+from otp_service.cli.kit.times import in_rfc3339
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings
 from otp_service.services.factors import for_operator, totp

@@ -9,7 +9,7 @@ import click
 
 from otp_service.app import make_gateway
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import Problems
+from otp_service.cli.kit.running import Problems
 from otp_service.config.settings import ServiceSettings
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.gateways.ogangi.advice import advice

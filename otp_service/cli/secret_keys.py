@@ -5,7 +5,7 @@ import sys
 import click
 
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import with_database
+from otp_service.cli.kit.running import with_database
 from otp_service.config.settings import StorageSettings
 from otp_service.services.operations import rotation
 from otp_service.vault import Vault, generate_key_entry

@@ -20,7 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from otp_service.app import create_app
-from otp_service.cli.running import (
+from otp_service.cli.kit.running import (
     dump_no_core,
     end_cleanly_when_stopped,
     ends_when_hung_up,
@@ -29,7 +29,7 @@ from otp_service.cli.running import (
     schema_problem,
     unavailable,
 )
-from otp_service.config import test_numbers
+from otp_service.config.policy import test_numbers
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, load
 from otp_service.database.engine import Database
 from otp_service.errors import SettingsError, Unavailable

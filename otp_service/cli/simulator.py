@@ -5,7 +5,7 @@ import os
 import click
 import uvicorn
 
-from otp_service.cli.running import end_cleanly_when_stopped, listening
+from otp_service.cli.kit.running import end_cleanly_when_stopped, listening
 from otp_service.observability import logs
 from otp_service.server.loopback import LoopbackOnly
 from otp_service.simulator.app import create_simulator

@@ -7,8 +7,8 @@ import click
 
 from otp_service import phone
 from otp_service.cli.dev.folder import load_settings
-from otp_service.cli.running import with_database
-from otp_service.cli.times import in_rfc3339
+from otp_service.cli.kit.running import with_database
+from otp_service.cli.kit.times import in_rfc3339
 from otp_service.clock import rfc3339
 from otp_service.config.settings import StorageSettings
 from otp_service.services.verifications import search

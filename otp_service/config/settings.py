@@ -27,7 +27,7 @@ from otp_service.config.addresses import (
     parse_networks,
 )
 from otp_service.config.countries import EVERYWHERE, checked_countries
-from otp_service.config.policy import Policy, load_policy
+from otp_service.config.policy.policy import Policy, load_policy
 from otp_service.config.secret_keys import parse_secret_keys
 from otp_service.config.sentences import reason
 from otp_service.errors import SettingsError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from otp_service.clock import Clock
-from otp_service.config.policy import Policy
+from otp_service.config.policy.policy import Policy
 from otp_service.database.engine import Database
 from otp_service.gateways.base import Gateway
 from otp_service.gateways.health import GatewayHealth

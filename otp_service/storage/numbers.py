@@ -1,4 +1,4 @@
-"""The table `numbers`: the only one with phone numbers, as a keyed digest and encrypted."""
+"""The table `numbers`: the only one with phone numbers, found by keyed digests, readable with OTP_SECRET_KEYS alone."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -7,21 +7,67 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service import phone
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import counts_by_key, insert_by, insert_into
 from otp_service.storage.tables import keyring, numbers
+from otp_service.vault import SealedFor, Vault
 
 SEALED_SQL = "(SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id)"
 SEALED = sa.literal_column(SEALED_SQL, sa.Text).label("sealed")
 """The sealed number of a row of `verifications`."""
 
 
+def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int:
+    """Return the id of a number, inserted if it is new, and lock its row until the commit.
+
+    The number stays readable until `seen_until` (seconds since the epoch), then until retention wipes it.
+    """
+    return _upsert(tx, digests(vault, e164), vault.seal(SealedFor.NUMBER, e164.encode()), seen_until)
+
+
+def upsert_unnumbered(tx: Connection, vault: Vault, of_whom: str, *, seen_until: float) -> int:
+    """Return the id of the row that counts for somebody without a number, and lock it until the commit."""
+    return _upsert(tx, vault.digests(f"decoy {of_whom}"), None, seen_until)
+
+
+def find(tx: Connection, vault: Vault, e164: str) -> int | None:
+    """Return the id of a number, None if nothing is kept of it."""
+    known = numbers.c.digest.in_(list(digests(vault, e164).values()))
+    return tx.scalar(sa.select(numbers.c.id).where(known).limit(1))
+
+
+def digests(vault: Vault, e164: str) -> dict[str, str]:
+    """Return every digest that can index a number, by key id; those of its former form by `key id former`.
+
+    A row that was written before the country changed its numbering plan is found this way.
+    """
+    found = vault.digests(e164)
+    former = phone.former_form(e164)
+    if former is not None:
+        found |= {f"{key_id} former": digest for key_id, digest in vault.digests(former).items()}
+    return found
+
+
+def open_number(vault: Vault, sealed: str | None) -> str | None:
+    """Return the number in E.164, None if retention wiped it or its key is gone."""
+    number = vault.open(SealedFor.NUMBER, sealed)
+    return number.decode() if number is not None else None
+
+
+def _upsert(tx: Connection, by_key: Mapping[str, str], sealed: str | None, seen_until: float) -> int:
+    # A new row is written under the key that the keyring records, so that replicas with other first keys agree.
+    values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(by_key.values())}
+    values |= {"sealed_number": sealed, "until": seen_until}
+    return int(_upsert_statement(tuple(by_key)).first(tx, values).id)
+
+
 @cache
 def _upsert_statement(key_ids: tuple[str, ...]) -> Compiled:
-    return Compiled(lambda dialect: _upsert(insert_by(dialect), key_ids))
+    return Compiled(lambda dialect: _insert_or_update(insert_by(dialect), key_ids))
 
 
-def _upsert(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
+def _insert_or_update(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
     """Return the statement. The first key's digest is bound as `digest_0`."""
     digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
     found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
@@ -44,21 +90,6 @@ def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnE
         return first[1]
     recorded = sa.select(keyring.c.index_key).scalar_subquery()
     return sa.case(dict(others), value=recorded, else_=first[1])
-
-
-def upsert(tx: Connection, *, digests: Mapping[str, str], sealed: str | None, seen_until: float) -> int:
-    """Return the id of the number, inserted or found under any of its digests; lock its row until the commit.
-
-    A new row is written under the key that the keyring records, so that replicas with other first keys agree.
-    """
-    values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
-    values |= {"sealed_number": sealed, "until": seen_until}
-    return int(_upsert_statement(tuple(digests)).first(tx, values).id)
-
-
-def find(tx: Connection, digests: Mapping[str, str]) -> int | None:
-    """Return the id of a number, None if it is not known."""
-    return tx.scalar(sa.select(numbers.c.id).where(numbers.c.digest.in_(list(digests.values()))).limit(1))
 
 
 def record_index_key(tx: Connection, key_id: str) -> None:
@@ -118,9 +149,9 @@ def sealed(tx: Connection, number_id: int) -> str | None:
     return tx.scalar(sa.select(numbers.c.sealed).where(numbers.c.id == number_id))
 
 
-def others(tx: Connection, number_id: int, digests: Mapping[str, str]) -> list[int]:
+def others(tx: Connection, number_id: int, by_key: Mapping[str, str]) -> list[int]:
     """Return the ids of other rows with one of these digests."""
-    mine = numbers.c.digest.in_(list(digests.values()))
+    mine = numbers.c.digest.in_(list(by_key.values()))
     return list(tx.scalars(sa.select(numbers.c.id).where(mine, numbers.c.id != number_id)))
 
 

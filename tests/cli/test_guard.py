@@ -9,8 +9,9 @@ import pytest
 
 from otp_service import phone
 from otp_service.guard.rules import RULES
-from otp_service.services.guard import counting, history, lists, takeovers
-from otp_service.services.guard import export as export_service
+from otp_service.services.guard import counting, lists, takeovers
+from otp_service.services.guard.for_operator import export as export_service
+from otp_service.services.guard.for_operator import history
 from tests.support.processes import failed, here, ok, storage_settings
 from tests.support.service import AT_ONCE, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor

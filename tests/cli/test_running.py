@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from otp_service.cli import COMMANDS, main
-from otp_service.cli.running import Friendly
+from otp_service.cli.kit.running import Friendly
 from otp_service.errors import OtpError, Refusal, SettingsError, Unavailable
 from otp_service.services.clients import clients
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.config import shipped_texts
-from otp_service.config.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
+from otp_service.config.policy import shipped_texts
+from otp_service.config.policy.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
 from otp_service.errors import SettingsError
 
 

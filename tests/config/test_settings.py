@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otp_service.config import environment
-from otp_service.config.policy import Policy
+from otp_service.config.policy.policy import Policy
 from otp_service.config.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
 from otp_service.errors import SettingsError
 from otp_service.hashing.argon2 import Argon2Cost

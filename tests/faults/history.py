@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
-from otp_service.services.numbers import open_number
+from otp_service.storage.numbers import open_number
 from otp_service.storage.tables import ceilings, events, failures, notifications, numbers, sends, verifications
 from otp_service.vault import Vault
 

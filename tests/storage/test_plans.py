@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from otp_service.services.delivery import receipts
 from otp_service.services.factors import for_operator
-from otp_service.services.guard import export, history, status
+from otp_service.services.guard.for_operator import export, history, status
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.services.opt_outs import campaign

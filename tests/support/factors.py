@@ -10,7 +10,7 @@ from otp_service.services.clients.clients import ApiKeyCache
 from otp_service.services.factors import enrolment, factors
 from otp_service.services.factors.factors import FactorRequest, NewFactor
 from otp_service.services.factors.representation import Factor
-from otp_service.services.proofs import proofs
+from otp_service.services.verifications import proofs
 from otp_service.storage.factors import subjects
 from otp_service.storage.verifications import verifications
 from tests.support.service import Api, Service, new_number

@@ -5,8 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from otp_service.services import numbers
-from otp_service.storage import tables
+from otp_service.storage import numbers, tables
 from tests.support.service import Api, Service
 
 

@@ -10,7 +10,7 @@ import httpx
 from starlette.applications import Starlette
 
 from otp_service.app import create_app
-from otp_service.config.policy import Policy
+from otp_service.config.policy.policy import Policy
 from otp_service.config.settings import ServiceSettings
 from otp_service.services.clients import clients
 from otp_service.services.context import Context

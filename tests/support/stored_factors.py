@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.services import numbers
-from otp_service.services.factors import recovery_code_format, totp
-from otp_service.storage import tables
+from otp_service.services.factors import totp
+from otp_service.services.factors.recovery_codes import new_code
+from otp_service.storage import numbers, tables
 from otp_service.storage.factors import devices, factors, recovery_codes, subjects
 from otp_service.vault import SealedFor
 from tests.support.service import Service
@@ -73,7 +73,7 @@ async def remove_factor(service: Service, subject: str, factor_id: str) -> None:
 async def add_codes(service: Service, subject: str, count: int = 2) -> Sequence[str]:
     """Gives a subject recovery codes."""
     ctx, client_id = service.ctx, await client_id_of(service)
-    codes = [recovery_code_format.new_code() for _ in range(count)]
+    codes = [new_code() for _ in range(count)]
 
     def step(tx: Connection) -> None:
         now = ctx.clock.now()

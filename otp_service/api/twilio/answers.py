@@ -8,7 +8,7 @@ from pydantic import Field, PlainSerializer
 from otp_service.api.kit.answers import Answer, Timestamp
 from otp_service.api.twilio.calls import TwilioCall
 from otp_service.api.twilio.sids import attempt_sid, sid_of
-from otp_service.config.policy import Purpose
+from otp_service.config.policy.policy import Purpose
 from otp_service.services.verifications.checks import Checked
 from otp_service.services.verifications.lifecycle import Event
 from otp_service.services.verifications.representation import Verification

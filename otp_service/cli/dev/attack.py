@@ -13,14 +13,14 @@ from urllib.parse import quote, urlsplit
 import click
 
 from otp_service.cli.dev.folder import DEFAULT, settings_in
-from otp_service.cli.guard import shown_reasons
-from otp_service.cli.running import Problems, with_database
+from otp_service.cli.guard.guard import shown_reasons
+from otp_service.cli.kit.running import Problems, with_database
 from otp_service.clock import Clock
 from otp_service.config.settings import StorageSettings
 from otp_service.database.engine import Database
 from otp_service.guard.keys import BLOCK_DIGITS
-from otp_service.services.guard import history
-from otp_service.services.guard.history import PastDecision
+from otp_service.services.guard.for_operator import history
+from otp_service.services.guard.for_operator.history import PastDecision
 from otp_service.vault import Vault
 
 HONEST, BOT = 4, 12

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from otp_service.app import create_app
 from otp_service.cli.dev.folder import DEFAULT, LOOSER, Folder
 from otp_service.cli.dev.welcome import SENDER, welcome
-from otp_service.cli.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
+from otp_service.cli.kit.running import Problems, dump_no_core, end_cleanly_when_stopped, listening, with_database
 from otp_service.cli.simulator import DELIVER_AFTER_SECONDS
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings

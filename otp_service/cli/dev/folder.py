@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from otp_service.cli.running import Problems
+from otp_service.cli.kit.running import Problems
 from otp_service.config import environment
 from otp_service.config.settings import DatabaseSettings, StorageSettings, load, variables_of
 

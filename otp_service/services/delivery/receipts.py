@@ -12,14 +12,14 @@ from typing import Literal
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
-from otp_service.config.policy import Policy
+from otp_service.config.policy.policy import Policy
 from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import DeliveryStatus, NoReply, Receipt
 from otp_service.observability.metrics import RECEIPTS
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, message_ids
-from otp_service.services.numbers import open_number
+from otp_service.storage import numbers
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notification_receipts
 from otp_service.storage.verifications import events, receipts
 

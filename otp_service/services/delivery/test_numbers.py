@@ -1,8 +1,8 @@
 """Test numbers: nothing is sent to them, and their PIN is fixed by the policy until a date."""
 
 from otp_service import phone
-from otp_service.config.policy import Purpose
-from otp_service.config.test_numbers import TestNumber
+from otp_service.config.policy.policy import Purpose
+from otp_service.config.policy.test_numbers import TestNumber
 from otp_service.errors import FieldError, invalid_fields
 from otp_service.services.context import Context
 

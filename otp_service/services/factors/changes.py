@@ -7,10 +7,10 @@ from sqlalchemy.engine import Connection
 from otp_service.database.statements import AnyRow
 from otp_service.errors import require
 from otp_service.services.factors import devices, events
-from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Factor, represent
 from otp_service.storage.factors import factors, failures, subjects
-from otp_service.storage.verifications import of_subject
+from otp_service.storage.factors.subjects import Owner
+from otp_service.storage.verifications import challenges
 
 REMOVED = "factor_removed"
 """The reason of challenges that end because their factor is gone."""
@@ -57,7 +57,7 @@ def remove(tx: Connection, owner: Owner, rows: Sequence[AnyRow], now: float) -> 
     locked = is_locked(tx, owner.id, now)
     for row in rows:
         factors.delete(tx, row.id)
-    of_subject.cancel_challenges(tx, owner.id, reason=REMOVED, now=now, factor_ids=[row.id for row in rows])
+    challenges.cancel_of_subject(tx, owner.id, reason=REMOVED, now=now, factor_ids=[row.id for row in rows])
     for row in rows:
         removed = represent(row, owner.subject, is_locked=locked)
         events.record(tx, owner.client_id, "factor.removed", removed, now)

@@ -8,9 +8,9 @@ from otp_service.errors import not_found, require
 from otp_service.observability.metrics import FACTORS
 from otp_service.services.context import Context
 from otp_service.services.factors import events
-from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Device, represent_device
 from otp_service.storage.factors import devices, subjects
+from otp_service.storage.factors.subjects import Owner
 
 KIND = "device"
 """The type of devices in metrics."""

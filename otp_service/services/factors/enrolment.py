@@ -18,12 +18,12 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.factors import changes, events, notices, totp
-from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Factor
 from otp_service.services.limits import limits
-from otp_service.services.proofs import proofs
+from otp_service.services.verifications import proofs
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage.factors import factors, failures
+from otp_service.storage.factors.subjects import Owner
 from otp_service.storage.verifications import attempts, verifications
 from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
 from otp_service.storage.verifications.endings import status_at

@@ -13,7 +13,6 @@ from otp_service import phone
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal, require
 from otp_service.observability.metrics import FACTORS
-from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
@@ -27,9 +26,10 @@ from otp_service.services.factors import (
     recovery_codes,
     totp,
 )
-from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Factor, RecoveryCodes, represent
+from otp_service.storage import numbers
 from otp_service.storage.factors import factors, subjects
+from otp_service.storage.factors.subjects import Owner
 from otp_service.vault import SealedFor
 
 _NUMBER_KEPT_SECONDS = 600.0

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
-from otp_service.services.proofs import proofs, tokens
+from otp_service.services.verifications import proof_tokens, proofs
 from otp_service.storage.verifications import proofs as kept_proofs
 from otp_service.storage.verifications import verifications
 
@@ -49,7 +49,7 @@ def redeem_phone(tx: Connection, client_id: str, claims: dict[str, Any], now: fl
 
 def _claims(ctx: Context, client_id: str, proof: str | None, prefix: str) -> dict[str, Any] | None:
     """Return the claims of a proof of this client, None of anything else."""
-    claims = tokens.verify(ctx.vault, proof) if proof is not None else None
+    claims = proof_tokens.verify(ctx.vault, proof) if proof is not None else None
     is_ours = claims is not None and claims["aud"] == client_id and claims["verification_id"].startswith(prefix)
     return claims if is_ours else None
 

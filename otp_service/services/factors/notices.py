@@ -6,13 +6,12 @@ from typing import Literal
 from sqlalchemy.engine import Connection
 
 from otp_service import texts
-from otp_service.config.shipped_texts import FACTOR_ADDED, FACTOR_REMOVED
+from otp_service.config.policy.shipped_texts import FACTOR_ADDED, FACTOR_REMOVED
 from otp_service.database.statements import AnyRow
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.notifications.notifications import queue_reply
-from otp_service.services.numbers import open_number
-from otp_service.storage import opt_outs
+from otp_service.storage import numbers, opt_outs
+from otp_service.storage.numbers import open_number
 
 _TEXTS = {"added": FACTOR_ADDED, "removed": FACTOR_REMOVED}
 

@@ -1,5 +1,6 @@
 """Recovery codes: what passes a challenge when the phone is lost. Only keyed digests of them are stored."""
 
+import secrets
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
@@ -9,14 +10,20 @@ from otp_service.observability.metrics import FACTORS
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.factors import changes, events, fresh_proofs, recovery_code_format
-from otp_service.services.factors.owner import Owner
+from otp_service.services.factors import changes, events, fresh_proofs
 from otp_service.services.factors.representation import RecoveryCodes, RecoveryCodeUse
 from otp_service.storage.factors import factors, recovery_codes, subjects
+from otp_service.storage.factors.subjects import Owner
 
 COUNT = 10
 KIND = "recovery_code"
 """The type of recovery codes in metrics."""
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's Base32: of each pair that looks alike it has one."""
+_LOOK_ALIKES = str.maketrans("oil", "011")
+_LONGEST = 64
+CODE_LENGTH = 10
+"""Of 5 bits each."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ async def replace(
     ctx: Context, client_id: str, subject: str, proof: str | None, idempotent: IdempotentRequest | None = None
 ) -> NewRecoveryCodes:
     """Make new codes; the former ones end. Refusals: `no_factor`, `proof_needed` if the subject has codes."""
-    codes = [recovery_code_format.new_code() for _ in range(COUNT)]
+    codes = [new_code() for _ in range(COUNT)]
 
     def step(tx: Connection) -> float:
         idempotency.lock(tx, idempotent)
@@ -40,7 +47,7 @@ async def replace(
         owner = _lock_owner_with_factor(tx, client_id, subject, now)
         if recovery_codes.count(tx, owner.id):
             fresh_proofs.require(tx, ctx, client_id, subject, proof, now)
-        digests = [ctx.vault.fingerprint(_named(owner, recovery_code_format.clean_code(code) or "")) for code in codes]
+        digests = [ctx.vault.fingerprint(_named(owner, clean_code(code) or "")) for code in codes]
         recovery_codes.replace(tx, owner.id, digests)
         subjects.record_codes(tx, owner.id, now)
         return now
@@ -69,7 +76,7 @@ def of_subject(tx: Connection, client_id: str, subject: str) -> RecoveryCodes:
 def use(tx: Connection, ctx: Context, owner: Owner, code: str, now: float) -> bool:
     """Use up a code, in the caller's transaction; return False if the subject has no such code.
 
-    `code`: as `recovery_code_format.clean_code` returns it.
+    `code`: as `clean_code` returns it.
     """
     if not recovery_codes.use(tx, owner.id, ctx.vault.fingerprints(_named(owner, code))):
         return False
@@ -86,3 +93,17 @@ def forget(tx: Connection, owner: Owner) -> None:
 
 def _named(owner: Owner, code: str) -> bytes:
     return f"recovery code {owner.client_id}\0{owner.subject}\0{code}".encode()
+
+
+def new_code() -> str:
+    """Return a new recovery code of 50 random bits, such as `x7gq-2m0d-4k`."""
+    code = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_LENGTH))
+    return f"{code[:4]}-{code[4:8]}-{code[8:]}"
+
+
+def clean_code(typed: str) -> str | None:
+    """Return a recovery code in its one form, without case, spaces and hyphens; None if it cannot be one."""
+    if len(typed) > _LONGEST or not typed.isascii():
+        return None
+    code = typed.replace(" ", "").replace("-", "").lower().translate(_LOOK_ALIKES)
+    return code if len(code) == CODE_LENGTH and set(code) <= set(_ALPHABET) else None

@@ -14,7 +14,7 @@ from otp_service.storage.factors import factors as factors_table
 from otp_service.storage.factors import failures, subjects
 from otp_service.storage.factors import recovery_codes as recovery_codes_table
 from otp_service.storage.guard import known_people
-from otp_service.storage.verifications import of_subject, search
+from otp_service.storage.verifications import challenges, search
 from otp_service.storage.verifications.search import Filter
 
 MOST_EXPORTED = 1000
@@ -106,7 +106,7 @@ def _approved_numbers(tx: Connection, client_id: str, subject: str) -> list[Appr
 
 
 def _challenges(tx: Connection, ctx: Context, subject_id: int) -> list[ChallengeOfSubject]:
-    return [_challenge(ctx, row) for row in of_subject.challenges(tx, subject_id, MOST_EXPORTED)]
+    return [_challenge(ctx, row) for row in challenges.of_subject(tx, subject_id, MOST_EXPORTED)]
 
 
 def _challenge(ctx: Context, row: AnyRow) -> ChallengeOfSubject:
@@ -132,11 +132,11 @@ async def erase(ctx: Context, client_id: str, subject: str) -> None:
         if row is not None and subjects.lock_row(tx, row.id) is not None:
             factors_table.delete_of_subject(tx, row.id)
             recovery_codes_table.delete_of_subject(tx, row.id)
-            of_subject.cancel_challenges(tx, row.id, reason=ERASED, now=ctx.clock.now())
+            challenges.cancel_of_subject(tx, row.id, reason=ERASED, now=ctx.clock.now())
             failures.clear(tx, row.id)
             devices_table.delete_of_subject(tx, row.id)
             subjects.delete(tx, row.id)
-        of_subject.forget(tx, client_id, subject)
+        challenges.forget_subject(tx, client_id, subject)
         known_people.erase(tx, client_id=client_id, subject=subject)
 
     async with ctx.concurrency.turn_of_subject(client_id, subject):

@@ -3,7 +3,7 @@
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.config.guard import Ceiling, CeilingRules
+from otp_service.config.policy.guard import Ceiling, CeilingRules
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota, Refusal
 from otp_service.services.context import Context

@@ -2,7 +2,7 @@
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy import Purpose
+from otp_service.config.policy.policy import Purpose
 from otp_service.errors import Unavailable
 from otp_service.observability.metrics import GUARD_EXPECTED_TAKEOVERS
 from otp_service.services.context import Context

@@ -11,15 +11,13 @@ from otp_service import phone, texts
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import InboundMessage
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.limits import limits
 from otp_service.services.notifications import notifications
 from otp_service.services.opt_outs import keywords
 from otp_service.services.opt_outs import opt_outs as service
-from otp_service.services.proofs import proofs
-from otp_service.services.verifications import phrases
-from otp_service.storage import opt_outs
+from otp_service.services.verifications import phrases, proofs
+from otp_service.storage import numbers, opt_outs
 from otp_service.storage.guard import known_people
 from otp_service.storage.limits import buckets, failures
 from otp_service.storage.queues import campaign_messages

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
-from otp_service.config.policy import Failures
+from otp_service.config.policy.policy import Failures
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
-from otp_service.services import numbers
 from otp_service.services.limits.limits import FAILURES, OF_NUMBER
+from otp_service.storage import numbers
 from otp_service.storage.limits import buckets, failures
 from otp_service.vault import Vault
 

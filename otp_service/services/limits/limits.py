@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy import Failures
-from otp_service.config.rates import Rate
+from otp_service.config.policy.policy import Failures
+from otp_service.config.policy.rates import Rate
 from otp_service.errors import Quota, Refusal
 from otp_service.services.context import Context
 from otp_service.storage.limits import buckets

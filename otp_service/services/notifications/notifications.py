@@ -8,19 +8,18 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from otp_service import phone, texts
-from otp_service.config.test_numbers import TestNumber
+from otp_service.config.policy.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields, require
 from otp_service.observability.metrics import NOTIFICATIONS
-from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
-from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.storage import opt_outs
+from otp_service.storage import numbers, opt_outs
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications
 from otp_service.vault import SealedFor
 

@@ -19,7 +19,7 @@ from otp_service.observability.metrics import NOTIFICATIONS
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, message_ids, sending, test_numbers
 from otp_service.services.delivery.test_numbers import TEST_ROUTE
-from otp_service.services.numbers import open_number
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications
 from otp_service.vault import SealedFor
 

@@ -9,11 +9,11 @@ from otp_service import phone
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
 from otp_service.services.limits.limits import OF_NUMBER
-from otp_service.services.numbers import digests, open_number
 from otp_service.storage import numbers, opt_outs
 from otp_service.storage.factors import factors
 from otp_service.storage.guard import known_people
 from otp_service.storage.limits import buckets, failures
+from otp_service.storage.numbers import digests, open_number
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import verifications
 from otp_service.vault import SealedFor, Vault

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock, elapsed
-from otp_service.config.policy import LONGEST_LIFETIME
+from otp_service.config.policy.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.errors import Unavailable
 from otp_service.services.clients.idempotency import KEPT_SECONDS

@@ -11,10 +11,10 @@ from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
 from otp_service.database.engine import Database
-from otp_service.services.numbers import open_number
 from otp_service.services.operations import renumbering
 from otp_service.storage import inbound_cursor, numbers, requests, webhooks
 from otp_service.storage.factors import devices, factors, recovery_codes
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import phrases, sends
 from otp_service.vault import SealedFor, Vault

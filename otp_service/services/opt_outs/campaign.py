@@ -11,11 +11,11 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.statements import AnyRow
 from otp_service.gateways.base import Outcome, Sent
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker
-from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs import keywords, opt_outs
+from otp_service.storage import numbers
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from otp_service.config.messaging import InboundPolicy
+from otp_service.config.policy.messaging import InboundPolicy
 
 Kind = Literal["stop", "start", "help"]
 

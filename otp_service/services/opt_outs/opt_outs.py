@@ -11,11 +11,10 @@ from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.gateways.base import NoReply
-from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.storage import opt_outs
+from otp_service.storage import numbers, opt_outs
 from otp_service.storage.queues import campaign_messages, notifications
 from otp_service.vault import Vault
 

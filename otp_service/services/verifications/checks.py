@@ -10,16 +10,16 @@ from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.hashing import pins
 from otp_service.hashing.queue import Kind, Ticket
 from otp_service.observability.metrics import CHECKS, DECOY_CHECKS
-from otp_service.services import numbers
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.guard.state import Approval
 from otp_service.services.limits import limits
-from otp_service.services.proofs import proofs
+from otp_service.services.verifications import proofs
 from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage import numbers
 from otp_service.storage.limits import failures
 from otp_service.storage.verifications import attempts, events
 from otp_service.storage.verifications.attempts import Spent, Unspent

@@ -9,7 +9,7 @@ from otp_service.errors import Refusal, require
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.proofs import proofs
+from otp_service.services.verifications import proofs
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.verifications import events, sends, verifications
 from otp_service.storage.verifications.endings import ending

@@ -9,17 +9,17 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.config.policy import Purpose
-from otp_service.config.test_numbers import TestNumber
+from otp_service.config.policy.policy import Purpose
+from otp_service.config.policy.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, Refusal, invalid_fields
 from otp_service.observability.metrics import DECOY_STARTS, STARTS
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.services.verifications.representation import Verification
+from otp_service.storage import numbers
 from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import status_at

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Quota
 from otp_service.services.context import Context
-from otp_service.services.numbers import open_number
+from otp_service.storage.numbers import open_number
 from otp_service.storage.verifications.endings import status_at
 from otp_service.vault import SealedFor
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from sqlalchemy.engine import Connection
 
 from otp_service import phone
-from otp_service.config.policy import Purpose
-from otp_service.config.test_numbers import TestNumber
+from otp_service.config.policy.policy import Purpose
+from otp_service.config.policy.test_numbers import TestNumber
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
@@ -16,16 +16,16 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
-from otp_service.services.numbers import open_number
 from otp_service.services.opt_outs.opt_outs import opted_out
-from otp_service.services.verifications import pin_delivery, pin_message, reservations
 from otp_service.services.verifications.lifecycle import require_verification
-from otp_service.services.verifications.pin_message import PinMessage
+from otp_service.services.verifications.pin_messages import pin_delivery, pin_message, reservations
+from otp_service.services.verifications.pin_messages.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import opt_outs
 from otp_service.storage.factors import failures as subject_failures
 from otp_service.storage.factors.failures import FACTORS
 from otp_service.storage.limits import failures
+from otp_service.storage.numbers import open_number
 from otp_service.storage.verifications import verifications
 
 

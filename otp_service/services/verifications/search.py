@@ -8,15 +8,15 @@ from sqlalchemy.engine import Connection
 
 from otp_service import phone
 from otp_service.clock import Clock
-from otp_service.config.policy import LONGEST_LIFETIME
+from otp_service.config.policy.policy import LONGEST_LIFETIME
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.errors import FieldError, invalid_fields
-from otp_service.services import numbers
 from otp_service.services.context import Context
 from otp_service.services.delivery import test_numbers
 from otp_service.services.verifications.lifecycle import Event, events_of
 from otp_service.services.verifications.representation import Verification, represent
+from otp_service.storage import numbers
 from otp_service.storage.verifications import search as storage
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.search import Filter

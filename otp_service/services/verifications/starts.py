@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy import Purpose
+from otp_service.config.policy.policy import Purpose
 from otp_service.database.statements import AnyRow
 from otp_service.errors import Refusal
 from otp_service.hashing.queue import Kind, Ticket
@@ -17,9 +17,10 @@ from otp_service.services.delivery import test_numbers
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.guard import screening, takeovers
 from otp_service.services.limits import limits
-from otp_service.services.verifications import new_verifications, pin_delivery, pin_message, reservations
+from otp_service.services.verifications import new_verifications
 from otp_service.services.verifications.new_verifications import StartRequest
-from otp_service.services.verifications.pin_message import PinMessage
+from otp_service.services.verifications.pin_messages import pin_delivery, pin_message, reservations
+from otp_service.services.verifications.pin_messages.pin_message import PinMessage
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage.guard.decisions import DECOY, REFUSED
 

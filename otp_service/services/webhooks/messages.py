@@ -16,9 +16,9 @@ from otp_service.services.context import Context
 from otp_service.services.factors import events
 from otp_service.services.guard import events as guard_events
 from otp_service.services.notifications import notifications
-from otp_service.services.numbers import open_number
 from otp_service.services.verifications.representation import represent
 from otp_service.storage import opt_outs as opt_outs_table
+from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications as notifications_table
 from otp_service.storage.verifications import verifications as verifications_table
 from otp_service.vault import SealedFor

@@ -1,5 +1,7 @@
 """The table `subjects`: the users of a client that have factors, or had. Their rows serialize what changes factors."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -7,6 +9,15 @@ from otp_service.database.statements import AnyRow, insert_into
 from otp_service.storage.tables import factors, subjects
 
 s = subjects.c
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The subject of a client that a change of factors is about. `id`: of its row, which the change locks first."""
+
+    client_id: str
+    subject: str
+    id: int
 
 
 def lock(tx: Connection, client_id: str, subject: str, *, now: float) -> int:

@@ -10,7 +10,8 @@ import pytest
 
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.clients import ApiKeyCache
-from otp_service.services.verifications import checks, pin_delivery, pin_message
+from otp_service.services.verifications import checks
+from otp_service.services.verifications.pin_messages import pin_delivery, pin_message
 from otp_service.storage.tables import requests
 from tests.support.held import Held, hold_next
 from tests.support.service import AT_ONCE, Api, Service, new_number, serving, wrong

@@ -3,9 +3,9 @@
 import pytest
 
 from otp_service.services.factors import devices, factors
-from otp_service.services.factors.owner import Owner
 from otp_service.services.factors.representation import Device
 from otp_service.storage import tables
+from otp_service.storage.factors.subjects import Owner
 from tests.services.factors.test_factors import code_of
 from tests.support.factors import active_sms, active_totp, challenge_proof, client_id, new_totp
 from tests.support.people import rows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otp_service.config.shipped_texts import FACTOR_ADDED, FACTOR_REMOVED
+from otp_service.config.policy.shipped_texts import FACTOR_ADDED, FACTOR_REMOVED
 from otp_service.services.factors import factors
 from otp_service.services.notifications import outbox
 from otp_service.texts import fill_in, segments

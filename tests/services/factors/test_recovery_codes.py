@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from otp_service.services.factors import factors, recovery_code_format, recovery_codes
-from otp_service.services.factors.owner import Owner
+from otp_service.services.factors import factors, recovery_codes
 from otp_service.services.factors.recovery_codes import NewRecoveryCodes
 from otp_service.services.factors.representation import RecoveryCodes
 from otp_service.storage import tables
+from otp_service.storage.factors.subjects import Owner
 from tests.services.factors.test_factors import code_of
 from tests.support.factors import active_totp, challenge_proof, client_id, new_totp
 from tests.support.people import rows
@@ -25,7 +25,7 @@ async def left(service: Service, subject: str = "u") -> RecoveryCodes:
 
 async def use(service: Service, code: str, subject: str = "u") -> bool:
     """Uses up a code, typed in capitals and without hyphens."""
-    cleaned = recovery_code_format.clean_code(code.upper().replace("-", " "))
+    cleaned = recovery_codes.clean_code(code.upper().replace("-", " "))
     assert cleaned is not None
     client = await client_id(service)
     ids = {row["subject"]: row["id"] for row in await rows(service, tables.subjects)}

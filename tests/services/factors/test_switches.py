@@ -9,7 +9,7 @@ import pytest
 
 from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.factors import factors
-from otp_service.services.verifications import pin_delivery
+from otp_service.services.verifications.pin_messages import pin_delivery
 from tests.services.factors.test_challenges import SUBJECT, check, claims, enrolled, start
 from tests.support.factors import active_sms, challenge_proof, client_id, value
 from tests.support.held import Held, hold_next

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from otp_service.config.guard import GuardRules
+from otp_service.config.policy.guard import GuardRules
 from otp_service.database.statements import AnyRow
 from otp_service.services.context import Context
 from otp_service.services.delivery import sending
 from otp_service.services.operations import retention
-from otp_service.services.verifications import pin_delivery
-from otp_service.services.verifications.pin_message import PinMessage
+from otp_service.services.verifications.pin_messages import pin_delivery
+from otp_service.services.verifications.pin_messages.pin_message import PinMessage
 from otp_service.storage.tables import ceilings
 from tests.services.guard.support import config, start, watch_once
 from tests.support.receivers import LOOPBACK, Receiver, add, post_due

@@ -3,7 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services.guard import counter_reset, lists
+from otp_service.services.guard import lists
+from otp_service.services.guard.for_operator import counter_reset
 from otp_service.storage.tables import guard_audit
 from tests.services.guard.support import new_range, pump, start, watch_once
 from tests.support.service import Service, new_number

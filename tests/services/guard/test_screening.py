@@ -12,9 +12,10 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.delivery import decoys
 from otp_service.services.delivery.decoys import RecentSend
 from otp_service.services.factors import subjects
-from otp_service.services.guard import counter_reset, counting, lists
-from otp_service.services.verifications import pin_delivery
-from otp_service.services.verifications.pin_message import RouteSend
+from otp_service.services.guard import counting, lists
+from otp_service.services.guard.for_operator import counter_reset
+from otp_service.services.verifications.pin_messages import pin_delivery
+from otp_service.services.verifications.pin_messages.pin_message import RouteSend
 from otp_service.storage.tables import guard_decisions, guard_rows, sends, verifications
 from tests.services.guard.support import config, count, new_range, pump, sign_up, start, watch_once
 from tests.support.factors import active_sms

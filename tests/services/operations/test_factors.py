@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import pytest
 import sqlalchemy as sa
 
-from otp_service.services import numbers
 from otp_service.services.operations import retention
-from otp_service.storage import tables
+from otp_service.storage import numbers, tables
 from otp_service.storage.factors import factors
 from otp_service.storage.factors.failures import FACTORS, RECOVERY_CODES
 from tests.services.operations.test_numbers import merge

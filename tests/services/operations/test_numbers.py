@@ -12,9 +12,8 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
 from otp_service.gateways.base import Outcome, Sent
-from otp_service.services import numbers
 from otp_service.services.operations import renumbering, rotation
-from otp_service.storage import tables
+from otp_service.storage import numbers, tables
 from otp_service.vault import Vault, generate_key_entry
 from tests.support.held import hold_next
 from tests.support.notifications import opt_out

@@ -5,7 +5,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from otp_service.config.messaging import InboundPolicy
+from otp_service.config.policy.messaging import InboundPolicy
 from otp_service.services.opt_outs import keywords
 
 

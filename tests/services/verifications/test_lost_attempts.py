@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.services.operations import retention
-from otp_service.services.proofs import proofs
+from otp_service.services.verifications import proofs
 from otp_service.storage.tables import sends, verifications
 from otp_service.storage.verifications import attempts
 from otp_service.storage.verifications.attempts import Matching, Spent

@@ -17,7 +17,7 @@ from otp_service.database import sqlite_lock
 from otp_service.gateways.base import InboundMessage, Message, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
-from otp_service.services.verifications import pin_delivery, pin_message
+from otp_service.services.verifications.pin_messages import pin_delivery, pin_message
 from otp_service.storage import tables
 from tests.support.held import hold_next
 from tests.support.patience import until

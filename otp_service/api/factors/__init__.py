@@ -1,0 +1,1 @@
+"""Subjects, their factors and challenges."""

@@ -1,0 +1,1 @@
+"""The policy file: a file per group of its tables."""

@@ -1,0 +1,1 @@
+"""Challenges: each is one use of a factor of a subject."""

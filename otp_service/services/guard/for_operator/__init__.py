@@ -1,0 +1,1 @@
+"""What an operator asks the guard: its state, its history, what it has counted."""

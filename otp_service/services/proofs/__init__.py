@@ -1,1 +1,0 @@
-"""Proofs: signed statements that a verification was approved."""

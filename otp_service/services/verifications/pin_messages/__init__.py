@@ -1,0 +1,1 @@
+"""The message that carries a PIN: what it may cost, and its way over the routes."""

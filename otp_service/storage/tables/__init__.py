@@ -1,0 +1,37 @@
+"""The tables. Times are seconds since the epoch; docs/architecture.md says what a row of each is."""
+
+from otp_service.storage.tables.base import PENDING as PENDING
+from otp_service.storage.tables.base import QUEUED as QUEUED
+from otp_service.storage.tables.base import SENDING as SENDING
+from otp_service.storage.tables.base import metadata as metadata
+from otp_service.storage.tables.client_tables import api_keys as api_keys
+from otp_service.storage.tables.client_tables import clients as clients
+from otp_service.storage.tables.client_tables import requests as requests
+from otp_service.storage.tables.factor_tables import devices as devices
+from otp_service.storage.tables.factor_tables import factors as factors
+from otp_service.storage.tables.factor_tables import recovery_codes as recovery_codes
+from otp_service.storage.tables.factor_tables import subject_failures as subject_failures
+from otp_service.storage.tables.factor_tables import subjects as subjects
+from otp_service.storage.tables.guard_tables import ceilings as ceilings
+from otp_service.storage.tables.guard_tables import guard_alarms as guard_alarms
+from otp_service.storage.tables.guard_tables import guard_audit as guard_audit
+from otp_service.storage.tables.guard_tables import guard_decisions as guard_decisions
+from otp_service.storage.tables.guard_tables import guard_lists as guard_lists
+from otp_service.storage.tables.guard_tables import guard_rows as guard_rows
+from otp_service.storage.tables.guard_tables import guesses as guesses
+from otp_service.storage.tables.guard_tables import known_people as known_people
+from otp_service.storage.tables.limit_tables import buckets as buckets
+from otp_service.storage.tables.limit_tables import failures as failures
+from otp_service.storage.tables.notification_tables import notifications as notifications
+from otp_service.storage.tables.number_tables import campaign_messages as campaign_messages
+from otp_service.storage.tables.number_tables import inbound_cursor as inbound_cursor
+from otp_service.storage.tables.number_tables import keyring as keyring
+from otp_service.storage.tables.number_tables import numbers as numbers
+from otp_service.storage.tables.number_tables import opt_outs as opt_outs
+from otp_service.storage.tables.operation_tables import sweep_turn as sweep_turn
+from otp_service.storage.tables.operation_tables import timekeeping as timekeeping
+from otp_service.storage.tables.verification_tables import events as events
+from otp_service.storage.tables.verification_tables import sends as sends
+from otp_service.storage.tables.verification_tables import verifications as verifications
+from otp_service.storage.tables.webhook_tables import webhook_deliveries as webhook_deliveries
+from otp_service.storage.tables.webhook_tables import webhooks as webhooks
