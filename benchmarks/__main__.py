@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import checks, machine, seed, servers, start_up, starts
+from benchmarks import checks, machine, overload, seed, servers, start_up, starts
 from benchmarks.bench import Bench
 from benchmarks.gateway import gateway
 from benchmarks.servers import DEFAULT_ARGON2, Database
@@ -18,7 +18,18 @@ from benchmarks.servers import DEFAULT_ARGON2, Database
 VERIFICATIONS = 256
 RESULTS = Path(__file__).parent / "results"
 
-PARTS = ("start_up", "checks", "replicas", "beside_the_hash", "starts", "guard", "in_flight", "overload", "old_rows")
+PARTS = (
+    "start_up",
+    "checks",
+    "replicas",
+    "beside_the_hash",
+    "starts",
+    "guard",
+    "in_flight",
+    "crowd",
+    "overload",
+    "old_rows",
+)
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -98,7 +109,8 @@ def _of(bench: Bench, database: Database, base_url: str, old: int, only: list[st
         "starts": lambda: starts.rates(bench, database, base_url, seeded),
         "guard": lambda: starts.guard(bench, database, base_url, seeded),
         "in_flight": lambda: starts.in_flight(bench, database, seeded),
-        "overload": lambda: checks.overload(bench, database, base_url, seeded),
+        "crowd": lambda: overload.crowd(bench, database, base_url, seeded),
+        "overload": lambda: overload.overload(bench, database, base_url, seeded),
     }
     for name, part in parts.items():
         if name in only:

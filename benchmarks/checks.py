@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from benchmarks import load, machine, seed, servers
-from benchmarks.bench import RAW_SECONDS, Bench, Row, costs, latency
+from benchmarks.bench import Bench, Row, costs, latency
 from benchmarks.load import Load
 from benchmarks.servers import CHEAPEST_ARGON2, DEFAULT_ARGON2, Database
 
@@ -49,25 +49,6 @@ def beside_the_hash(bench: Bench, database: Database, base_url: str, seeded: see
     with servers.serving(environment) as (server, port, _):
         costs(bench, "checks beside the hash", database, server.process.pid, port, requests, 200)
     seed.rehash(database.url, DEFAULT_ARGON2, seeded.verification_ids)
-
-
-def overload(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded) -> None:
-    """Half the load it can take, then ten times as much as it can."""
-    environment = servers.settings(database, base_url, DEFAULT_ARGON2, bench.folder)
-    with servers.serving(environment) as (_, port, _):
-        raw = machine.raw_hash_rate(DEFAULT_ARGON2, RAW_SECONDS)
-        calm = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 16, pace=32 / raw)
-        done = bench.run(port, bench.checks(seeded.api_key, seeded.verification_ids), 500, pace=0.45, warm_up=6.0)
-        bench.note(
-            f"{database.name}: overload",
-            half_load_per_second=calm.rate(200),
-            half_load_p99_ms=calm.percentile(200, 0.99),
-            asked_per_second=sum(done.statuses.values()) / done.seconds,
-            accepted_per_second=done.rate(200),
-            accepted_p99_ms=done.percentile(200, 0.99),
-            over_half_load=done.percentile(200, 0.99) / calm.percentile(200, 0.99),
-            refused_p99_ms=done.percentile(503, 0.99),
-        )
 
 
 def old_rows(bench: Bench, database: Database, base_url: str, seeded: seed.Seeded, most: int) -> None:

@@ -109,8 +109,8 @@ def _loops(ctx: Context) -> list[Loop]:
     """Return the background loops with their pauses in seconds."""
     return [
         Loop("sweep", partial(retention.round_of, ctx), retention.PERIOD_SECONDS),
-        Loop("outbox", partial(outbox.work, ctx), lease_worker.LOOKS_EVERY_SECONDS, ctx.wakes.outbox),
-        Loop("webhooks", partial(delivery.work, ctx, as_json), lease_worker.LOOKS_EVERY_SECONDS, ctx.wakes.webhooks),
+        Loop("outbox", partial(outbox.work, ctx), lease_worker.CLAIM_EVERY_SECONDS, ctx.wakes.outbox),
+        Loop("webhooks", partial(delivery.work, ctx, as_json), lease_worker.CLAIM_EVERY_SECONDS, ctx.wakes.webhooks),
         Loop("campaign", partial(campaign.work, ctx), 2.0, ctx.wakes.campaign),
         Loop("inbound", partial(reader.poll, ctx), 1.0, ctx.wakes.inbound),
         Loop("receipts", partial(receipts.poll, ctx), 2.0),

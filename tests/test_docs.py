@@ -22,9 +22,7 @@ from otp_service.config.policy.policy import Policy, load_policy
 from otp_service.config.settings import ServiceSettings, variables_of
 from otp_service.hashing.argon2 import Argon2Cost
 from otp_service.observability import metrics
-from otp_service.storage import tables  # noqa: F401 - define the tables
-from otp_service.storage.tables import webhook_tables  # noqa: F401 - define the tables
-from otp_service.storage.tables.base import metadata
+from otp_service.storage.tables import metadata
 
 ROOT = Path(__file__).parent.parent
 MARKDOWN = ("*.md", "docs/**/*.md", "client/*.md", "examples/**/*.md")

@@ -29,7 +29,7 @@ class _ExactRoute(Route):
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Leave the path of another call to that one: `search` is no id."""
+        """Return no match if the path is that of another call: `search` is no id."""
         if self.param_convertors and scope["path"] in _WITHOUT_ID:
             return Match.NONE, {}
         return super().matches(scope)

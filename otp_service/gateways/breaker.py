@@ -27,7 +27,7 @@ _NOT_SENT = frozenset({"bad_segment", "url_too_long", "no_carrier"})
 
 @dataclass
 class Breaker:
-    """Each process has its own: it saves calls, and no limit or count depends on it."""
+    """A circuit breaker. Each process has its own: it saves calls, and no limit or count depends on it."""
 
     state: State = "closed"
     _failures: int = 0

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     NEW_BLOCKS = "new_blocks"
     """A client in a country, in blocks without an approval on an earlier day."""
     NEW_PLACES = "new_places"
-    """A client where it has no approval in the country, or nobody has one in the range, on an earlier day."""
+    """A client in a country, if on earlier days it has no approval there, or nobody has one in the range."""
     CLIENT = "client"
     """A client in all countries."""
     COUNTRY = "country"

@@ -64,7 +64,7 @@ def conversion(row: Row, prior: float) -> float:
 
 
 def prior_conversion(rows: Mapping[Kind, Row]) -> float:
-    """Return the conversion to expect where a row has no history: of the client in the country, or of the client."""
+    """Return the conversion to expect if a row has no history: of the client in the country, or of the client."""
     client = _mean(rows.get(Kind.CLIENT, Row()), limits.ASSUMED_CONVERSION)
     return _mean(rows.get(Kind.CLIENT_COUNTRY, Row()), client)
 

@@ -2,7 +2,9 @@
 
 import base64
 import hmac
+import os
 import secrets
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +15,9 @@ from otp_service.hashing.argon2 import Argon2Cost, argon2id
 from otp_service.hashing.cores import usable_cores
 from otp_service.hashing.queue import HashQueue, Ticket
 from otp_service.vault import Vault
+
+NICENESS = 10
+"""Of hash threads, above that of the process: the event loop, which refuses what they cannot take, goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,14 @@ class PinHasher:
         self._dummy, seconds = _dummy(cost)
         self.threads = usable_cores()
         self.queue = HashQueue(self.threads, seconds)
-        self._workers = [
-            threading.Thread(target=self.queue.work, name="hash", daemon=True) for _ in range(self.threads)
-        ]
+        self._workers = [threading.Thread(target=self._work, name="hash", daemon=True) for _ in range(self.threads)]
         for worker in self._workers:
             worker.start()
+
+    def _work(self) -> None:
+        if sys.platform == "linux":  # there it is of the calling thread, elsewhere of the process
+            os.nice(NICENESS)
+        self.queue.run_jobs()
 
     async def hash(self, verification_id: str, pin: str, ticket: Ticket) -> PinHash:
         """Return the hash of a PIN of this verification."""

@@ -27,7 +27,7 @@ _UVICORN = ("uvicorn", "uvicorn.error")
 
 
 def configure(level: str, format: Literal["json", "console"]) -> None:  # noqa: A002 - the setting's own word
-    """Routes structlog and the standard library's loggers to standard output from `level` (`debug` to `error`) on."""
+    """Route structlog and the standard library's loggers to standard output from `level` (`debug` to `error`) on."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     output = _Output(sys.stdout, queued=threshold > logging.DEBUG)
     render: Processor = structlog.processors.JSONRenderer()
@@ -184,7 +184,7 @@ def _without_exception_arguments(record: logging.LogRecord) -> bool:
 
 
 def _without_messages(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Exceptions as their types and frames: their messages, and the locals, can hold values."""
+    """Replace exceptions by their types and frames: their messages, and the locals, can hold values."""
     error = _exception(event.pop("exc_info", None))
     event.pop("stack_info", None)
     plain = {key: value if key.startswith("_") else _plain(value) for key, value in event.items()}

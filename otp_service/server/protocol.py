@@ -54,7 +54,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bounds the head, and what nobody reads any more."""
+        """Bound the head, and the data that nobody reads any more."""
         if self.transport.is_closing():
             return
         if self._in_head:
@@ -169,7 +169,7 @@ class Connection(HttpToolsProtocol):
         self._wait(TAKE_SECONDS, self.transport.abort)
 
     def _too_slow(self) -> None:
-        # Where the request is being handled already, it learns that the caller is gone.
+        # If the request is being handled already, it learns that the caller is gone.
         self._refuse(_TOO_SLOW)
 
     def _refuse(self, status: str, header: str = "") -> None:

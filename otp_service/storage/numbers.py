@@ -1,4 +1,7 @@
-"""The table `numbers`: the only one with phone numbers, found by keyed digests, readable with OTP_SECRET_KEYS alone."""
+"""The tables `numbers`, the only one with phone numbers, and `keyring`, the key of their index.
+
+A number is found by keyed digests, and readable with OTP_SECRET_KEYS alone.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -13,8 +16,8 @@ from otp_service.database.statements import counts_by_key, insert_by, insert_int
 from otp_service.storage.tables import keyring, numbers
 from otp_service.vault import SealedFor, Vault
 
-SEALED_SQL = "(SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id)"
-SEALED = sa.literal_column(SEALED_SQL, sa.Text).label("sealed")
+SEALED_NUMBER_SQL = "(SELECT sealed FROM numbers WHERE numbers.id = verifications.number_id)"
+SEALED_NUMBER = sa.literal_column(SEALED_NUMBER_SQL, sa.Text).label("sealed")
 """The sealed number of a row of `verifications`."""
 
 
@@ -23,21 +26,21 @@ def upsert(tx: Connection, vault: Vault, e164: str, *, seen_until: float) -> int
 
     The number stays readable until `seen_until` (seconds since the epoch), then until retention wipes it.
     """
-    return _upsert(tx, digests(vault, e164), vault.seal(SealedFor.NUMBER, e164.encode()), seen_until)
+    return _upsert(tx, lookup_digests(vault, e164), vault.seal(SealedFor.NUMBER, e164.encode()), seen_until)
 
 
-def upsert_unnumbered(tx: Connection, vault: Vault, of_whom: str, *, seen_until: float) -> int:
-    """Return the id of the row that counts for somebody without a number, and lock it until the commit."""
-    return _upsert(tx, vault.digests(f"decoy {of_whom}"), None, seen_until)
+def upsert_decoy(tx: Connection, vault: Vault, name: str, *, seen_until: float) -> int:
+    """Return the id of the row that counts for a decoy without a number, and lock it until the commit."""
+    return _upsert(tx, vault.digests(f"decoy {name}"), None, seen_until)
 
 
-def find(tx: Connection, vault: Vault, e164: str) -> int | None:
+def find_id(tx: Connection, vault: Vault, e164: str) -> int | None:
     """Return the id of a number, None if nothing is kept of it."""
-    known = numbers.c.digest.in_(list(digests(vault, e164).values()))
+    known = numbers.c.digest.in_(list(lookup_digests(vault, e164).values()))
     return tx.scalar(sa.select(numbers.c.id).where(known).limit(1))
 
 
-def digests(vault: Vault, e164: str) -> dict[str, str]:
+def lookup_digests(vault: Vault, e164: str) -> dict[str, str]:
     """Return every digest that can index a number, by key id; those of its former form by `key id former`.
 
     A row that was written before the country changed its numbering plan is found this way.
@@ -55,19 +58,18 @@ def open_number(vault: Vault, sealed: str | None) -> str | None:
     return number.decode() if number is not None else None
 
 
-def _upsert(tx: Connection, by_key: Mapping[str, str], sealed: str | None, seen_until: float) -> int:
-    # A new row is written under the key that the keyring records, so that replicas with other first keys agree.
-    values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(by_key.values())}
+def _upsert(tx: Connection, digests: Mapping[str, str], sealed: str | None, seen_until: float) -> int:
+    values: dict[str, Any] = {f"digest_{place}": digest for place, digest in enumerate(digests.values())}
     values |= {"sealed_number": sealed, "until": seen_until}
-    return int(_upsert_statement(tuple(by_key)).first(tx, values).id)
+    return int(_upsert_statement(tuple(digests)).first(tx, values).id)
 
 
 @cache
 def _upsert_statement(key_ids: tuple[str, ...]) -> Compiled:
-    return Compiled(lambda dialect: _insert_or_update(insert_by(dialect), key_ids))
+    return Compiled(lambda dialect: _build_upsert(insert_by(dialect), key_ids))
 
 
-def _insert_or_update(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
+def _build_upsert(insert: Callable[[sa.Table], Any], key_ids: tuple[str, ...]) -> Any:
     """Return the statement. The first key's digest is bound as `digest_0`."""
     digests = {key_id: sa.bindparam(f"digest_{place}", type_=sa.Text) for place, key_id in enumerate(key_ids)}
     found = sa.select(numbers.c.digest).where(numbers.c.digest.in_(digests.values())).limit(1).scalar_subquery()
@@ -88,6 +90,7 @@ def _recorded_digest(digests: Mapping[str, sa.ColumnElement[str]]) -> sa.ColumnE
     first, *others = digests.items()
     if not others:
         return first[1]
+    # All replicas write new rows under the key that the keyring records, whatever their first keys are.
     recorded = sa.select(keyring.c.index_key).scalar_subquery()
     return sa.case(dict(others), value=recorded, else_=first[1])
 
@@ -114,7 +117,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, numbers.c.digest, numbers.c.sealed)
 
 
-def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
+def under_other_keys(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
     """Return (id, sealed) of readable numbers that another key indexed or sealed, by id."""
     mine = f"{key_id}:"
     statement = (
@@ -138,20 +141,20 @@ def lock_table(tx: Connection) -> None:
         tx.execute(sa.text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def readable(tx: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
+def list_readable(tx: Connection, *, after: int, limit: int) -> list[tuple[int, str]]:
     """Return (id, sealed) of the next numbers that retention has not wiped, by id."""
     statement = sa.select(numbers.c.id, numbers.c.sealed).where(numbers.c.id > after, numbers.c.sealed.is_not(None))
     return [(row.id, row.sealed) for row in tx.execute(statement.order_by(numbers.c.id).limit(limit))]
 
 
-def sealed(tx: Connection, number_id: int) -> str | None:
+def read_sealed(tx: Connection, number_id: int) -> str | None:
     """Return the sealed number, None if it was wiped or its row is gone."""
     return tx.scalar(sa.select(numbers.c.sealed).where(numbers.c.id == number_id))
 
 
-def others(tx: Connection, number_id: int, by_key: Mapping[str, str]) -> list[int]:
+def find_duplicates(tx: Connection, number_id: int, digests: Mapping[str, str]) -> list[int]:
     """Return the ids of other rows with one of these digests."""
-    mine = numbers.c.digest.in_(list(by_key.values()))
+    mine = numbers.c.digest.in_(list(digests.values()))
     return list(tx.scalars(sa.select(numbers.c.id).where(mine, numbers.c.id != number_id)))
 
 

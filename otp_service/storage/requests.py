@@ -50,7 +50,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, r.fingerprint, r.sealed)
 
 
-def written_by_others(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
+def under_other_keys(tx: Connection, key_id: str, after: int, limit: int) -> list[tuple[int, str]]:
     """Return (id, sealed) of saved responses that another key sealed, by id."""
     statement = (
         sa.select(r.id, r.sealed)

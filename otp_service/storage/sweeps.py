@@ -60,7 +60,7 @@ def expire(tx: Connection, now: float) -> int:
 
 
 def exhaust(tx: Connection, now: float) -> int:
-    """Exhausts pending verifications whose last attempt was spent by a check that died."""
+    """Exhaust pending verifications whose last attempt was spent by a check that died."""
     lost = sa.select(v.id).where(v.status == PENDING, ALL_SPENT, now >= LOST_AT)
     return _end(tx, lock(tx, lost, by=v.expires_at), now)
 

@@ -97,7 +97,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, w.secret_sealed, w.former_secret_sealed)
 
 
-def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> Sequence[AnyRow]:
+def under_other_keys(tx: Connection, key_id: str, after: str, limit: int) -> Sequence[AnyRow]:
     """Return webhooks with a secret that another key sealed, by id: the id and `SECRETS`."""
     mine = f"{key_id}:"
     others = [~column.startswith(mine, autoescape=True) for column in (w.secret_sealed, w.former_secret_sealed)]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.config.policy import shipped_texts
-from otp_service.config.policy.policy import Failures, Policy, Purpose, Rate, load_policy, parse_rates
+from otp_service.config.policy.policy import Policy, Purpose, load_policy
+from otp_service.config.policy.rates import Failures, Rate, parse_rates
 from otp_service.errors import SettingsError
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import sys
 import threading
 
 import pytest
@@ -90,3 +92,17 @@ async def test_threads_end_when_the_hasher_is_closed(vendor: Vendor, migrated: s
         hasher = service.ctx.hasher
         await hasher.compare_nothing(TICKET)
     assert not any(worker.is_alive() for worker in hasher._workers)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority of their own")
+async def test_the_event_loop_goes_before_hash_threads(vendor: Vendor, migrated: str) -> None:
+    async with serving(migrated, vendor) as service:
+        priorities = await asyncio.gather(
+            *(service.ctx.hasher.queue.run(TICKET, _own_priority) for _ in range(2 * service.ctx.hasher.threads))
+        )
+    own = _own_priority()
+    assert set(priorities) == {min(own + hashing.NICENESS, 19)}
+
+
+def _own_priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

@@ -11,7 +11,7 @@ from otp_service.hashing.queue import HashQueue, Kind, Ticket
 @contextmanager
 def full(queue: HashQueue, *kinds: Kind) -> Iterator[None]:
     """Fills the queue: hashes seem slow, and other clients hold every place of these kinds."""
-    seconds, queue._seconds = queue._seconds, 10.0
+    seconds, queue._seconds_per_hash = queue._seconds_per_hash, 10.0
     with ExitStack() as stack:
         for kind in kinds:
             try:
@@ -20,4 +20,4 @@ def full(queue: HashQueue, *kinds: Kind) -> Iterator[None]:
             except Refusal:
                 continue
         yield
-    queue._seconds = seconds
+    queue._seconds_per_hash = seconds

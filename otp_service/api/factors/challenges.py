@@ -16,7 +16,7 @@ from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.factors.challenges import challenges, checks, sends, starts
 from otp_service.services.factors.challenges.challenges import Challenge
 from otp_service.services.factors.challenges.checks import ChallengeCheckRequest
-from otp_service.services.factors.challenges.rows import ChallengeRequest
+from otp_service.services.factors.challenges.new_challenges import ChallengeRequest
 
 _LONGEST_TYPED = 64
 _APP: dict[str, Any] = {"id": IDS["factors"], "type": "totp", "name": "My phone's app", "hint": None}

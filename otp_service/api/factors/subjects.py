@@ -48,7 +48,7 @@ class ChallengeOfSubjectAnswer(Answer):
 
 
 class ApprovedNumberAnswer(Answer):
-    """That a number of a user was approved. The number itself is not kept with it."""
+    """The approval of a number of a user. The number itself is not kept with it."""
 
     since: Annotated[Timestamp, Field(description="When it was first approved.")]
     last_at: Annotated[Timestamp, Field(description="When it was last approved.")]

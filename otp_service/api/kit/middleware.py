@@ -29,7 +29,7 @@ class Observed:
         self._requests = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,7 +79,7 @@ class _Answer:
         self.status = 0
 
     async def send(self, message: Message) -> None:
-        """Passes a message on."""
+        """Pass a message on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message["headers"], *self._headers]}

@@ -59,7 +59,10 @@ class CeilingRules(Table):
 
 
 class TakeoverRules(Table):
-    """`alarm`: expected takeovers an hour; `longer_pins`: above it, new verifications get two digits more."""
+    """The meter of takeovers.
+
+    `alarm`: expected takeovers an hour; `longer_pins`: above it, new verifications get two digits more.
+    """
 
     alarm: float = Field(default=0.01, gt=0, le=1000, allow_inf_nan=False)
     longer_pins: StrictBool = False

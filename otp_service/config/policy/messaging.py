@@ -130,7 +130,7 @@ class InboundPolicy(Table):
 
 
 class Receipts(Table):
-    """`poll_after`: seconds after a send at which the gateway is asked for its receipt; (): never."""
+    """Polling for receipts. `poll_after`: seconds after a send at which the gateway is asked; (): never."""
 
     poll_after: tuple[Annotated[StrictInt, Field(ge=1, le=7 * 86400)], ...] = Field(
         default=(10, 60, 600, 3600, 21600), max_length=20
@@ -151,6 +151,6 @@ class Campaign(Table):
 
 
 class GatewayUse(Table):
-    """`mt_flags`: the flags passed to sendMT; "": none."""
+    """How the gateway is called. `mt_flags`: the flags passed to sendMT; "": none."""
 
     mt_flags: Annotated[str, AfterValidator(_checked_flags)] = ""

@@ -36,8 +36,6 @@ from otp_service.config.sentences import sentences
 from otp_service.errors import SettingsError
 from otp_service.phone import check_carrier
 
-__all__ = ["Failures", "Limits", "Policy", "Purpose", "Rate", "Retention", "load_policy", "parse_rates"]
-
 Route = Literal["pin", "sms", "mt"]
 
 _PURPOSE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -12,10 +12,10 @@ from otp_service.services.context import Context
 
 T = TypeVar("T")
 
-LOOKS_EVERY_SECONDS = 1.0
+CLAIM_EVERY_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 10.0
 """On top of the gateway's time: a busy machine and a slow database must not look like a dead process."""
-SETTLE_EVERY_SECONDS = 0.25
+SETTLE_RETRY_SECONDS = 0.25
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
 
@@ -50,7 +50,7 @@ async def work(
             if not running:
                 break
             done, running = await asyncio.wait(
-                running, timeout=LOOKS_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                running, timeout=CLAIM_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             going = all(task.result() for task in done)
     finally:
@@ -59,7 +59,7 @@ async def work(
 
 
 async def settle(ctx: Context, until: float, step: Callable[[Connection], T]) -> T:
-    """Run `step`, which stores the outcome of a send; again and again until then while the database is away.
+    """Run `step`, which stores the outcome of a send; repeat it until `until` while the database is away.
 
     Repeating is safe: it says the same about the same send or claim.
     """
@@ -69,7 +69,7 @@ async def settle(ctx: Context, until: float, step: Callable[[Connection], T]) ->
         except Unavailable:
             if ctx.clock.now() > until:
                 raise
-        await asyncio.sleep(SETTLE_EVERY_SECONDS)
+        await asyncio.sleep(SETTLE_RETRY_SECONDS)
 
 
 def with_lease(ctx: Context, claim: Callable[..., Sequence[AnyRow]]) -> Callable[..., Sequence[AnyRow]]:

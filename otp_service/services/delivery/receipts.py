@@ -19,7 +19,6 @@ from otp_service.observability.metrics import RECEIPTS
 from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker, message_ids
 from otp_service.storage import numbers
-from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notification_receipts
 from otp_service.storage.verifications import events, receipts
 
@@ -91,7 +90,7 @@ async def _match(ctx: Context, receipt: Receipt) -> bool:
         return False
     # If all countries are served, a number without calling code could be of any: polling brings its receipt.
     spellings = phone.spellings(receipt.to, ctx.countries or frozenset())
-    digests = [digest for each in spellings for digest in numbers.digests(ctx.vault, each).values()]
+    digests = [digest for each in spellings for digest in numbers.lookup_digests(ctx.vault, each).values()]
     since = ctx.clock.now() - MATCHED_SECONDS
     sends = await ctx.database.read(lambda tx: receipts.without_id(tx, digests, since))
     alike = [send for send in sends if _is_text_of(ctx.policy, send, receipt.text)]
@@ -145,7 +144,7 @@ async def _ask(ctx: Context, row: AnyRow) -> bool:
     message_id = message_ids.read(ctx.vault, row.message_sealed)
     if message_id is not None:
         await _ask_for_message(ctx, message_id)
-    elif (to := open_number(ctx.vault, row.sealed)) is not None:
+    elif (to := numbers.open_number(ctx.vault, row.sealed)) is not None:
         await _ask_for_report(ctx, row, to)
     return True
 
@@ -165,7 +164,7 @@ async def _ask_for_message(ctx: Context, message_id: str) -> None:
 
 
 async def _ask_for_report(ctx: Context, send: AnyRow, to: str) -> None:
-    """Finds a message whose id the gateway never named in its report on the number since the send."""
+    """Find a message whose id the gateway never named in its report on the number since the send."""
     since, until = send.started_at - EARLIER_SECONDS, ctx.clock.now()
     got = await ctx.gateway.report(to, since, until, ctx.gateway_timeout)
     ctx.gateway_health.record_read("messageReport", got)

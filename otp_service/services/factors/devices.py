@@ -77,15 +77,15 @@ def add(tx: Connection, ctx: Context, owner: Owner, now: float) -> tuple[str, De
     token = f"otpd_{secrets.token_urlsafe(_TOKEN_BYTES)}"
     expires_at = now + ctx.policy.factors.device_lifetime
     device = Device(f"dev_{secrets.token_urlsafe(16)}", owner.subject, now, expires_at, None)
-    devices.insert(tx, device.id, owner.id, ctx.vault.fingerprint(_named(token)), now=now, expires_at=expires_at)
+    devices.insert(tx, device.id, owner.id, ctx.vault.fingerprint(_digest_input(token)), now=now, expires_at=expires_at)
     events.record(tx, owner.client_id, "device.added", device, now)
     return token, device
 
 
 def use(tx: Connection, ctx: Context, subject_id: int, token: str, now: float) -> bool:
     """Record that a device of the subject was used; return False if the token is of none that is remembered."""
-    return devices.use(tx, subject_id, ctx.vault.fingerprints(_named(token)), now)
+    return devices.use(tx, subject_id, ctx.vault.fingerprints(_digest_input(token)), now)
 
 
-def _named(token: str) -> bytes:
+def _digest_input(token: str) -> bytes:
     return _USE + token.encode()

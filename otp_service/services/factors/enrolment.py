@@ -25,7 +25,7 @@ from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage.factors import factors, failures
 from otp_service.storage.factors.subjects import Owner
 from otp_service.storage.verifications import attempts, verifications
-from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
+from otp_service.storage.verifications.attempts import FailureCounter, Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.sessions import Session
 from otp_service.vault import SealedFor
@@ -122,9 +122,9 @@ def _spend(tx: Connection, ctx: Context, given: _TypedValue) -> tuple[AnyRow, Sp
     owner = Owner(given.client_id, row.subject, row.subject_id)
     if row.status == "active":
         return Verified("already_approved", changes.shown(tx, owner, given.factor_id, now))
-    matching = attempts.Matching(given.client_id, given.factor_id, None, _NO_SESSION)
+    conditions = attempts.AttemptConditions(given.client_id, given.factor_id, None, _NO_SESSION)
     wait_steps = limits.wait_steps(ctx.policy.limits.failures_per_subject)
-    spent = attempts.spend(tx, matching, now=now, wait_steps=wait_steps, counted=Counted.SUBJECT)
+    spent = attempts.spend(tx, conditions, now=now, wait_steps=wait_steps, counter=FailureCounter.SUBJECT)
     if isinstance(spent, Spent):
         return row, spent, now
     if spent is Unspent.LOCKED:
@@ -144,7 +144,7 @@ def _record_wrong(tx: Connection, ctx: Context, given: _TypedValue, spent: Spent
     now = ctx.clock.now()
     row = require(factors.read(tx, given.client_id, given.factor_id, now), "factor")
     owner = Owner(given.client_id, row.subject, row.subject_id)
-    attempts.incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=totp.METHOD)
+    attempts.record_incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=totp.METHOD)
     factor = changes.shown(tx, owner, given.factor_id, now)
     if changes.is_locked(tx, owner.id, now):
         events.record(tx, given.client_id, "factor.locked", factor, now)

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.services.verifications import proof_tokens, proofs
-from otp_service.storage.verifications import proofs as kept_proofs
+from otp_service.storage.verifications import proofs as stored_proofs
 from otp_service.storage.verifications import verifications
 
 
@@ -55,4 +55,4 @@ def _claims(ctx: Context, client_id: str, proof: str | None, prefix: str) -> dic
 
 
 def _redeem(tx: Connection, client_id: str, claims: dict[str, Any], now: float) -> Any:
-    return kept_proofs.redeem_for_factors(tx, claims["verification_id"], claims["jti"], client_id=client_id, now=now)
+    return stored_proofs.redeem_for_factors(tx, claims["verification_id"], claims["jti"], client_id=client_id, now=now)

@@ -11,7 +11,6 @@ from otp_service.database.statements import AnyRow
 from otp_service.services.context import Context
 from otp_service.services.notifications.notifications import queue_reply
 from otp_service.storage import numbers, opt_outs
-from otp_service.storage.numbers import open_number
 
 _TEXTS = {"added": FACTOR_ADDED, "removed": FACTOR_REMOVED}
 
@@ -33,7 +32,7 @@ def queue(
 
 
 def _queue_one(tx: Connection, ctx: Context, phone: AnyRow, text: str, now: float) -> None:
-    to = open_number(ctx.vault, phone.sealed)
+    to = numbers.open_number(ctx.vault, phone.sealed)
     if to is None:
         return
     number_id = numbers.upsert(tx, ctx.vault, to, seen_until=now + ctx.policy.notifications.keep_trying)

@@ -15,14 +15,15 @@ from otp_service.services.factors.representation import RecoveryCodes, RecoveryC
 from otp_service.storage.factors import factors, recovery_codes, subjects
 from otp_service.storage.factors.subjects import Owner
 
-COUNT = 10
+CODES_PER_SET = 10
 KIND = "recovery_code"
 """The type of recovery codes in metrics."""
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's Base32: of each pair that looks alike it has one."""
 _LOOK_ALIKES = str.maketrans("oil", "011")
 _LONGEST = 64
-CODE_LENGTH = 10
+_CODE_LENGTH = 10
 """Of 5 bits each."""
 
 
@@ -39,7 +40,7 @@ async def replace(
     ctx: Context, client_id: str, subject: str, proof: str | None, idempotent: IdempotentRequest | None = None
 ) -> NewRecoveryCodes:
     """Make new codes; the former ones end. Refusals: `no_factor`, `proof_needed` if the subject has codes."""
-    codes = [new_code() for _ in range(COUNT)]
+    codes = [new_code() for _ in range(CODES_PER_SET)]
 
     def step(tx: Connection) -> float:
         idempotency.lock(tx, idempotent)
@@ -47,7 +48,7 @@ async def replace(
         owner = _lock_owner_with_factor(tx, client_id, subject, now)
         if recovery_codes.count(tx, owner.id):
             fresh_proofs.require(tx, ctx, client_id, subject, proof, now)
-        digests = [ctx.vault.fingerprint(_named(owner, clean_code(code) or "")) for code in codes]
+        digests = [ctx.vault.fingerprint(_digest_input(owner, clean_code(code) or "")) for code in codes]
         recovery_codes.replace(tx, owner.id, digests)
         subjects.record_codes(tx, owner.id, now)
         return now
@@ -55,7 +56,7 @@ async def replace(
     async with ctx.concurrency.turn_of_subject(client_id, subject):
         created_at = await ctx.database.write(step)
     FACTORS.labels("added", KIND).inc()
-    return NewRecoveryCodes(codes, COUNT, created_at)
+    return NewRecoveryCodes(codes, CODES_PER_SET, created_at)
 
 
 def _lock_owner_with_factor(tx: Connection, client_id: str, subject: str, now: float) -> Owner:
@@ -78,7 +79,7 @@ def use(tx: Connection, ctx: Context, owner: Owner, code: str, now: float) -> bo
 
     `code`: as `clean_code` returns it.
     """
-    if not recovery_codes.use(tx, owner.id, ctx.vault.fingerprints(_named(owner, code))):
+    if not recovery_codes.use(tx, owner.id, ctx.vault.fingerprints(_digest_input(owner, code))):
         return False
     used = RecoveryCodeUse(owner.subject, recovery_codes.count(tx, owner.id))
     events.record(tx, owner.client_id, "factor.recovery_code_used", used, now)
@@ -91,13 +92,13 @@ def forget(tx: Connection, owner: Owner) -> None:
     subjects.record_codes(tx, owner.id, None)
 
 
-def _named(owner: Owner, code: str) -> bytes:
+def _digest_input(owner: Owner, code: str) -> bytes:
     return f"recovery code {owner.client_id}\0{owner.subject}\0{code}".encode()
 
 
 def new_code() -> str:
     """Return a new recovery code of 50 random bits, such as `x7gq-2m0d-4k`."""
-    code = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_LENGTH))
+    code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH))
     return f"{code[:4]}-{code[4:8]}-{code[8:]}"
 
 
@@ -106,4 +107,4 @@ def clean_code(typed: str) -> str | None:
     if len(typed) > _LONGEST or not typed.isascii():
         return None
     code = typed.replace(" ", "").replace("-", "").lower().translate(_LOOK_ALIKES)
-    return code if len(code) == CODE_LENGTH and set(code) <= set(_ALPHABET) else None
+    return code if len(code) == _CODE_LENGTH and set(code) <= set(_ALPHABET) else None

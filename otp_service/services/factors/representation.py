@@ -41,7 +41,7 @@ class RecoveryCodes:
 
 @dataclass(frozen=True)
 class RecoveryCodeUse:
-    """That a subject used a recovery code, as of an event."""
+    """The use of a recovery code, as of an event."""
 
     subject: str
     remaining: int

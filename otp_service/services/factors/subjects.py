@@ -9,10 +9,10 @@ from otp_service.services.context import Context
 from otp_service.services.factors import devices, factors, recovery_codes
 from otp_service.services.factors.representation import Device, Factor, RecoveryCodes
 from otp_service.services.verifications.representation import Verification, represent
-from otp_service.storage.factors import devices as devices_table
-from otp_service.storage.factors import factors as factors_table
+from otp_service.storage.factors import devices as stored_devices
+from otp_service.storage.factors import factors as stored_factors
 from otp_service.storage.factors import failures, subjects
-from otp_service.storage.factors import recovery_codes as recovery_codes_table
+from otp_service.storage.factors import recovery_codes as stored_recovery_codes
 from otp_service.storage.guard import known_people
 from otp_service.storage.verifications import challenges, search
 from otp_service.storage.verifications.search import Filter
@@ -50,7 +50,7 @@ class ChallengeOfSubject:
 
 @dataclass(frozen=True)
 class ApprovedNumber:
-    """That a number of a subject was approved: when first, and when last. The number itself is not kept with it."""
+    """The approval of a number of a subject: when first, and when last. The number itself is not kept with it."""
 
     since: float
     last_at: float
@@ -130,13 +130,13 @@ async def erase(ctx: Context, client_id: str, subject: str) -> None:
     def step(tx: Connection) -> None:
         row = subjects.find(tx, client_id, subject)
         if row is not None and subjects.lock_row(tx, row.id) is not None:
-            factors_table.delete_of_subject(tx, row.id)
-            recovery_codes_table.delete_of_subject(tx, row.id)
+            stored_factors.delete_of_subject(tx, row.id)
+            stored_recovery_codes.delete_of_subject(tx, row.id)
             challenges.cancel_of_subject(tx, row.id, reason=ERASED, now=ctx.clock.now())
             failures.clear(tx, row.id)
-            devices_table.delete_of_subject(tx, row.id)
+            stored_devices.delete_of_subject(tx, row.id)
             subjects.delete(tx, row.id)
-        challenges.forget_subject(tx, client_id, subject)
+        challenges.erase_subject(tx, client_id, subject)
         known_people.erase(tx, client_id=client_id, subject=subject)
 
     async with ctx.concurrency.turn_of_subject(client_id, subject):

@@ -1,4 +1,4 @@
-"""Known people: a client, number and subject that were approved together on an earlier day have lanes of their own."""
+"""Known people: a client, number and subject that were approved together on an earlier day have limits of their own."""
 
 from sqlalchemy.engine import Connection
 
@@ -14,7 +14,7 @@ def known_since(tx: Connection, *, client_id: str, number_id: int, subject: str 
     return known_people.since(tx, number_id=number_id, client_id=client_id, subject=subject)
 
 
-def lane(vault: Vault, *, client_id: str, subject: str | None, since: float | None, now: float) -> str | None:
+def limit_scope(vault: Vault, *, client_id: str, subject: str | None, since: float | None, now: float) -> str | None:
     """Return the suffix of the number's limits for a known person; None if the shared limits apply."""
     if subject is None or since is None or day_of(since) >= day_of(now):
         return None

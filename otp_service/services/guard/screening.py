@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class AskedMessage:
+class ScreeningRequest:
     """What the guard is asked about. `known_since`: when client, number and subject were first approved together.
 
     `is_decoy`: nothing will be sent, so it is decided as a message and counted nowhere.
@@ -56,7 +56,7 @@ class GuardColumns(NamedTuple):
 NO_COLUMNS = GuardColumns()
 
 
-def _request_of(message: AskedMessage, now: float) -> Request:
+def _request_of(message: ScreeningRequest, now: float) -> Request:
     """Return the request that the rules see."""
     return Request(
         at=now,
@@ -75,7 +75,7 @@ def guard_columns(ctx: Context, screened: Screened) -> GuardColumns:
     return GuardColumns("\n".join(keyed.keys), keys.pseudonym(ctx.vault, keyed.request.number))
 
 
-def screen(tx: Connection, ctx: Context, message: AskedMessage, now: float) -> Screened | None:
+def screen(tx: Connection, ctx: Context, message: ScreeningRequest, now: float) -> Screened | None:
     """Decide about a message; return what to count once this transaction is committed, None if nothing. Raises Blocked.
 
     A decision of a rule that only records is kept in this transaction.
@@ -101,13 +101,13 @@ def screen(tx: Connection, ctx: Context, message: AskedMessage, now: float) -> S
 
 
 def count_sent(ctx: Context, screened: Screened) -> None:
-    """Count a message whose transaction is committed, and the decision that recorded it."""
+    """Count a message whose transaction is committed, and the decision recorded with it."""
     ctx.guard_counts.sent(screened.keyed)
     if screened.recorded is not None:
         decisions.log_and_count(screened.recorded, SENT)
 
 
-def _rows(tx: Connection, keyed: KeyedRequest, message: AskedMessage) -> dict[Key, Row]:
+def _rows(tx: Connection, keyed: KeyedRequest, message: ScreeningRequest) -> dict[Key, Row]:
     stored = stored_rows.read(tx, list(keyed.keys))
     found = {keyed.keys[text]: keys.parse_row(state) for text, state in stored.items()}
     person = next(key for key in keyed.keys.values() if key.kind is Kind.PERSON)
@@ -116,14 +116,14 @@ def _rows(tx: Connection, keyed: KeyedRequest, message: AskedMessage) -> dict[Ke
     return found
 
 
-def _decision_from(ctx: Context, message: AskedMessage, request: Request, decision: Decision) -> NewDecision:
+def _decision_from(ctx: Context, message: ScreeningRequest, request: Request, decision: Decision) -> NewDecision:
     modes = {reason.rule: ctx.policy.guard.mode_of(reason.rule) for reason in decision.reasons}
     rule = next((rule for rule, mode in modes.items() if mode == "enforce"), decision.reasons[0].rule)
     return _new_decision(message, request, decision.reasons, rule, modes[rule])
 
 
 def _new_decision(
-    message: AskedMessage, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str
+    message: ScreeningRequest, request: Request, reasons: tuple[Reason, ...], rule: str, mode: str
 ) -> NewDecision:
     return NewDecision(
         id=decisions.new_id(),

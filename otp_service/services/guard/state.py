@@ -77,8 +77,9 @@ class Lists:
 
 @dataclass
 class TakeoverMeter:
-    """The takeovers meter. `wrong`: expected takeovers of wrong checks not stored yet; `above_alarm`: above the alarm;
-    `shown`: in the metric.
+    """The meter of takeovers.
+
+    `wrong`: expected takeovers of wrong checks not stored yet; `above_alarm`: above the alarm; `shown`: in the metric.
     """
 
     wrong: dict[ClientPurpose, float] = field(default_factory=dict)

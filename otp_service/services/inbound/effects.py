@@ -32,7 +32,7 @@ STOP_ECHO_SECONDS, START_ECHO_SECONDS = 60.0, 3600.0
 
 In doubt a STOP is the person's, so its time is short, and a START is the echo.
 """
-LISTED_SECONDS = 86400.0
+LATE_CALLBACK_SECONDS = 86400.0
 """How late a callback can be: after the list showed a keyword of a number, only the list counts for so long."""
 
 
@@ -53,7 +53,7 @@ class UnderstoodText:
     is_out_of_order: bool = False
 
     @property
-    def is_certain(self) -> bool:
+    def is_sender_certain(self) -> bool:
         """Return whether all spellings are of one phone: a number without calling code can fit several countries."""
         return phone.same_country(self.numbers)
 
@@ -68,7 +68,7 @@ def understand(ctx: Context, inbound: InboundMessage) -> UnderstoodText:
     return UnderstoodText(kind, locale, spellings, inbound.text, inbound.sent_at)
 
 
-def apply_all(
+def apply_listed(
     tx: Connection, ctx: Context, listed: Sequence[UnderstoodText], list_read_at: float | None
 ) -> Counter[str]:
     """Apply the texts that the gateway's list shows, oldest first; return how many there were of each kind.
@@ -113,7 +113,7 @@ def _apply_keyword(tx: Connection, ctx: Context, text: UnderstoodText, now: floa
 
 def _apply_stop(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, is_listed: bool) -> tuple[str, bool]:
     """Opt the sender out; return the kind of the text, and whether it is the first STOP of this opt-out."""
-    number_ids = _lock_numbers(tx, ctx, text, now, also_new=text.is_certain)
+    number_ids = _lock_numbers(tx, ctx, text, now, also_new=text.is_sender_certain)
     if not number_ids:
         sender = phone.mask(text.numbers[0]) if text.numbers else None
         log.warning("stop_without_number", sender=sender)
@@ -147,7 +147,7 @@ def _opt_out_number(
 
 
 def _apply_start(tx: Connection, ctx: Context, text: UnderstoodText, now: float, list_read_at: float | None) -> str:
-    if not text.is_certain:  # or one person's START would lift the opt-out of another
+    if not text.is_sender_certain:  # or one person's START would lift the opt-out of another
         return "start"
     kinds = {
         _opt_in_number(tx, text, number_id, now, list_read_at)
@@ -186,14 +186,14 @@ def _is_older(text: UnderstoodText, row: AnyRow | None) -> bool:
 
 
 def _was_listed_lately(row: AnyRow | None, now: float) -> bool:
-    return row is not None and row.listed_at is not None and row.listed_at > now - LISTED_SECONDS
+    return row is not None and row.listed_at is not None and row.listed_at > now - LATE_CALLBACK_SECONDS
 
 
 def _lock_numbers(tx: Connection, ctx: Context, text: UnderstoodText, now: float, *, also_new: bool) -> list[int]:
     """Lock the rows of the sender's numbers, known ones and those we could send to; return their ids."""
     number_ids: list[int] = []
     for e164 in text.numbers:
-        known = numbers.find(tx, ctx.vault, e164)
+        known = numbers.find_id(tx, ctx.vault, e164)
         if known is None and not (also_new and phone.is_sendable(e164)):
             continue
         if known not in number_ids:
@@ -205,7 +205,7 @@ def _reply(
     tx: Connection, ctx: Context, text: UnderstoodText, answer: str | None, now: float, *, confirms_stop: bool = False
 ) -> None:
     """Queue an automatic reply, at most one a day to each keyword, to a number that we may send to."""
-    if answer is None or not text.is_certain or not _is_served(ctx, text.numbers[0]):
+    if answer is None or not text.is_sender_certain or not _is_served(ctx, text.numbers[0]):
         return
     number_id = numbers.upsert(tx, ctx.vault, text.numbers[0], seen_until=now)
     unit = limits.of_reply(text.kind, number_id)
@@ -226,9 +226,9 @@ def _is_served(ctx: Context, e164: str) -> bool:
 
 def _apply_phrase(tx: Connection, ctx: Context, text: UnderstoodText, now: float) -> str:
     """Approve the inbound verification whose phrase the claimed number has texted, while it is pending."""
-    if not text.is_certain or not phrases.is_like_one(text.text):
+    if not text.is_sender_certain or not phrases.is_like_one(text.text):
         return text.kind
-    digests = {digest for e164 in text.numbers for digest in numbers.digests(ctx.vault, e164).values()}
+    digests = {digest for e164 in text.numbers for digest in numbers.lookup_digests(ctx.vault, e164).values()}
     phrase_digests = ctx.vault.fingerprints(phrases.digest_input(text.text))
     for row in stored_phrases.awaiting_text(tx, digests, phrase_digests):
         phrase = ctx.vault.open(SealedFor.PHRASE, row.phrase_sealed)

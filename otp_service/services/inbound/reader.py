@@ -187,7 +187,7 @@ async def _apply_batch(ctx: Context, cursor: Cursor, batch: Sequence[UnderstoodT
     def step(tx: Connection) -> Counter[str] | None:
         if not inbound_cursor.move(tx, cursor, due_at=ctx.clock.now() + ctx.policy.inbound.poll_every):
             return None
-        return effects.apply_all(tx, ctx, batch, cursor.list_read_at)
+        return effects.apply_listed(tx, ctx, batch, cursor.list_read_at)
 
     kinds = await ctx.database.write(step)
     if kinds is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock
-from otp_service.config.policy.policy import Failures
+from otp_service.config.policy.rates import Failures
 from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.services.limits.limits import FAILURES, OF_NUMBER
@@ -29,7 +29,7 @@ async def show(database: Database, vault: Vault, clock: Clock, policy: Failures,
     """Return all limits and waits of a number."""
 
     def step(tx: Connection) -> list[Budget]:
-        number_id = numbers.find(tx, vault, e164)
+        number_id = numbers.find_id(tx, vault, e164)
         return [] if number_id is None else _budgets(tx, number_id, policy, clock.now())
 
     return await database.read(step)
@@ -56,7 +56,7 @@ async def clear(database: Database, vault: Vault, e164: str) -> int:
     """Lift every limit and wait of a number; return how many there were."""
 
     def step(tx: Connection) -> int:
-        number_id = numbers.find(tx, vault, e164)
+        number_id = numbers.find_id(tx, vault, e164)
         if number_id is None:
             return 0
         return buckets.refill_number(tx, number_id, OF_NUMBER) + failures.clear_number(tx, number_id)

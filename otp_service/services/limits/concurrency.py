@@ -15,7 +15,7 @@ MOST_WAIT_SECONDS = 2.0
 
 
 class Concurrency:
-    """For the calls of one event loop."""
+    """Bounds the calls of one event loop."""
 
     def __init__(self) -> None:
         self._clients: Counter[str] = Counter()

@@ -7,8 +7,7 @@ from functools import lru_cache
 
 from sqlalchemy.engine import Connection
 
-from otp_service.config.policy.policy import Failures
-from otp_service.config.policy.rates import Rate
+from otp_service.config.policy.rates import Failures, Rate
 from otp_service.errors import Quota, Refusal
 from otp_service.services.context import Context
 from otp_service.storage.limits import buckets
@@ -32,21 +31,21 @@ SUBJECT_FAILURES = "failures_per_subject"
 
 
 def of_send(
-    ctx: Context, *, client_id: str, number_id: int, address_digest: str | None, lane: str | None = None
+    ctx: Context, *, client_id: str, number_id: int, address_digest: str | None, scope: str | None = None
 ) -> list[Unit]:
     """Return the units that every PIN message needs: the first of a verification and its resends.
 
-    `lane`: of somebody known, whom the public budget of the number does not lock out.
+    `scope`: of a known person, whom the public budget of the number does not lock out.
     """
     limits = ctx.policy.limits
-    rates = [(PER_NUMBER, _of_number(number_id, lane), rate) for rate in limits.sends_per_number]
+    rates = [(PER_NUMBER, _of_number(number_id, scope), rate) for rate in limits.sends_per_number]
     if address_digest is not None:
         rates += [(PER_USER_IP, address_digest, rate) for rate in limits.sends_per_user_ip]
     return [_unit(*each) for each in rates] + _of_client(ctx, client_id)
 
 
-def _of_number(number_id: int, lane: str | None) -> str:
-    return str(number_id) if lane is None else f"{number_id}:{lane}"
+def _of_number(number_id: int, scope: str | None) -> str:
+    return str(number_id) if scope is None else f"{number_id}:{scope}"
 
 
 def _of_client(ctx: Context, client_id: str) -> list[Unit]:
@@ -75,10 +74,10 @@ def _unit(limit: str, of_whom: str, rate: Rate) -> Unit:
     return Unit(limit, f"{limit}:{of_whom}:{rate.burst}/{rate.period:.0f}", rate.interval, rate.burst)
 
 
-def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str, lane: str | None = None) -> Unit | None:
+def pause(ctx: Context, *, client_id: str, number_id: int, purpose: str, scope: str | None = None) -> Unit | None:
     """Return the unit of `pause_per_number` that a start needs too; None if the pause is turned off."""
     seconds = ctx.policy.limits.pause_per_number
-    key = f"{PAUSE}:{_of_number(number_id, lane)}:{client_id}:{purpose}"
+    key = f"{PAUSE}:{_of_number(number_id, scope)}:{client_id}:{purpose}"
     return Unit(PAUSE, key, float(seconds), 1) if seconds else None
 
 

@@ -19,7 +19,6 @@ from otp_service.services.delivery import test_numbers
 from otp_service.services.limits import limits
 from otp_service.services.opt_outs.opt_outs import opted_out
 from otp_service.storage import numbers, opt_outs
-from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications
 from otp_service.vault import SealedFor
 
@@ -156,7 +155,7 @@ def represent(ctx: Context, row: AnyRow) -> Notification:
         id=row.id,
         status=_SHOWN_STATUS.get(row.status, row.status),
         reason=row.reason,
-        to=open_number(ctx.vault, row.sealed),
+        to=numbers.open_number(ctx.vault, row.sealed),
         segments=row.segments,
         template=row.template,
         reference=row.reference,

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.clock import Clock, elapsed
 from otp_service.database.engine import Database
-from otp_service.storage import clock as stored
+from otp_service.storage import clock as stored_clock
 
 MOST_MEASURING_SECONDS = 0.5
 """The server's time is off by at most half of this."""
@@ -28,13 +28,15 @@ async def synchronize(database: Database, clock: Clock) -> bool:
 
 async def _share(database: Database, clock: Clock) -> bool:
     def step(tx: Connection) -> float:
-        return stored.keep(tx, of_boot=stored.boot(), wall=time.time(), elapsed=elapsed(), mine=clock.anchor)
+        return stored_clock.keep(
+            tx, of_boot=stored_clock.boot(), wall=time.time(), elapsed=elapsed(), mine=clock.anchor
+        )
 
     clock.anchor_to(await database.write(step), 0.0)
     return True
 
 
 def _measure(tx: Connection) -> tuple[float, float, float]:
-    stored.server_time(tx)  # The connection is open and the transaction has begun: only the answer is measured.
+    stored_clock.server_time(tx)  # The connection is open and the transaction has begun: only the answer is measured.
     asked_at = elapsed()
-    return stored.server_time(tx), asked_at, elapsed()
+    return stored_clock.server_time(tx), asked_at, elapsed()

@@ -13,7 +13,6 @@ from otp_service.storage import numbers, opt_outs
 from otp_service.storage.factors import factors
 from otp_service.storage.guard import known_people
 from otp_service.storage.limits import buckets, failures
-from otp_service.storage.numbers import digests, open_number
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
 from otp_service.storage.verifications import verifications
 from otp_service.vault import SealedFor, Vault
@@ -31,7 +30,7 @@ async def renumber(
     """
     after, changed, seen = 0, 0, 0
     while True:
-        rows = await database.read(partial(numbers.readable, after=after, limit=BATCH))
+        rows = await database.read(partial(numbers.list_readable, after=after, limit=BATCH))
         if not rows:
             return changed
         former = [number_id for number_id, sealed in rows if _present_form(vault, sealed) is not None]
@@ -43,14 +42,14 @@ async def renumber(
 
 
 def _present_form(vault: Vault, sealed: str) -> str | None:
-    e164 = open_number(vault, sealed)
+    e164 = numbers.open_number(vault, sealed)
     return phone.present_form(e164) if e164 is not None else None
 
 
 def _renumber(tx: Connection, vault: Vault, number_ids: list[int], now: float) -> None:
     numbers.lock_table(tx)
     for number_id in number_ids:
-        sealed = numbers.sealed(tx, number_id)
+        sealed = numbers.read_sealed(tx, number_id)
         present = _present_form(vault, sealed) if sealed is not None else None
         if present is not None:
             rewrite(tx, vault, number_id, present, key_id=numbers.index_key(tx) or vault.writing_key_id, now=now)
@@ -61,7 +60,7 @@ def rewrite(tx: Connection, vault: Vault, number_id: int, e164: str, *, key_id: 
 
     The caller has locked the table (`numbers.lock_table`).
     """
-    for other in numbers.others(tx, number_id, digests(vault, e164)):
+    for other in numbers.find_duplicates(tx, number_id, numbers.lookup_digests(vault, e164)):
         _merge(tx, keep=number_id, drop=other, now=now)
     numbers.rewrite(
         tx, number_id, digest=vault.digests(e164)[key_id], sealed=vault.seal(SealedFor.NUMBER, e164.encode())

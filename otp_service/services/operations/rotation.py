@@ -14,7 +14,6 @@ from otp_service.database.engine import Database
 from otp_service.services.operations import renumbering
 from otp_service.storage import inbound_cursor, numbers, requests, webhooks
 from otp_service.storage.factors import devices, factors, recovery_codes
-from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import notifications
 from otp_service.storage.verifications import phrases, sends
 from otp_service.vault import SealedFor, Vault
@@ -110,7 +109,7 @@ async def unusable_factors(database: Database, vault: Vault) -> int:
     after, unusable = "", 0
     while rows := await database.read(partial(factors.readable, after=after, limit=BATCH)):
         opened = (
-            open_number(vault, row.sealed)
+            numbers.open_number(vault, row.sealed)
             if row.type == "sms"
             else vault.open(SealedFor.TOTP_SECRET, row.secret_sealed)
             for row in rows
@@ -152,10 +151,12 @@ def _move_index(tx: Connection, vault: Vault) -> None:
 def _rewrap_numbers(tx: Connection, vault: Vault, after: int, now: float) -> tuple[int | None, int]:
     """Return the last id of the batch (None if none is left) and how many numbers were moved."""
     numbers.lock_table(tx)
-    rows = numbers.written_by_others(tx, vault.writing_key_id, after, BATCH)
+    rows = numbers.under_other_keys(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for number_id, _ in rows:
-        e164 = open_number(vault, numbers.sealed(tx, number_id))  # merging another row may have deleted this one
+        e164 = numbers.open_number(
+            vault, numbers.read_sealed(tx, number_id)
+        )  # merging another row may have deleted this one
         if e164 is not None:
             renumbering.rewrite(tx, vault, number_id, e164, key_id=vault.writing_key_id, now=now)
             moved += 1
@@ -167,7 +168,7 @@ def _rewrap_sealed(tx: Connection, vault: Vault, after: Any, *, of: Any, use: Se
 
     `of`: the storage of a table with one sealed value a row.
     """
-    rows = of.written_by_others(tx, vault.writing_key_id, after, BATCH)
+    rows = of.under_other_keys(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for row_id, was in rows:
         sealed = _resealed(vault, use, was)
@@ -177,7 +178,7 @@ def _rewrap_sealed(tx: Connection, vault: Vault, after: Any, *, of: Any, use: Se
 
 
 def _rewrap_webhooks(tx: Connection, vault: Vault, after: str) -> tuple[str | None, int]:
-    rows = webhooks.written_by_others(tx, vault.writing_key_id, after, BATCH)
+    rows = webhooks.under_other_keys(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for row in rows:
         secret, former = (

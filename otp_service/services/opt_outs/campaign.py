@@ -15,7 +15,6 @@ from otp_service.services.context import Context
 from otp_service.services.delivery import lease_worker
 from otp_service.services.opt_outs import keywords, opt_outs
 from otp_service.storage import numbers
-from otp_service.storage.numbers import open_number
 from otp_service.storage.queues import campaign_messages
 
 log = structlog.get_logger("otp_service.campaign")
@@ -32,7 +31,7 @@ async def work(ctx: Context) -> None:
 
 
 async def _send(ctx: Context, row: AnyRow) -> bool:
-    to = open_number(ctx.vault, row.sealed)
+    to = numbers.open_number(ctx.vault, row.sealed)
     if to is None:
         sent = Sent(Outcome.REFUSED, "unreadable")
     else:

@@ -70,7 +70,7 @@ async def remove(ctx: Context, client_id: str, to: str, idempotent: IdempotentRe
     def step(tx: Connection) -> AnyRow | None:
         idempotency.lock(tx, idempotent)
         now = ctx.clock.now()
-        if numbers.find(tx, ctx.vault, e164) is None:
+        if numbers.find_id(tx, ctx.vault, e164) is None:
             return None
         number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=now)
         if opt_outs.lift(tx, number_id, now=now, source=opt_outs.CLIENT):
@@ -102,14 +102,14 @@ async def look_up(ctx: Context, client_id: str, to: str) -> LookedUp:
 
 async def show(database: Database, vault: Vault, e164: str) -> OptOut:
     """Return what is known of a number here."""
-    return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, numbers.digests(vault, e164))))
+    return _shown(e164, await database.read(lambda tx: opt_outs.find(tx, numbers.lookup_digests(vault, e164))))
 
 
 async def lift(database: Database, vault: Vault, clock: Clock, keyword: str, e164: str) -> bool:
     """Lift an opt-out, whoever asked for it; return False if there is none. `keyword`: what the platform gets."""
 
     def step(tx: Connection) -> bool:
-        number_id = numbers.find(tx, vault, e164)
+        number_id = numbers.find_id(tx, vault, e164)
         if number_id is None or not opt_outs.is_out(tx, number_id):
             return False
         now = clock.now()

@@ -52,9 +52,9 @@ class Checked:
 
 @dataclass(frozen=True)
 class _ValidCheck:
-    """A check whose fields are well-formed. `start`: what must match the start before an attempt is spent."""
+    """A check whose fields are well-formed. `conditions`: of spending an attempt."""
 
-    start: attempts.Matching = field(repr=False)
+    conditions: attempts.AttemptConditions = field(repr=False)
     pin: str = field(repr=False)
     ticket: Ticket
     idempotent: IdempotentRequest | None
@@ -77,15 +77,16 @@ def _validate(ctx: Context, request: CheckRequest, idempotent: IdempotentRequest
     pin = pins.clean(request.pin)
     if pin is None:
         raise malformed_pin()
-    start = attempts.Matching(
+    to = test_numbers.e164(ctx, request.to) if request.to is not None else None
+    conditions = attempts.AttemptConditions(
         client_id=request.client_id,
         verification_id=request.verification_id,
         pin_length=len(pin),
         session=Session.of(request.client_id, request.session),
         purpose=request.purpose,
-        digests=numbers.digests(ctx.vault, test_numbers.e164(ctx, request.to)) if request.to is not None else None,
+        digests=numbers.lookup_digests(ctx.vault, to) if to is not None else None,
     )
-    return _ValidCheck(start, pin, Ticket(Kind.CHECK, request.client_id), idempotent)
+    return _ValidCheck(conditions, pin, Ticket(Kind.CHECK, request.client_id), idempotent)
 
 
 def malformed_pin() -> Refusal:
@@ -97,17 +98,17 @@ async def _check(ctx: Context, valid: _ValidCheck) -> Checked:
     spent = await ctx.database.write(lambda tx: _spend(tx, ctx, valid), one_statement=valid.idempotent is None)
     if not isinstance(spent, Spent):
         return await _not_compared(ctx, valid, is_locked=spent is Unspent.LOCKED)
-    right = await ctx.hasher.matches(valid.start.verification_id, valid.pin, spent.live, valid.ticket)
+    right = await ctx.hasher.matches(valid.conditions.verification_id, valid.pin, spent.live, valid.ticket)
     row, kept = await ctx.database.write(lambda tx: _conclude(tx, ctx, valid, spent, right), one_statement=True)
     if row is None:
         return await _too_late(ctx, valid)
-    client_id = valid.start.client_id
+    client_id = valid.conditions.client_id
     if kept is None:
         if not row.decoy:
             ctx.takeovers.add((client_id, spent.purpose), digits=row.pin_length, live=len(spent.live))
         return Checked("incorrect", represent(ctx, row))
     ctx.guard_counts.approved(Approval(row.id, client_id, row.ended_at))
-    proof = proofs.token(ctx, row, kept, client_id=client_id, session_hash=valid.start.session.hash)
+    proof = proofs.token(ctx, row, kept, client_id=client_id, session_hash=valid.conditions.session.hash)
     return Checked("approved", represent(ctx, row), proof=proof)
 
 
@@ -115,25 +116,25 @@ def _spend(tx: Connection, ctx: Context, valid: _ValidCheck) -> Spent | Unspent:
     """Spend an attempt and count it in the number's failure budget, both or none."""
     idempotency.lock(tx, valid.idempotent)
     wait_steps = limits.wait_steps(ctx.policy.limits.failures_per_number)
-    return attempts.spend(tx, valid.start, now=ctx.clock.now(), wait_steps=wait_steps)
+    return attempts.spend(tx, valid.conditions, now=ctx.clock.now(), wait_steps=wait_steps)
 
 
 def _conclude(
     tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent, right: bool
 ) -> tuple[AnyRow | None, KeptProof | None]:
     """Record the comparison; return the verification, None if the PIN is right but it is over, and its proof."""
-    now, verification_id = ctx.clock.now(), valid.start.verification_id
+    now, verification_id = ctx.clock.now(), valid.conditions.verification_id
     if not right:
-        return attempts.incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
+        return attempts.record_incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
     proof = proofs.new_proof(ctx, spent.purpose, now)
-    client_id = valid.start.client_id
+    client_id = valid.conditions.client_id
     row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
     return row, proof
 
 
 async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
     """Return the answer if the verification ended, or was wiped, while the PIN was compared."""
-    client_id, verification_id = valid.start.client_id, valid.start.verification_id
+    client_id, verification_id = valid.conditions.client_id, valid.conditions.verification_id
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
@@ -147,7 +148,7 @@ async def _too_late(ctx: Context, valid: _ValidCheck) -> Checked:
 
 async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) -> Checked:
     """Return the answer if nothing was compared: why, after as much time as a comparison takes."""
-    client_id, verification_id = valid.start.client_id, valid.start.verification_id
+    client_id, verification_id = valid.conditions.client_id, valid.conditions.verification_id
 
     def step(tx: Connection) -> Checked:
         now = ctx.clock.now()
@@ -172,7 +173,7 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
     """Raise Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
     if row.pin_length != len(valid.pin):
         raise malformed_pin()
-    start = valid.start
+    start = valid.conditions
     same = start.session.is_of(row) and start.purpose in (None, row.purpose)
     same = same and (start.digests is None or row.digest in start.digests.values())
     if not same:

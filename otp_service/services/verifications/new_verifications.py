@@ -102,7 +102,7 @@ def new_row(
     if e164 is not None:
         number_id = numbers.upsert(tx, ctx.vault, e164, seen_until=seen_until)
     else:
-        number_id = numbers.upsert_unnumbered(tx, ctx.vault, _name_of(request), seen_until=seen_until)
+        number_id = numbers.upsert_decoy(tx, ctx.vault, _name_of(request), seen_until=seen_until)
     row = without_number(ctx, request, purpose, now)
     return row | {
         "number_id": number_id,

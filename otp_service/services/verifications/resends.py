@@ -111,7 +111,7 @@ def _as_at_the_start(purpose: Purpose, pin_length: int) -> Purpose:
 
 
 def _check_test_number(test_number: TestNumber | None, purpose: Purpose, row: AnyRow) -> None:
-    """Refusal: `not_pending` if the number has become a test number since the start, or is none any more."""
+    """Refuse with `not_pending` if the number has become a test number since the start, or is none any more."""
     if (test_number is not None) is not (row.delivery_route == test_numbers.TEST_ROUTE):
         raise _changed()
     if test_number is not None:
@@ -123,7 +123,7 @@ def _changed() -> Refusal:
 
 
 def _check_number(to: str, countries: frozenset[str] | None) -> None:
-    """Refusals: `country_not_allowed`; `not_pending` if the numbering plan has changed since the start."""
+    """Refuse with `country_not_allowed`, or `not_pending` if the numbering plan has changed since the start."""
     try:
         phone.parse_served(to, countries)
     except Refusal as refusal:
@@ -144,8 +144,8 @@ def _count(tx: Connection, ctx: Context, row: AnyRow, message: PinMessage) -> No
     _refuse_while_waiting(tx, row, message, now)
     if not purpose.send_to_opted_out and opt_outs.is_out(tx, message.number_id):
         raise opted_out()
-    lane = reservations.recognize(tx, ctx, message, now)
-    reservations.reserve_and_insert(tx, ctx, message, lane, now)
+    reservations.recognize_person(tx, ctx, message, now)
+    reservations.reserve_and_insert(tx, ctx, message, now)
 
 
 def _refuse_while_waiting(tx: Connection, row: AnyRow, message: PinMessage, now: float) -> None:

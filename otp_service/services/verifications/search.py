@@ -17,7 +17,7 @@ from otp_service.services.delivery import test_numbers
 from otp_service.services.verifications.lifecycle import Event, events_of
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import numbers
-from otp_service.storage.verifications import search as storage
+from otp_service.storage.verifications import search as stored_search
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.search import Filter
 from otp_service.vault import SealedFor, Vault
@@ -78,7 +78,7 @@ async def search(ctx: Context, request: SearchRequest) -> Page:
     to = phone.as_kept(request.to) if request.to is not None else None
 
     def step(tx: Connection) -> list[AnyRow]:
-        number_id = numbers.find(tx, ctx.vault, to) if to is not None else None
+        number_id = numbers.find_id(tx, ctx.vault, to) if to is not None else None
         if to is not None and number_id is None:
             return []
         wanted = Filter(
@@ -90,7 +90,7 @@ async def search(ctx: Context, request: SearchRequest) -> Page:
             created_from=created_from,
             before=before,
         )
-        return list(storage.find(tx, wanted, now=ctx.clock.now(), limit=request.limit + 1))
+        return list(stored_search.find(tx, wanted, now=ctx.clock.now(), limit=request.limit + 1))
 
     with ctx.concurrency.of_client(request.client_id):
         rows = await ctx.database.read(step)
@@ -108,7 +108,7 @@ async def newest_of_number(ctx: Context, client_id: str, purpose: str, to: str) 
     created_from = ctx.clock.now() - LONGEST_LIFETIME
 
     def step(tx: Connection) -> str | None:
-        number_id = numbers.find(tx, ctx.vault, e164)
+        number_id = numbers.find_id(tx, ctx.vault, e164)
         if number_id is None:
             return None
         wanted = Filter(
@@ -118,7 +118,7 @@ async def newest_of_number(ctx: Context, client_id: str, purpose: str, to: str) 
             without_session=True,
             created_from=created_from,
         )
-        rows = storage.find(tx, wanted, now=ctx.clock.now(), limit=1)
+        rows = stored_search.find(tx, wanted, now=ctx.clock.now(), limit=1)
         return str(rows[0].id) if rows else None
 
     with ctx.concurrency.of_client(client_id):
@@ -156,12 +156,12 @@ async def find_for_operator(
     """Return the newest verifications of all clients that match what is given, each with its events."""
 
     def step(tx: Connection) -> list[VerificationHistory]:
-        number_id = numbers.find(tx, vault, e164) if e164 is not None else None
+        number_id = numbers.find_id(tx, vault, e164) if e164 is not None else None
         if e164 is not None and number_id is None:
             return []
         now = clock.now()
         wanted = Filter(verification_id=verification_id, number_id=number_id, subject=subject, reference=reference)
-        rows = storage.find(tx, wanted, now=now, limit=MOST_FOR_OPERATOR)
+        rows = stored_search.find(tx, wanted, now=now, limit=MOST_FOR_OPERATOR)
         return [_history(tx, row, now) for row in rows]
 
     return await database.read(step)

@@ -54,8 +54,8 @@ async def _start(
     with ctx.hasher.queue.admit(message.ticket):
         message.current_send = await pin_delivery.prepare(ctx, message, message.routes[0])
         action = DECOY if ctx.policy.guard.answer == "decoy" else REFUSED
-        count = partial(_insert_and_count, ctx=ctx, request=request, message=message)
-        pending = await screening.write_screened(ctx, count, action=action)
+        insert = partial(_insert_or_find_pending, ctx=ctx, request=request, message=message)
+        pending = await screening.write_screened(ctx, insert, action=action)
         if pending is not None:
             return represent(ctx, pending), False
         row = await pin_delivery.deliver(ctx, message)
@@ -99,7 +99,7 @@ def _imitated(ctx: Context, purpose: Purpose, seconds_spent: float) -> RecentSen
     return replace(drawn, seconds=max(0.0, drawn.seconds - seconds_spent))
 
 
-def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
+def _insert_or_find_pending(tx: Connection, ctx: Context, request: StartRequest, message: PinMessage) -> AnyRow | None:
     """Insert the verification and count its send, or return the pending one: the first transaction."""
     idempotency.lock(tx, message.idempotent)
     now, purpose, route = ctx.clock.now(), message.purpose, message.current_send.route
@@ -115,11 +115,15 @@ def _insert_and_count(tx: Connection, ctx: Context, request: StartRequest, messa
     if message.test_number is not None:  # its PIN counts no longer than it is one
         new["expires_at"] = min(new["expires_at"], message.test_number.ends_at)
     message.number_id = new["number_id"]
-    lane = reservations.recognize(tx, ctx, message, now)
-    pause = limits.pause(ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name, lane=lane)
+    reservations.recognize_person(tx, ctx, message, now)
+    scope = message.limit_scope
+    pause = limits.pause(
+        ctx, client_id=message.client_id, number_id=message.number_id, purpose=purpose.name, scope=scope
+    )
+    refuse_opted_out = not purpose.send_to_opted_out
     pending = new_verifications.insert(
-        tx, new, now, refuse_opted_out=not purpose.send_to_opted_out, pause=pause, skips_decoy=lane is not None
+        tx, new, now, refuse_opted_out=refuse_opted_out, pause=pause, skips_decoy=scope is not None
     )
     if pending is None:
-        reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)
+        reservations.reserve_and_insert(tx, ctx, message, now, pause)
     return pending

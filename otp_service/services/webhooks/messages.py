@@ -17,10 +17,10 @@ from otp_service.services.factors import events
 from otp_service.services.guard import events as guard_events
 from otp_service.services.notifications import notifications
 from otp_service.services.verifications.representation import represent
-from otp_service.storage import opt_outs as opt_outs_table
+from otp_service.storage import opt_outs as stored_opt_outs
 from otp_service.storage.numbers import open_number
-from otp_service.storage.queues import notifications as notifications_table
-from otp_service.storage.verifications import verifications as verifications_table
+from otp_service.storage.queues import notifications as stored_notifications
+from otp_service.storage.verifications import verifications as stored_verifications
 from otp_service.vault import SealedFor
 
 _PREFIX = "whsec_"
@@ -83,15 +83,15 @@ def resource_of(ctx: Context, event: AnyRow) -> object:
 
 
 def _verification(ctx: Context, event: AnyRow) -> object:
-    return represent(ctx, _row(verifications_table.EVENTS.parse(event.data), event), at=event.created_at)
+    return represent(ctx, _row(stored_verifications.EVENTS.parse(event.data), event), at=event.created_at)
 
 
 def _notification(ctx: Context, event: AnyRow) -> object:
-    return notifications.represent(ctx, _row(notifications_table.EVENTS.parse(event.data), event))
+    return notifications.represent(ctx, _row(stored_notifications.EVENTS.parse(event.data), event))
 
 
 def _opt_out(ctx: Context, event: AnyRow) -> object:
-    row = _row(opt_outs_table.EVENTS.parse(event.data), event)
+    row = _row(stored_opt_outs.EVENTS.parse(event.data), event)
     is_out = bool(row.opted_out)
     return NumberState(
         open_number(ctx.vault, row.sealed),

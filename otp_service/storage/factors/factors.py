@@ -130,7 +130,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, f.secret_sealed)
 
 
-def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+def under_other_keys(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
     """Return (id, sealed secret) of factors whose secret another key sealed, by id."""
     statement = (
         sa.select(f.id, f.secret_sealed)

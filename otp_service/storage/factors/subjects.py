@@ -13,7 +13,7 @@ s = subjects.c
 
 @dataclass(frozen=True)
 class Owner:
-    """The subject of a client that a change of factors is about. `id`: of its row, which the change locks first."""
+    """A subject of a client. `id`: of its row."""
 
     client_id: str
     subject: str

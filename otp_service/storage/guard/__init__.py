@@ -1,1 +1,1 @@
-"""The tables of the guard, a file per noun."""
+"""Statements on the tables of the guard, a file per noun."""

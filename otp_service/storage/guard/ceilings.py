@@ -18,8 +18,9 @@ c = ceilings.c
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """The price of a message under one ceiling. `of_whom`: the client or country, "" of the total; `ends_at`: when
-    the hour or day ends.
+    """The price of a message under one ceiling.
+
+    `of_whom`: the client or country, "" of the total; `ends_at`: when the hour or day ends.
     """
 
     key: str

@@ -1,1 +1,1 @@
-"""Tables of rate limits and failure budgets."""
+"""Statements on the tables of rate limits and failure budgets."""

@@ -1,1 +1,1 @@
-"""Tables of work that is claimed for a time: notifications, campaign messages and webhook deliveries."""
+"""Statements on tables of work that is claimed for a time: notifications, campaign messages, webhook deliveries."""

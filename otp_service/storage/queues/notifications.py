@@ -108,7 +108,7 @@ def count_by_key(tx: Connection) -> dict[str, int]:
     return counts_by_key(tx, n.text_sealed, n.message_sealed, n.message_digest)
 
 
-def written_by_others(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+def under_other_keys(tx: Connection, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
     """Return (id, text_sealed) of texts that another key sealed, by id."""
     others = ~n.text_sealed.startswith(f"{key_id}:", autoescape=True)
     statement = sa.select(n.id, n.text_sealed).where(n.id > after, n.text_sealed.is_not(None), others)

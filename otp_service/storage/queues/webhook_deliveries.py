@@ -21,11 +21,11 @@ SHOWN = (d.id, d.type, d.status, d.tries, d.last_status_code, d.last_error, d.du
 
 
 def claim(tx: Connection, now: float, *, lease_until: float, limit: int) -> Sequence[AnyRow]:
-    """Claim events that are due; each place goes to the client that has the fewest in progress, then to its
-    webhook that has.
+    """Claim events that are due.
 
-    `limit`: the free places; a client without an event in progress gets one even if there is none. With the webhook,
-    the `sealed` number, and whether the client was revoked since.
+    Each place goes to the client that has the fewest in progress, then to its webhook that has. `limit`: the free
+    places; a client without an event in progress gets one even if there is none. With the webhook, the `sealed` number,
+    and whether the client was revoked since.
     """
     waiting = _waiting_webhooks(tx, now)
     ids = QUEUE.claim_in_turns(

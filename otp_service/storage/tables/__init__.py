@@ -24,10 +24,10 @@ from otp_service.storage.tables.limit_tables import buckets as buckets
 from otp_service.storage.tables.limit_tables import failures as failures
 from otp_service.storage.tables.notification_tables import notifications as notifications
 from otp_service.storage.tables.number_tables import campaign_messages as campaign_messages
-from otp_service.storage.tables.number_tables import inbound_cursor as inbound_cursor
 from otp_service.storage.tables.number_tables import keyring as keyring
 from otp_service.storage.tables.number_tables import numbers as numbers
 from otp_service.storage.tables.number_tables import opt_outs as opt_outs
+from otp_service.storage.tables.operation_tables import inbound_cursor as inbound_cursor
 from otp_service.storage.tables.operation_tables import sweep_turn as sweep_turn
 from otp_service.storage.tables.operation_tables import timekeeping as timekeeping
 from otp_service.storage.tables.verification_tables import events as events

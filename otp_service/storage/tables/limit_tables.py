@@ -1,4 +1,4 @@
-"""The tables of limits: token buckets, and consecutive wrong checks."""
+"""The tables of limits: GCRA limits, and consecutive wrong checks."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""The tables of phone numbers: how they are indexed, who has opted out, and what people text."""
+"""The tables of phone numbers: their index, who has opted out, and keywords sent to the campaign platform."""
 
 import sqlalchemy as sa
 
@@ -53,13 +53,3 @@ campaign_messages = sa.Table(
 _due = campaign_messages.c.due_at.is_not(None)
 partial_index("ix_fires_due_at", _due, campaign_messages.c.due_at)
 sa.Index("ix_fires_created_at", campaign_messages.c.created_at)
-
-inbound_cursor = sa.Table(
-    "inbound_cursor",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("due_at", Time, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("recent", sa.Text, nullable=False),
-    sa.Column("looked_at", Time),
-)

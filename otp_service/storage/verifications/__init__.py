@@ -1,1 +1,1 @@
-"""Tables of a verification: its row, attempts, sends, events and receipts."""
+"""Statements on the tables of a verification."""

@@ -19,7 +19,7 @@ from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.factors.failures import FACTORS, RECOVERY_CODES
 from otp_service.storage.limits import failures
-from otp_service.storage.numbers import SEALED_SQL
+from otp_service.storage.numbers import SEALED_NUMBER_SQL
 from otp_service.storage.verifications import verifications
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.proofs import KeptProof
@@ -31,7 +31,7 @@ WaitSteps = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Matching:
+class AttemptConditions:
     """What must match before an attempt is spent. `purpose` and `digests` are None if the check does not name them.
 
     `pin_length`: None if the check compares no PIN of a message, but a TOTP value or a recovery code.
@@ -45,7 +45,7 @@ class Matching:
     digests: Mapping[str, str] | None = None
 
 
-class Counted(Enum):
+class FailureCounter(Enum):
     """Whose consecutive wrong checks an attempt counts: the table, its key, and the key's values for a verification."""
 
     NUMBER = "failures", "number_id, client_id, purpose", "number_id, client_id, purpose"
@@ -63,27 +63,32 @@ class Spent:
 
 
 class Unspent(Enum):
-    """Why no attempt was spent: the number is locked after wrong checks, or another condition does not hold."""
+    """Why no attempt was spent: the number or subject is locked after wrong checks, or a condition does not hold."""
 
     LOCKED = "locked"
     NOT_OPEN = "not open"
 
 
 def spend(
-    tx: Connection, matching: Matching, *, now: float, wait_steps: WaitSteps, counted: Counted = Counted.NUMBER
+    tx: Connection,
+    conditions: AttemptConditions,
+    *,
+    now: float,
+    wait_steps: WaitSteps,
+    counter: FailureCounter = FailureCounter.NUMBER,
 ) -> Spent | Unspent:
     """Spend an attempt of the verification and count it, both or neither."""
-    digests = list((matching.digests or {}).values())
+    digests = list((conditions.digests or {}).values())
     values = {
-        "this": matching.verification_id,
+        "this": conditions.verification_id,
         "now": now,
-        "client": matching.client_id,
-        "length": matching.pin_length,
-        **matching.session.parameters,
-        "for_purpose": matching.purpose,
+        "client": conditions.client_id,
+        "length": conditions.pin_length,
+        **conditions.session.parameters,
+        "for_purpose": conditions.purpose,
         **{f"digest_{place}": digest for place, digest in enumerate(digests)},
     }
-    statements = _spend_statements(wait_steps, len(digests), counted, has_pin=matching.pin_length is not None)
+    statements = _spend_statements(wait_steps, len(digests), counter, has_pin=conditions.pin_length is not None)
     spent = (
         statements.in_steps(tx, values) if tx.dialect.name == "sqlite" else statements.one_statement.first(tx, values)
     )
@@ -105,7 +110,7 @@ def _statement(sql: str) -> Compiled:
     return Compiled(lambda _: sa.text(sql.strip()))
 
 
-_LIVE = (
+_LIVE_SQL = (
     "(SELECT {join}(pepper_key || ' ' || pin_hash, '\n') FROM sends"
     " WHERE verification_id = :this AND pin_hash IS NOT NULL) AS live"
 )
@@ -114,49 +119,49 @@ _LIVE = (
 class _SpendStatements:
     """The statements that spend, under the wait steps of a policy and for a number of digests."""
 
-    def __init__(self, wait_steps: WaitSteps, digests: int, counted: Counted, *, has_pin: bool) -> None:
-        may = _OPEN + (_HAS_PIN if has_pin else "")
+    def __init__(self, wait_steps: WaitSteps, digests: int, counter: FailureCounter, *, has_pin: bool) -> None:
+        may = _OPEN_SQL + (_HAS_PIN_SQL if has_pin else "")
         if digests:
             values = ", ".join(f":digest_{place}" for place in range(digests))
             may += f" AND number_id IN (SELECT id FROM numbers WHERE digest IN ({values}))"
         self._open = _statement(f"SELECT FALSE AS counted FROM verifications WHERE {may}")
-        self._count = _statement(_count(wait_steps, counted, f"verifications WHERE {may}"))
+        self._count = _statement(_count_sql(wait_steps, counter, f"verifications WHERE {may}"))
         self.one_statement = _statement(f"""
             WITH open AS (
                 SELECT id, client_id, number_id, subject_id, purpose, attempts_spent + 1 >= attempts AS none_left
                 FROM verifications WHERE {may} FOR NO KEY UPDATE
-            ), counted AS ({_count(wait_steps, counted, "open WHERE TRUE")}
+            ), counted AS ({_count_sql(wait_steps, counter, "open WHERE TRUE")}
             ), spent AS (
                 UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now
                 FROM open, counted WHERE verifications.id = open.id RETURNING verifications.id
             )
             SELECT purpose, none_left, EXISTS (SELECT 1 FROM counted) AS counted,
-                {_LIVE.format(join="string_agg")}
+                {_LIVE_SQL.format(join="string_agg")}
             FROM open""")
 
     def in_steps(self, tx: Connection, values: Mapping[str, Any]) -> Any:
         """Do on SQLite what `one_statement` does."""
         if self._count.first(tx, values) is None:
             return self._open.first(tx, values)
-        return _SPEND.first(tx, values)
+        return _spend_statement.first(tx, values)
 
 
 _spend_statements = cache(_SpendStatements)
 
-_OPEN = f"""id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
+_OPEN_SQL = f"""id = :this AND client_id = :client AND status = 'pending' AND expires_at > :now
     AND attempts_spent < attempts AND {SAME_SESSION}
     AND purpose = COALESCE(:for_purpose, purpose)"""
-_HAS_PIN = """ AND pin_length = :length
+_HAS_PIN_SQL = """ AND pin_length = :length
     AND EXISTS (SELECT 1 FROM sends WHERE verification_id = :this AND pin_hash IS NOT NULL)"""
 
-_SPEND = _statement(f"""
+_spend_statement = _statement(f"""
     UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now WHERE id = :this
     RETURNING TRUE AS counted, purpose, attempts_spent >= attempts AS none_left,
-        {_LIVE.format(join="group_concat")}""")
+        {_LIVE_SQL.format(join="group_concat")}""")
 
 
-def _count(wait_steps: WaitSteps, counted: Counted, opened: str) -> str:
-    table, key, values = counted.value
+def _count_sql(wait_steps: WaitSteps, counter: FailureCounter, opened: str) -> str:
+    table, key, values = counter.value
     # No wait is 0, not now: another process's clock may be a moment behind.
     cases = " ".join(f"WHEN {table}.checks + 1 >= {least} THEN :now + {float(s)}" for least, s in wait_steps if s)
     first = next((f":now + {float(seconds)}" for least, seconds in wait_steps if least <= 1 and seconds), "0")
@@ -169,35 +174,35 @@ def _count(wait_steps: WaitSteps, counted: Counted, opened: str) -> str:
         RETURNING checks"""
 
 
-_SHOWN = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
-_SHOWN += f", {SEALED_SQL} AS sealed"
-_EXHAUSTS = "(status = 'pending' AND attempts_compared + 1 >= attempts)"
-_COMPARE = f"""
+_SHOWN_SQL = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
+_SHOWN_SQL += f", {SEALED_NUMBER_SQL} AS sealed"
+_EXHAUSTS_SQL = "(status = 'pending' AND attempts_compared + 1 >= attempts)"
+_COMPARE_SQL = f"""
     UPDATE verifications SET attempts_compared = attempts_compared + 1,
-        status = CASE WHEN {_EXHAUSTS} THEN 'exhausted' ELSE status END,
-        ended_at = CASE WHEN {_EXHAUSTS} THEN :now ELSE ended_at END
-    WHERE id = :this RETURNING {_SHOWN}"""
+        status = CASE WHEN {_EXHAUSTS_SQL} THEN 'exhausted' ELSE status END,
+        ended_at = CASE WHEN {_EXHAUSTS_SQL} THEN :now ELSE ended_at END
+    WHERE id = :this RETURNING {_SHOWN_SQL}"""
 # SQLite writes every index that a statement could change, and most checks change none.
-_COMPARE_OPEN = f"""
+_COMPARE_OPEN_SQL = f"""
     UPDATE verifications SET attempts_compared = attempts_compared + 1
-    WHERE id = :this AND NOT {_EXHAUSTS} RETURNING {_SHOWN}"""
-_RECORD = """
+    WHERE id = :this AND NOT {_EXHAUSTS_SQL} RETURNING {_SHOWN_SQL}"""
+_RECORD_SQL = """
     INSERT INTO events (verification_id, at, type, result, route)
     SELECT :this, :now, 'check', '{result}', CAST(:method AS TEXT)"""
-_RECORD_INCORRECT = _RECORD.format(result="incorrect")
+_RECORD_INCORRECT_SQL = _RECORD_SQL.format(result="incorrect")
 _EXHAUSTED_NOW = "changed.status = 'exhausted' AND changed.ended_at = :now"
-_OWNER = "client_id, number_id, subject_id"  # for the events of webhooks
+_EVENT_COLUMNS = "client_id, number_id, subject_id"  # for the events of webhooks
 
-_COMPARED, _COMPARED_OPEN = _statement(_COMPARE), _statement(_COMPARE_OPEN)
-_INCORRECT_RECORDED = _statement(_RECORD_INCORRECT)
-_REPORTED = _statement(EVENTS.insert_sql("sqlite", "verifications", "changed.id = :this"))
-_INCORRECT_IN_ONE = _statement(f"""
-    WITH compared AS ({_COMPARE}, {_OWNER}), recorded AS ({_RECORD_INCORRECT}),
+_compare_statement, _compare_open_statement = _statement(_COMPARE_SQL), _statement(_COMPARE_OPEN_SQL)
+_record_incorrect_statement = _statement(_RECORD_INCORRECT_SQL)
+_report_statement = _statement(EVENTS.insert_sql("sqlite", "verifications", "changed.id = :this"))
+_incorrect_in_one_statement = _statement(f"""
+    WITH compared AS ({_COMPARE_SQL}, {_EVENT_COLUMNS}), recorded AS ({_RECORD_INCORRECT_SQL}),
         reported AS ({EVENTS.insert_sql("postgresql", "compared", _EXHAUSTED_NOW)})
     SELECT * FROM compared""")
 
 
-def incorrect(
+def record_incorrect(
     tx: Connection, verification_id: str, *, none_left: bool, now: float, method: str | None = None
 ) -> AnyRow:
     """Record a wrong PIN and return the verification, `verifications.COLUMNS`; the last wrong PIN exhausts it.
@@ -206,16 +211,16 @@ def incorrect(
     """
     values = {"this": verification_id, "now": now, "method": method}
     if tx.dialect.name != "sqlite":
-        return cast("AnyRow", _INCORRECT_IN_ONE.first(tx, values))
-    row = None if none_left else _COMPARED_OPEN.first(tx, values)
-    row = row or _COMPARED.first(tx, values)
-    _INCORRECT_RECORDED.run(tx, values)
+        return cast("AnyRow", _incorrect_in_one_statement.first(tx, values))
+    row = None if none_left else _compare_open_statement.first(tx, values)
+    row = row or _compare_statement.first(tx, values)
+    _record_incorrect_statement.run(tx, values)
     if row.status == "exhausted" and row.ended_at == now:
-        _REPORTED.run(tx, values)
+        _report_statement.run(tx, values)
     return cast("AnyRow", row)
 
 
-_APPROVE = f"""
+_APPROVE_SQL = f"""
     UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL,
         proof_id = :proof_id, proof_key = :proof_key, proof_expires_at = :proof_expires_at
     WHERE id = :this AND status = 'pending' AND NOT decoy
@@ -223,14 +228,16 @@ _APPROVE = f"""
         spent_at + {COMPARING_SECONDS} > :now
         OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
     )
-    RETURNING {_SHOWN}"""
-_RECORD_APPROVED = _RECORD.format(result="approved")
+    RETURNING {_SHOWN_SQL}"""
+_RECORD_APPROVED_SQL = _RECORD_SQL.format(result="approved")
 _WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
 
-_APPROVED, _CLEARED, _APPROVED_RECORDED = map(_statement, (_APPROVE, failures.CLEAR, _RECORD_APPROVED))
-_APPROVE_IN_ONE = _statement(f"""
-    WITH ended AS ({_APPROVE}, {_OWNER}), cleared AS ({failures.CLEAR} AND {_WAS_ENDED}),
-        recorded AS ({_RECORD_APPROVED} WHERE {_WAS_ENDED}),
+_approve_statement, _clear_statement, _record_approved_statement = map(
+    _statement, (_APPROVE_SQL, failures.CLEAR, _RECORD_APPROVED_SQL)
+)
+_approve_in_one_statement = _statement(f"""
+    WITH ended AS ({_APPROVE_SQL}, {_EVENT_COLUMNS}), cleared AS ({failures.CLEAR} AND {_WAS_ENDED}),
+        recorded AS ({_RECORD_APPROVED_SQL} WHERE {_WAS_ENDED}),
         reported AS ({EVENTS.insert_sql("postgresql", "ended", "TRUE")})
     SELECT * FROM ended""")
 
@@ -253,10 +260,10 @@ def approve(
     values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose, "method": method}
     values |= {"factor": factor_id, **proof.parameters}
     if tx.dialect.name != "sqlite":
-        return cast("AnyRow | None", _APPROVE_IN_ONE.first(tx, values))
-    row = cast("AnyRow | None", _APPROVED.first(tx, values))
+        return cast("AnyRow | None", _approve_in_one_statement.first(tx, values))
+    row = cast("AnyRow | None", _approve_statement.first(tx, values))
     if row is not None:
-        _CLEARED.run(tx, values)
-        _APPROVED_RECORDED.run(tx, values)
-        _REPORTED.run(tx, values)
+        _clear_statement.run(tx, values)
+        _record_approved_statement.run(tx, values)
+        _report_statement.run(tx, values)
     return row

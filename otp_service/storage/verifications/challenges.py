@@ -1,4 +1,7 @@
-"""Challenges: the rows of `verifications` that have a subject and, unless a device passed them, a factor."""
+"""Challenges: the rows of `verifications` with a `subject_id`; and the erasure of a subject from all its rows.
+
+`factor_id` is null if a recovery code or a device is used.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -19,7 +22,7 @@ def switch(tx: Connection, challenge_id: str, factor: Mapping[str, Any], now: fl
 
     `factor`: the columns that depend on it. PINs that were sent for the former factor no longer count.
     """
-    pending = sa.update(verifications).where(v.id == challenge_id, v.status == "pending", now < ENDS_AT)
+    pending = sa.update(verifications).where(v.id == challenge_id, v.status == PENDING, now < ENDS_AT)
     if tx.execute(pending.values(**factor)).rowcount == 0:
         return False
     live = sa.update(sends).where(sends.c.verification_id == challenge_id, sends.c.pin_hash.is_not(None))
@@ -49,7 +52,7 @@ def cancel_of_subject(
     tx.execute(statement.values(ended))
 
 
-def forget_subject(tx: Connection, client_id: str, subject: str) -> None:
+def erase_subject(tx: Connection, client_id: str, subject: str) -> None:
     """Remove the subject from everything that a client started for it. Its challenges have ended, and prove nothing."""
     is_challenge = v.subject_id.is_not(None)
     changed = {

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow
-from otp_service.storage.numbers import SEALED
+from otp_service.storage.numbers import SEALED_NUMBER
 from otp_service.storage.tables import verifications
 from otp_service.storage.verifications.sessions import SAME_SESSION, Session
 
@@ -52,7 +52,7 @@ def _redeeming(is_bound: bool) -> Any:
     )
     if is_bound:
         statement = statement.where(v.purpose == sa.bindparam("for_purpose"), sa.text(SAME_SESSION))
-    return statement.values(redeemed_at=_NOW).returning(*_REDEEMED, SEALED)
+    return statement.values(redeemed_at=_NOW).returning(*_REDEEMED, SEALED_NUMBER)
 
 
 _REDEEM = Compiled(lambda _: _redeeming(is_bound=True))

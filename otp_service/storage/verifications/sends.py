@@ -117,10 +117,11 @@ def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow
 
 
 def messages(tx: Connection, *, after: tuple[float, int], until: float, limit: int) -> Sequence[AnyRow]:
-    """Return messages that the guard counted, oldest first: `at`, `id`, `client_id`, `pseudonym`, `address_digest`,
-    and `approved_at` of the newest message of a verification that was approved.
+    """Return messages that the guard counted, oldest first.
 
-    `after`: (at, id) of the last one of the page before. Verifications of which nothing was sent are left out.
+    Columns: `at`, `id`, `client_id`, `pseudonym`, `address_digest`; `approved_at` of the newest message of an approved
+    verification. `after`: (at, id) of the last one of the page before. Verifications of which nothing was sent are left
+    out.
     """
     other = sends.alias()
     of_the_same = other.c.verification_id == s.verification_id, other.c.pseudonym.is_not(None)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, insert_by
-from otp_service.storage.numbers import SEALED
+from otp_service.storage.numbers import SEALED_NUMBER
 from otp_service.storage.tables import PENDING, buckets, failures, numbers, opt_outs, sends, verifications
 from otp_service.storage.verifications import proofs
 from otp_service.storage.verifications.endings import ENDS_AS, ENDS_AT
@@ -44,7 +44,7 @@ COLUMNS = (
     v.channel,
     v.phrase_sealed,
     v.decoy,
-    SEALED,
+    SEALED_NUMBER,
 )
 """The columns of a verification that its client sees."""
 _kept = [column for column in COLUMNS if isinstance(column, sa.Column) and not column.name.endswith("_sealed")]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from otp_service.config.policy.policy import Failures
+from otp_service.config.policy.rates import Failures
 from otp_service.services.limits import limits
 from tests.support.held import hold_next
 from tests.support.receipts import tell

@@ -82,7 +82,7 @@ async def test_what_waits_for_a_number_fails_when_it_opts_out(service: Service) 
     elsewhere = await post(service.api, other, text="Hello")
 
     def step(tx: Connection) -> int:
-        number_id = numbers.find(tx, service.ctx.vault, to)
+        number_id = numbers.find_id(tx, service.ctx.vault, to)
         assert number_id is not None
         return queue.fail_queued(tx, number_id, reason="opted_out", now=service.ctx.clock.now())
 
@@ -100,7 +100,7 @@ async def test_a_reply_of_our_own_is_sent_and_no_client_sees_it(service: Service
     await post(service.api, to, text="Hello")
 
     def step(tx: Connection) -> str | None:
-        number_id = numbers.find(tx, ctx.vault, to)
+        number_id = numbers.find_id(tx, ctx.vault, to)
         assert number_id is not None
         notifications.queue_reply(tx, ctx, number_id=number_id, e164=to, text="STOP ends them.", now=ctx.clock.now())
         return tx.scalar(sa.select(n.id).where(n.client_id.is_(None)))

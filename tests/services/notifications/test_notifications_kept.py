@@ -80,7 +80,7 @@ async def fire(service: Service, to: str) -> None:
     """A word about a number that the campaign platform is still to be told."""
 
     def step(tx: Connection) -> None:
-        now, number_id = service.ctx.clock.now(), numbers.find(tx, service.ctx.vault, to)
+        now, number_id = service.ctx.clock.now(), numbers.find_id(tx, service.ctx.vault, to)
         values = {"number_id": number_id, "keyword": "START", "created_at": now, "due_at": now, "tries": 0}
         tx.execute(sa.insert(tables.campaign_messages).values(**values))
 

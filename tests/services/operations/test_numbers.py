@@ -126,7 +126,7 @@ async def merge(service: Service, *, keep: str, drop: str) -> None:
     """Merges the rows of two numbers, as if they were two forms of one."""
 
     def step(tx: Connection) -> None:
-        kept, dropped = (numbers.find(tx, service.ctx.vault, each) for each in (keep, drop))
+        kept, dropped = (numbers.find_id(tx, service.ctx.vault, each) for each in (keep, drop))
         assert kept is not None
         assert dropped is not None
         renumbering._merge(tx, keep=kept, drop=dropped, now=service.ctx.clock.now())

@@ -11,7 +11,7 @@ from otp_service.services.operations import retention
 from otp_service.services.verifications import proofs
 from otp_service.storage.tables import sends, verifications
 from otp_service.storage.verifications import attempts
-from otp_service.storage.verifications.attempts import Matching, Spent
+from otp_service.storage.verifications.attempts import AttemptConditions, Spent
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.sessions import Session
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
@@ -33,7 +33,7 @@ async def die_with_the_last_attempt(service: Service, started: dict[str, Any]) -
 
     def spend(tx: Connection) -> Spent:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])))
-        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
+        matching = AttemptConditions(client_id, started["id"], 6, Session.of(client_id, None), None, None)
         spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=())
         assert isinstance(spent, Spent)
         return spent
@@ -117,7 +117,7 @@ async def test_a_comparison_that_ends_long_after_the_expiry_approves_nothing(ser
 
     def spend(tx: Connection) -> Spent:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])))
-        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
+        matching = AttemptConditions(client_id, started["id"], 6, Session.of(client_id, None), None, None)
         spent = attempts.spend(tx, matching, now=service.ctx.clock.now(), wait_steps=())
         assert isinstance(spent, Spent)
         return spent

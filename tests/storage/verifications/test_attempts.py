@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from otp_service.services.limits import limits
 from otp_service.storage.tables import verifications
 from otp_service.storage.verifications import attempts
-from otp_service.storage.verifications.attempts import Matching, Spent
+from otp_service.storage.verifications.attempts import AttemptConditions, Spent
 from otp_service.storage.verifications.sessions import Session
 from tests.support.service import NO_LIMITS, serving
 from tests.support.vendor import Vendor
@@ -26,7 +26,7 @@ async def test_whichever_is_compared_last_exhausts_it(
         started = await service.api.start()
         of_this = sa.select(verifications.c.client_id).where(verifications.c.id == started["id"])
         client_id = str(await service.ctx.database.read(lambda tx: tx.scalar(of_this)))
-        matching = Matching(client_id, started["id"], 6, Session.of(client_id, None), None, None)
+        matching = AttemptConditions(client_id, started["id"], 6, Session.of(client_id, None), None, None)
         wait_steps = limits.wait_steps(service.ctx.policy.limits.failures_per_number)
 
         def spend(tx: Connection) -> Spent:
@@ -40,7 +40,7 @@ async def test_whichever_is_compared_last_exhausts_it(
         async def compare(none_left: bool) -> str:
             now = service.ctx.clock.now()
             row = await service.ctx.database.write(
-                lambda tx: attempts.incorrect(tx, started["id"], none_left=none_left, now=now)
+                lambda tx: attempts.record_incorrect(tx, started["id"], none_left=none_left, now=now)
             )
             return str(row.status)
 

@@ -24,14 +24,14 @@ from otp_service.services.verifications import checks, proofs
 from otp_service.storage.factors import factors, failures
 from otp_service.storage.factors.subjects import Owner
 from otp_service.storage.verifications import attempts
-from otp_service.storage.verifications import events as history
-from otp_service.storage.verifications.attempts import Counted, Spent, Unspent
+from otp_service.storage.verifications import events as stored_events
+from otp_service.storage.verifications.attempts import FailureCounter, Spent, Unspent
 from otp_service.storage.verifications.sessions import Session
 from otp_service.vault import SealedFor
 
 SMS = "sms"
 """The method of a PIN by SMS. A proof has methods as `amr` (RFC 8176)."""
-FREE_RECOVERY_CODES = 5
+FREE_WRONG_CODES = 5
 """Wrong recovery codes in a row until the next one waits."""
 
 
@@ -74,12 +74,12 @@ class _ValidCheck:
         return Owner(self.request.client_id, self.stored.row.subject, self.stored.row.subject_id)
 
     @property
-    def counted(self) -> Counted:
+    def failure_counter(self) -> FailureCounter:
         """Return whose consecutive wrong checks it counts."""
-        return Counted.RECOVERY_CODES if self.method == RECOVERY_CODE else Counted.SUBJECT
+        return FailureCounter.RECOVERY_CODES if self.method == RECOVERY_CODE else FailureCounter.SUBJECT
 
     @property
-    def failures(self) -> str:
+    def failure_kind(self) -> str:
         """Return the kind of `subject_failures` that it counts."""
         return failures.RECOVERY_CODES if self.method == RECOVERY_CODE else failures.FACTORS
 
@@ -95,7 +95,7 @@ async def check(
     structlog.contextvars.bind_contextvars(challenge=request.challenge_id)  # for the log line of the request
     stored = await ctx.database.read(lambda tx: challenges.find(tx, ctx, request.client_id, request.challenge_id))
     valid = _validate(request, stored)
-    with _admitted(ctx, valid):
+    with _admit(ctx, valid):
         checked = await _check(ctx, valid, idempotent)
     structlog.contextvars.bind_contextvars(result=checked.result)
     if checked.result == "approved" and valid.method == SMS:
@@ -109,11 +109,11 @@ def _validate(request: ChallengeCheckRequest, stored: StoredChallenge) -> _Valid
     session = Session.of(request.client_id, request.session)
     if not session.is_of(stored.row):
         raise Refusal("mismatch", "session differs from the start, or is missing. No attempt was used.")
-    method, value = _recognize(request.pin, stored)
+    method, value = _parse_typed(request.pin, stored)
     return _ValidCheck(request, stored, method, value, session, Ticket(Kind.CHECK, request.client_id))
 
 
-def _recognize(text: str, stored: StoredChallenge) -> tuple[str, str]:
+def _parse_typed(text: str, stored: StoredChallenge) -> tuple[str, str]:
     """Return what a person typed: its method and its one form. Refusal: `invalid`."""
     digits, row = pins.clean(text), stored.row
     if digits is not None and row.channel in {"sms", "totp"} and len(digits) == row.pin_length:
@@ -125,7 +125,7 @@ def _recognize(text: str, stored: StoredChallenge) -> tuple[str, str]:
 
 
 @contextmanager
-def _admitted(ctx: Context, valid: _ValidCheck) -> Iterator[None]:
+def _admit(ctx: Context, valid: _ValidCheck) -> Iterator[None]:
     """Admit the check: only the PIN of a message needs a hash."""
     if valid.method == SMS:
         with ctx.hasher.queue.admit(valid.ticket):
@@ -164,19 +164,19 @@ def _count_guess(ctx: Context, valid: _ValidCheck, *, live: int) -> None:
 def _spend(tx: Connection, ctx: Context, valid: _ValidCheck, idempotent: IdempotentRequest | None) -> Spent | Unspent:
     """Spend an attempt and count it at the subject, both or none."""
     idempotency.lock(tx, idempotent)
-    start = attempts.Matching(
+    conditions = attempts.AttemptConditions(
         client_id=valid.request.client_id,
         verification_id=valid.request.challenge_id,
         pin_length=len(valid.typed) if valid.method == SMS else None,
         session=valid.session,
     )
-    steps = limits.wait_steps(_rules(ctx, valid))
-    return attempts.spend(tx, start, now=ctx.clock.now(), wait_steps=steps, counted=valid.counted)
+    steps = limits.wait_steps(_failure_rules(ctx, valid))
+    return attempts.spend(tx, conditions, now=ctx.clock.now(), wait_steps=steps, counter=valid.failure_counter)
 
 
-def _rules(ctx: Context, valid: _ValidCheck) -> Failures:
+def _failure_rules(ctx: Context, valid: _ValidCheck) -> Failures:
     rules = ctx.policy.limits.failures_per_subject
-    return rules.model_copy(update={"free": FREE_RECOVERY_CODES}) if valid.method == RECOVERY_CODE else rules
+    return rules.model_copy(update={"free": FREE_WRONG_CODES}) if valid.method == RECOVERY_CODE else rules
 
 
 def _totp_step_of(ctx: Context, valid: _ValidCheck) -> int | None:
@@ -233,7 +233,9 @@ def _use(tx: Connection, ctx: Context, valid: _ValidCheck, totp_step: int | None
 
 def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -> CheckedChallenge:
     now, stored = ctx.clock.now(), valid.stored
-    row = attempts.incorrect(tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method)
+    row = attempts.record_incorrect(
+        tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method
+    )
     _report_lock(tx, valid, now)
     return CheckedChallenge("incorrect", challenges.represent(ctx, stored, row))
 
@@ -257,8 +259,8 @@ async def _not_compared(ctx: Context, valid: _ValidCheck, *, is_locked: bool) ->
         result = "locked" if is_locked else checks.result_of(stored.row, now)
         retry_at = None
         if is_locked:
-            retry_at = max(now, failures.waits_until(tx, stored.row.subject_id, valid.failures))
-        history.add_bounded(tx, request.challenge_id, now=now, kind="check", result=result)
+            retry_at = max(now, failures.waits_until(tx, stored.row.subject_id, valid.failure_kind))
+        stored_events.add_bounded(tx, request.challenge_id, now=now, kind="check", result=result)
         return CheckedChallenge(result, challenges.represent(ctx, stored), retry_at)
 
     if valid.method == SMS:

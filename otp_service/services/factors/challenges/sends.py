@@ -7,9 +7,9 @@ from otp_service.errors import Refusal
 from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
-from otp_service.services.factors.challenges import challenges, rows
+from otp_service.services.factors.challenges import challenges, new_challenges
 from otp_service.services.factors.challenges.challenges import Challenge, StoredChallenge
-from otp_service.services.factors.challenges.rows import ChallengeRequest
+from otp_service.services.factors.challenges.new_challenges import ChallengeRequest
 from otp_service.services.limits import limits
 from otp_service.services.verifications import new_verifications, resends
 from otp_service.services.verifications.pin_messages import pin_message
@@ -17,7 +17,7 @@ from otp_service.services.verifications.pin_messages.pin_message import PinMessa
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage import numbers
 from otp_service.storage.factors import subjects
-from otp_service.storage.verifications import challenges as challenges_table
+from otp_service.storage.verifications import challenges as stored_challenges
 
 
 async def resend(
@@ -63,7 +63,7 @@ async def _switch_to_app(
     ctx: Context, client_id: str, stored: StoredChallenge, factor: AnyRow, idempotent: IdempotentRequest | None
 ) -> None:
     purpose = new_verifications.purpose_named(ctx, stored.row.purpose)
-    columns = rows.columns_of_factor(factor, purpose)
+    columns = new_challenges.columns_of_factor(factor, purpose)
 
     def step(tx: Connection) -> None:
         idempotency.lock(tx, idempotent)
@@ -85,7 +85,7 @@ async def _switch_to_phone(
     row = stored.row
     purpose = new_verifications.purpose_named(ctx, row.purpose)
     request = ChallengeRequest(client_id, row.subject or "", purpose.name, locale=row.locale)
-    message = rows.message(ctx, request, purpose, row.id, factor, idempotent, deadline)
+    message = new_challenges.message(ctx, request, purpose, row.id, factor, idempotent, deadline)
     message.lifetime_left = row.expires_at - ctx.clock.now()
     message.ends_if_refused = False
     message.address_digest = row.address_digest
@@ -95,7 +95,7 @@ async def _switch_to_phone(
 def _switch_number(tx: Connection, ctx: Context, stored: StoredChallenge, factor: AnyRow, message: PinMessage) -> None:
     _lock(tx, ctx, stored, factor)
     number_id = numbers.upsert(tx, ctx.vault, message.to or "", seen_until=stored.row.expires_at)
-    columns = rows.columns_of_factor(factor, message.purpose) | {
+    columns = new_challenges.columns_of_factor(factor, message.purpose) | {
         "number_id": number_id,
         "carrier": message.carrier,
         "delivery_status": "unknown",  # until the outcome is known
@@ -113,5 +113,5 @@ def _lock(tx: Connection, ctx: Context, stored: StoredChallenge, factor: AnyRow)
 
 
 def _switch(tx: Connection, ctx: Context, stored: StoredChallenge, columns: dict[str, object]) -> None:
-    if not challenges_table.switch(tx, stored.row.id, columns, ctx.clock.now()):
+    if not stored_challenges.switch(tx, stored.row.id, columns, ctx.clock.now()):
         raise Refusal("not_pending", "The challenge has ended. Start a new one.")

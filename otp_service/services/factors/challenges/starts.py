@@ -14,9 +14,9 @@ from otp_service.services.clients import idempotency
 from otp_service.services.clients.idempotency import IdempotentRequest
 from otp_service.services.context import Context
 from otp_service.services.factors import devices
-from otp_service.services.factors.challenges import challenges, rows
+from otp_service.services.factors.challenges import challenges, new_challenges
 from otp_service.services.factors.challenges.challenges import RECOVERY_CODE, Challenge, StoredChallenge
-from otp_service.services.factors.challenges.rows import ChallengeRequest
+from otp_service.services.factors.challenges.new_challenges import ChallengeRequest
 from otp_service.services.guard import screening
 from otp_service.services.limits import limits, pauses
 from otp_service.services.opt_outs.opt_outs import opted_out
@@ -62,10 +62,10 @@ async def start(
         return passed, True
     with ctx.concurrency.of_client(request.client_id):
         factor, waits_until = await ctx.database.read(lambda tx: _choose(tx, ctx, request))
-    start = _ValidStart(request, purpose, rows.new_id(), idempotent, factor)
+    start = _ValidStart(request, purpose, new_challenges.new_id(), idempotent, factor)
     # While the subject waits, no PIN would be compared; a recovery code still passes the challenge.
     if factor is not None and factor.type == "sms" and waits_until <= ctx.clock.now():
-        message = rows.message(ctx, request, purpose, start.id, factor, idempotent, deadline)
+        message = new_challenges.message(ctx, request, purpose, start.id, factor, idempotent, deadline)
         challenge, created = await _send(ctx, replace(start, message=message), message)
     else:
         challenge, created = await _insert_only(ctx, start)
@@ -129,14 +129,15 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[StoredCha
     now, request = ctx.clock.now(), start.request
     subject_id = _lock_subject(tx, request, now)
     challenges.require_active(tx, ctx, subject_id, start.factor)
-    new = rows.new_row(ctx, request, start.purpose, start.id, subject_id, now)
-    new |= rows.columns_of(ctx, start.factor, start.purpose, request)
+    new = new_challenges.new_row(ctx, request, start.purpose, start.id, subject_id, now)
+    new |= new_challenges.columns_of(ctx, start.factor, start.purpose, request)
     message = start.message
     if message is not None:
-        new |= rows.columns_of_message(tx, ctx, message, now)
+        new |= new_challenges.columns_of_message(tx, ctx, message, now)
         message.number_id = new["number_id"]
-    lane = reservations.recognize(tx, ctx, message, now) if message is not None else None
-    pause = _pause(ctx, message, lane)
+    if message is not None:
+        reservations.recognize_person(tx, ctx, message, now)
+    pause = _pause(ctx, message)
     other = verifications.find_pending(
         tx,
         client_id=request.client_id,
@@ -153,7 +154,7 @@ def _insert(tx: Connection, ctx: Context, start: _ValidStart) -> tuple[StoredCha
         verifications.clear_slot(tx, other.id, now)
     verifications.insert(tx, new)  # the subject's row is locked: nobody else takes the slot
     if message is not None:
-        reservations.reserve_and_insert(tx, ctx, message, lane, now, pause)
+        reservations.reserve_and_insert(tx, ctx, message, now, pause)
     return challenges.find(tx, ctx, request.client_id, start.id), True
 
 
@@ -167,17 +168,17 @@ def _lock_subject(tx: Connection, request: ChallengeRequest, now: float) -> int:
     return int(subject.id)
 
 
-def _pause(ctx: Context, message: PinMessage | None, lane: str | None) -> Unit | None:
+def _pause(ctx: Context, message: PinMessage | None) -> Unit | None:
     if message is None:
         return None
     client_id, number_id, purpose = message.client_id, message.number_id, message.purpose.name
-    return limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=purpose, lane=lane)
+    return limits.pause(ctx, client_id=client_id, number_id=number_id, purpose=purpose, scope=message.limit_scope)
 
 
 def _refuse_opted_out_or_paused(
     tx: Connection, message: PinMessage, state: AnyRow, new: dict[str, Any], pause: Unit | None, now: float
 ) -> None:
-    """Refusals: `opted_out`, and `rate_limited` during the pause after an earlier start to the number."""
+    """Refuse with `opted_out`, or `rate_limited` during the pause after an earlier start to the number."""
     if state.opted_out and not message.purpose.send_to_opted_out:
         raise opted_out()
     if pause is not None and state.paused_until is not None and state.paused_until > now:
@@ -192,7 +193,7 @@ async def _pass_by_device(
     device = request.device
     if device is None or purpose.name in NO_DEVICE:
         return None
-    challenge_id = rows.new_id()
+    challenge_id = new_challenges.new_id()
 
     def step(tx: Connection) -> tuple[StoredChallenge, KeptProof] | None:
         idempotency.lock(tx, idempotent)
@@ -203,8 +204,8 @@ async def _pass_by_device(
         if not active or not is_known:
             return None
         proof = proofs.new_proof(ctx, purpose.name, now)
-        new = rows.new_row(ctx, request, purpose, challenge_id, subject_id, now)
-        new |= rows.columns_of(ctx, None, purpose, request)
+        new = new_challenges.new_row(ctx, request, purpose, challenge_id, subject_id, now)
+        new |= new_challenges.columns_of(ctx, None, purpose, request)
         new |= {"channel": "device", "status": "approved", "ended_at": now, **proof.parameters}
         verifications.insert(tx, new)
         return challenges.find(tx, ctx, request.client_id, challenge_id), proof

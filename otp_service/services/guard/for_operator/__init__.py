@@ -1,1 +1,1 @@
-"""What an operator asks the guard: its state, its history, what it has counted."""
+"""What operators read of the guard, and the reset of its counters."""

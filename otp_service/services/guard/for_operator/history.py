@@ -32,8 +32,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class PastDecision:
-    """A request that a rule would block. `number`: without its last digits; `network`: a digest; `action`: what was
-    done; `approved_at`: when the number was approved after all.
+    """A request that a rule would block.
+
+    `number`: without its last digits; `network`: a digest; `action`: what was done; `approved_at`: when the number
+    was approved after all.
     """
 
     id: str

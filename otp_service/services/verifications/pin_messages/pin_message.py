@@ -67,6 +67,8 @@ class PinMessage:
     number_id: int = 0
     known_since: float | None = None
     """Of a known person."""
+    limit_scope: str | None = None
+    """The suffix of the limits of a known person; None if the shared ones apply."""
     reserved: list[Reserved] = field(default_factory=list)
     """In the limits."""
     prices: dict[str, int] = field(default_factory=dict)

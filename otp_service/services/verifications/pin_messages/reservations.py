@@ -4,7 +4,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.services.context import Context
 from otp_service.services.guard import ceilings, people, screening
-from otp_service.services.guard.screening import NO_COLUMNS, AskedMessage, GuardColumns
+from otp_service.services.guard.screening import NO_COLUMNS, GuardColumns, ScreeningRequest
 from otp_service.services.limits import limits
 from otp_service.services.verifications.pin_messages.pin_message import PinMessage, RouteSend
 from otp_service.storage.guard import ceilings as stored_ceilings
@@ -13,15 +13,16 @@ from otp_service.storage.limits.buckets import Unit
 from otp_service.storage.verifications import sends
 
 
-def recognize(tx: Connection, ctx: Context, message: PinMessage, now: float) -> str | None:
-    """Find out whether the person is known; return the suffix of their limits, None if the shared ones apply."""
+def recognize_person(tx: Connection, ctx: Context, message: PinMessage, now: float) -> None:
+    """Find out whether the person is known, and so has limits of their own."""
     client_id, subject = message.client_id, message.subject
-    message.known_since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
-    return people.lane(ctx.vault, client_id=client_id, subject=subject, since=message.known_since, now=now)
+    since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
+    message.known_since = since
+    message.limit_scope = people.limit_scope(ctx.vault, client_id=client_id, subject=subject, since=since, now=now)
 
 
 def reserve_and_insert(
-    tx: Connection, ctx: Context, message: PinMessage, lane: str | None, now: float, pause: Unit | None = None
+    tx: Connection, ctx: Context, message: PinMessage, now: float, pause: Unit | None = None
 ) -> None:
     """Reserve the limits, ask the guard, and insert the row that counts the send, before it is sent.
 
@@ -32,18 +33,18 @@ def reserve_and_insert(
         client_id=message.client_id,
         number_id=message.number_id,
         address_digest=message.address_digest,
-        lane=lane,
+        scope=message.limit_scope,
     )
     message.reserved = limits.reserve(tx, [*units, pause] if pause is not None else units, now)
     if message.to is not None and not message.is_test:
         if message.asks_guard:
-            message.screened = screening.screen(tx, ctx, _asked(message, message.to), now)
+            message.screened = screening.screen(tx, ctx, _screening_request(message, message.to), now)
         _reserve_price(tx, ctx, message, message.to, now)
     message.current_send.id = insert(tx, message, message.current_send, now, _guard_columns(ctx, message))
 
 
-def _asked(message: PinMessage, to: str) -> AskedMessage:
-    return AskedMessage(
+def _screening_request(message: PinMessage, to: str) -> ScreeningRequest:
+    return ScreeningRequest(
         client_id=message.client_id,
         to=to,
         purpose=message.purpose.name,

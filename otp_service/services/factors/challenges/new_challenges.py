@@ -22,7 +22,6 @@ from otp_service.services.verifications.new_verifications import StartRequest
 from otp_service.services.verifications.pin_messages.pin_message import PinMessage
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage import numbers
-from otp_service.storage.numbers import open_number
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def message(
     deadline: float,
 ) -> PinMessage:
     """Return the message of a challenge of a phone. Refusals: `no_factor`, `country_not_allowed`, `invalid`."""
-    to = open_number(ctx.vault, factor.sealed)
+    to = numbers.open_number(ctx.vault, factor.sealed)
     if to is None:
         raise Refusal("no_factor", "The secret key of this factor's number is gone. Let the user add the phone again.")
     test_number = test_numbers.find(ctx, to)
