@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -39,25 +40,35 @@ async def guess(api: Api, service: Service, to: str, count: int) -> None:
 
 
 @contextmanager
-def uncommitted_rewrap(url: str, vault: Vault) -> Iterator[threading.Event]:
-    """Runs a batch of `secrets rewrap`, which commits when the event is set."""
-    database, commit, moved = Database(url, patient=True), threading.Event(), threading.Event()
+def uncommitted(url: str, change: Callable[[Connection], object]) -> Iterator[threading.Event]:
+    """Runs a change in another process's stead, which commits when the event is set."""
+    database, commit, changed = Database(url, patient=True), threading.Event(), threading.Event()
 
     def step(tx: Connection) -> None:
-        rotation._move_index(tx, vault)
-        rotation._rewrap_numbers(tx, vault, 0, 0.0)
-        moved.set()
+        change(tx)
+        changed.set()
         commit.wait(20)
 
     thread = threading.Thread(target=lambda: asyncio.run(database.write(step)))
     thread.start()
-    assert moved.wait(20)
+    assert changed.wait(20)
     try:
         yield commit
     finally:
         commit.set()
         thread.join()
         database.close()
+
+
+async def start_beside(service: Service, api: Api, to: str, change: Callable[[Connection], object]) -> httpx.Response:
+    """Returns the response to a start that waited for the commit of a change."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with uncommitted(service.settings.database_url, change) as commit:
+        start = asyncio.create_task(api.try_start(to))
+        while not await service.ctx.database.read(lambda tx: tx.scalar(waiting)):
+            assert not start.done()
+        commit.set()
+        return await start
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -67,18 +78,27 @@ async def test_a_start_that_waits_for_rewrap_finds_the_row_of_its_number(databas
         await guess(service.api, service, to, 2)
         key = service.api.api_key
     async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
-        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        with uncommitted_rewrap(database_url, service.ctx.vault) as commit:
-            start = asyncio.create_task(Api(service.http, key).try_start(to))
-            while not await service.ctx.database.read(lambda tx: tx.scalar(waiting)):
-                assert not start.done()
-            commit.set()
-            started = (await start).json()
+        api, vault = Api(service.http, key), service.ctx.vault
+        await service.ctx.database.write(lambda tx: rotation._move_index(tx, vault))
+        started = (await start_beside(service, api, to, lambda tx: rotation._rewrap_numbers(tx, vault, 0, 0.0))).json()
         assert await count_rows(service) == 1
-        api = Api(service.http, key)
         assert await api.check(started["id"], wrong(service.pin(to))) == "incorrect"
         assert await api.check(started["id"], service.pin(to)) == "locked", "two of before the rewrap and one now"
         await rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_start_that_waits_for_renumber_finds_the_row_of_its_number(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, CONFIG) as service:
+        await opt_out(service, FORMER)
+        ((number_id, _),) = await service.ctx.database.read(lambda tx: numbers.list_readable(tx, after=0, limit=2))
+
+        def renumber(tx: Connection) -> None:
+            renumbering._renumber(tx, service.ctx.vault, [number_id], service.ctx.clock.now())
+
+        refused = await start_beside(service, service.api, PRESENT, renumber)
+        assert refused.json()["code"] == "opted_out"
+        assert await count_rows(service) == 1
 
 
 @pytest.mark.both_databases
