@@ -80,6 +80,12 @@ async def test_a_refusal_says_what_there_is(service: Service) -> None:
     assert long["errors"][0]["detail"] == "The text takes 11 SMS; at most 10 are sent."
 
 
+async def test_crlf_in_a_text_is_sent_as_lf(service: Service) -> None:
+    assert (await post(service, to=(to := new_number()), text="Hello\r\nYour order\n\r\nBye")).status_code == 202
+    await outbox.work(service.ctx)
+    assert [message["text"] for message in service.vendor.messages(to)] == ["Hello\nYour order\n\nBye"]
+
+
 @pytest.mark.parametrize("values", [{"name": "@evil #1"}, {"name": "a\n@evil #1"}, {"name": "a", "order": "b" * 200}])
 async def test_a_value_can_break_out_of_nothing(migrated: str, vendor: Vendor, values: dict[str, str]) -> None:
     templates = {"first": {"en": "{name}: hi"}, "last": {"en": "For {name}\n" + "{order} " * 8}}

@@ -45,4 +45,14 @@ async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str],
         async with httpx.AsyncClient() as http:
             (message,) = (await http.get(f"http://127.0.0.1:{port}/messages")).json()
         assert message["pin"] == sent.pin
+        await a_page_of_another_site_gets_nothing(f"http://127.0.0.1:{port}")
         assert simulator.stop(how) == 0
+
+
+async def a_page_of_another_site_gets_nothing(url: str) -> None:
+    """Neither one whose name was made to resolve to this machine, nor one that posts here."""
+    stop = {"from": "+573001234567", "to": SENDER, "text": "STOP"}
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
+        assert (await http.get("/messages", headers={"Host": "evil.example"})).status_code == 403
+        assert (await http.post("/mo", json=stop, headers={"Origin": "https://evil.example"})).status_code == 403
+        assert (await http.post("/mo", json=stop, headers={"Origin": url})).status_code == 201

@@ -35,6 +35,16 @@ def test_without_a_file_it_is_what_is_shipped() -> None:
     assert policy.limits.sends_per_number == (Rate(5, 3600), Rate(10, 86400))
 
 
+def test_looser_limits_allow_so_many_times_what_the_shipped_ones_do() -> None:
+    limits = Policy().looser(10).limits
+    assert limits.sends_per_number == (Rate(50, 3600), Rate(100, 86400))
+    assert limits.pause_per_number == 3
+    assert limits.sends_per_user_ip == (Rate(250, 300),)
+    assert limits.sends_per_client == ()
+    assert (limits.inbound_per_number, limits.inbound_per_client) == ((Rate(100, 600),), (Rate(30_000, 600),))
+    assert limits.failures_per_number == limits.failures_per_subject == Failures(free=100, lock_after=1000)
+
+
 def test_a_file_overrides_key_by_key_and_texts_by_locale(tmp_path: Path) -> None:
     path = written(
         tmp_path,

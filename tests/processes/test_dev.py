@@ -159,11 +159,14 @@ def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path:
         assert "--folder" in second.err
 
         headers = {"Authorization": f"Bearer {key}"}
-        for session in range(15):  # more than `serve` allows in an hour
-            body = {"to": SAMPLE_NUMBER, "purpose": f"{'login' if session else 'signup'}", "session": str(session)}
-            answer = httpx.post(f"{address(lines)}/v1/verifications", json=body, headers=headers)
-            assert answer.status_code == 201 or answer.json()["limit"] == "pause_per_number"
-        for command in (("clients", "list"), ("budgets", "show", SAMPLE_NUMBER), ("opt-outs", "show", SAMPLE_NUMBER)):
+        body = {"to": SAMPLE_NUMBER, "purpose": "signup"}
+        assert httpx.post(f"{address(lines)}/v1/verifications", json=body, headers=headers).status_code == 201
+        for command in (
+            ("clients", "list"),
+            ("budgets", "show", SAMPLE_NUMBER),
+            ("opt-outs", "show", SAMPLE_NUMBER),
+            ("numbers", "renumber", "--dry-run"),
+        ):
             done = run(*command, settings={}, folder=tmp_path)
             assert done.code == 0
             assert done.err.startswith("OTP_DATABASE_URL is not set: using the database of `otp-service dev`")
@@ -173,6 +176,19 @@ def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path:
         assert run("serve", settings={}, folder=tmp_path).code == 1, "only `dev` serves without settings"
         text = dev.text().splitlines()
         assert not [line for line in text if line and text.count(line) > 1], "no line of the log twice"
+
+
+def test_its_limits_are_ten_times_looser_and_it_says_so(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[limits]\nsends_per_number = "1/day"\npause_per_number = 0\n')
+    with launched("dev", *ANY_PORTS, settings={"OTP_CONFIG_FILE": str(policy)}, folder=tmp_path) as dev:
+        _, key, lines = printed(dev)
+        assert "\n  limits     10 times looser than those of `serve`\n" in dev.text()
+        with httpx.Client(base_url=address(lines), headers={"Authorization": f"Bearer {key}"}) as api:
+            bodies = [{"to": SAMPLE_NUMBER, "purpose": "signup", "session": str(number)} for number in range(11)]
+            answers = [api.post("/v1/verifications", json=body, timeout=PATIENCE) for body in bodies]
+        assert [answer.status_code for answer in answers] == [201] * 10 + [429]
+        assert answers[-1].json()["limit"] == "sends_per_number"
 
 
 @pytest.mark.long

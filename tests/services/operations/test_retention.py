@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
+from otp_service.observability import logs
 from otp_service.services.operations import retention
 from otp_service.storage import tables
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
@@ -147,6 +149,15 @@ async def test_of_many_processes_one_sweeps_every_five_seconds(service: Service)
         service.shift(seconds_since)
         await asyncio.gather(*(retention.round_of(service.ctx) for _ in range(4)))
         assert await count(service, tables.buckets) == left
+
+
+async def test_the_log_has_a_sweep_at_debug_alone(service: Service) -> None:
+    await fill_a_limit(service)
+    logs.configure("debug", "json")
+    with capture_logs() as lines:
+        await retention.round_of(service.ctx)
+    logs.configure("error", "json")
+    assert [(line["log_level"], line["limits"]) for line in lines if line["event"] == "swept"] == [("debug", 1)]
 
 
 async def test_many_rows_go_in_batches(service: Service) -> None:
