@@ -12,6 +12,7 @@ import pytest
 from otp_service.hashing import argon2
 from otp_service.services.guard import counting
 from otp_service.vault import generate_key_entry
+from tests.support.notifications import opt_out
 from tests.support.processes import Done, here, service_settings, together
 from tests.support.receivers import LOOPBACK, add, post_due, receiving
 from tests.support.servers import free_port
@@ -188,6 +189,19 @@ async def test_after_seven_days_it_says_what_an_enforced_guard_would_have_blocke
         await counting.work(service.ctx)
     found = findings(looked(settings))["guard"]
     assert re.search(r"would have blocked \d+ by prefix \(1 approved after all\)", found)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_numbers_in_the_form_of_a_former_plan_are_worth_a_look(database_url: str, vendor: Vendor) -> None:
+    settings = service_settings(database_url, vendor)
+    async with serving(database_url, vendor) as service:
+        await opt_out(service, "+22997123456")
+    done = looked(settings)
+    assert done.code == 0
+    said = "look 1 are in a form that their country has changed: `numbers renumber`"
+    assert findings(done)["numbers"] == said
+    assert here("numbers", "renumber", settings=settings).code == 0
+    assert findings(looked(settings))["numbers"].startswith("ok ")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

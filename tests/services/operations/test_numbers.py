@@ -13,12 +13,13 @@ from sqlalchemy.engine import Connection
 
 from otp_service.database.engine import Database
 from otp_service.gateways.base import Outcome, Sent
+from otp_service.services.notifications import outbox
 from otp_service.services.operations import renumbering, rotation
 from otp_service.storage import numbers, tables
 from otp_service.vault import Vault, generate_key_entry
 from tests.support.held import hold_next
-from tests.support.notifications import opt_out
-from tests.support.people import rows
+from tests.support.notifications import opt_out, post
+from tests.support.people import rows, tells
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -103,25 +104,32 @@ async def test_a_start_that_waits_for_renumber_finds_the_row_of_its_number(datab
 
 @pytest.mark.both_databases
 async def test_rewrap_merges_two_rows_of_a_number_and_the_stricter_counts(database_url: str, vendor: Vendor) -> None:
-    to, other = new_number(), new_number()
+    guessed_first, guessed_later, out_first, out_later = (new_number() for _ in range(4))
     async with serving(database_url, vendor, CONFIG, secret_keys=OLD) as service:
-        await guess(service.api, service, to, 2)
-        await opt_out(service, other)
+        await guess(service.api, service, guessed_first, 2)
+        await guess(service.api, service, guessed_later, 1)
+        await opt_out(service, out_first)
+        await service.api.start(out_later)
         key = service.api.api_key
     async with serving(database_url, vendor, CONFIG, secret_keys=NEW) as service:
-        await guess(Api(service.http, key), service, to, 1)
-        await Api(service.http, key).start(other)
-        assert await count_rows(service) == 4
+        await guess(Api(service.http, key), service, guessed_first, 1)
+        await guess(Api(service.http, key), service, guessed_later, 2)
+        await Api(service.http, key).start(out_first)
+        await opt_out(service, out_later)
+        assert await count_rows(service) == 8
     async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
-        for moved in (2, 0):
+        for moved in (4, 0):
             rewrapped = rotation.rewrap(service.ctx.database, service.ctx.vault, service.ctx.clock, lambda _: None)
             assert await rewrapped == moved
-            assert await count_rows(service) == 2
+            assert await count_rows(service) == 4
         api = Api(service.http, key)
-        await guess(api, service, to, 1)
-        assert (await api.try_start(to)).json()["limit"] == "failures_per_number", "two under the old key and one now"
+        for to in (guessed_first, guessed_later):
+            await guess(api, service, to, 1)
+            refused = await api.try_start(to)
+            assert refused.json()["limit"] == "failures_per_number", "two under one key and one now"
         service.shift(601)
-        assert (await api.try_start(other)).json()["code"] == "opted_out"
+        for to in (out_first, out_later):
+            assert (await api.try_start(to)).json()["code"] == "opted_out"
 
 
 async def test_what_is_kept_of_a_number_outlives_a_change_of_its_numbering_plan(
@@ -152,6 +160,75 @@ async def merge(service: Service, *, keep: str, drop: str) -> None:
         renumbering._merge(tx, keep=kept, drop=dropped, now=service.ctx.clock.now())
 
     await service.ctx.database.write(step)
+
+
+@pytest.mark.both_databases
+async def test_of_two_rows_of_a_number_more_wrong_checks_and_the_later_wait_count(
+    database_url: str, vendor: Vendor
+) -> None:
+    columns = "client_id", "purpose", "checks", "waits_until", "last_at"
+    kept = [("a", "login", 9, 10.0, 10.0), ("a", "signup", 1, 90.0, 90.0), ("b", "login", 2, 20.0, 20.0)]
+    dropped = [("a", "login", 1, 90.0, 90.0), ("a", "signup", 9, 10.0, 10.0), ("c", "login", 3, 30.0, 30.0)]
+    async with serving(database_url, vendor) as service:
+        to, twin = new_number(), new_number()
+
+        def step(tx: Connection) -> None:
+            for e164, counts in ((to, kept), (twin, dropped)):
+                number_id = numbers.upsert(tx, service.ctx.vault, e164, seen_until=0.0)
+                values = [{"number_id": number_id, **dict(zip(columns, each, strict=True))} for each in counts]
+                tx.execute(sa.insert(tables.failures), values)
+
+        await service.ctx.database.write(step)
+        await merge(service, keep=to, drop=twin)
+        left = [tuple(row[name] for name in columns) for row in await rows(service, tables.failures)]
+        assert left == [("a", "login", 9, 90.0, 90.0), ("a", "signup", 9, 90.0, 90.0), kept[2], dropped[2]]
+
+
+@pytest.mark.both_databases
+async def test_of_two_rows_of_a_number_the_emptier_limit_counts(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor, {"limits": {**NO_LIMITS, "sends_per_number": "3/day"}}) as service:
+        for counts in ((1, 3), (3, 1), (0, 3)):
+            kept, dropped = new_number(), new_number()
+            for to, count in zip((kept, dropped), counts, strict=True):
+                await opt_out(service, to, opted_out=False)
+                for _ in range(count):
+                    await service.api.cancel((await service.api.start(to))["id"])
+            await merge(service, keep=kept, drop=dropped)
+            assert (await service.api.try_start(kept)).json()["limit"] == "sends_per_number"
+
+
+@pytest.mark.both_databases
+async def test_what_is_under_way_for_a_number_goes_on_after_its_row_was_merged(
+    database_url: str, vendor: Vendor
+) -> None:
+    async with serving(database_url, vendor, {"limits": NO_LIMITS}) as service:
+        kept, dropped = new_number(), new_number()
+        superseded = await service.api.start(dropped)
+        started = await service.api.start(dropped, "login")
+        pin = service.pin(dropped)
+        current = await service.api.start(kept)
+        await post(service.api, dropped, text="Hello")
+        await merge(service, keep=kept, drop=dropped)
+
+        assert (await service.api.read(superseded["id"]))["status"] == "canceled"
+        assert (await service.api.read(current["id"]))["status"] == "pending"
+        assert (await service.api.start(kept, "login"))["id"] == started["id"]
+        assert await service.api.check(started["id"], pin) == "approved"
+        await outbox.work(service.ctx)
+        assert vendor.messages(kept)[0]["text"] == "Hello"
+
+
+async def test_the_campaign_platform_is_told_of_an_opt_out_whose_row_was_merged(
+    database_url: str, vendor: Vendor
+) -> None:
+    async with serving(database_url, vendor) as service:
+        kept, dropped = new_number(), new_number()
+        await opt_out(service, kept, opted_out=False)
+        await service.api.call("POST", "/v1/opt-outs", {"to": dropped})
+        await merge(service, keep=kept, drop=dropped)
+        await tells(service)
+        assert [(each["to"], each["text"]) for each in vendor.fired()] == [(kept, "STOP")]
+        assert (await service.api.try_start(kept)).json()["code"] == "opted_out"
 
 
 @pytest.mark.both_databases
