@@ -88,6 +88,13 @@ async def test_a_report_leaves_out_what_it_was_not_asked_for(gateway_to: Gateway
     assert len(bare.heads) == 1
 
 
+async def test_a_report_finds_a_number_however_it_is_written(gateway_to: GatewayTo) -> None:
+    for to, written in (("+5491123456789", "541123456789"), ("+573001234567", "+57 300 123 4567")):
+        async with answering(page(reported("-81", f" {written}"), reported("-82", OTHER))) as bare:
+            found = await gateway_to(bare.base_url).report(to, 0, 1, PATIENCE)
+        assert found == [Receipt("-81", "delivered", to=written, text="a")]
+
+
 async def test_a_report_is_read_to_its_end_but_not_for_ever(gateway_to: GatewayTo) -> None:
     full = page(*[reported("-81")] * 100)
     async with answering(full, page(reported("-82"))) as bare:

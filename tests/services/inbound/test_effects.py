@@ -157,3 +157,21 @@ async def test_a_start_lifts_an_opt_out_only_if_its_sender_fits_one_country(
         assert await source_of(service, "+573001234567") == "user"
         await lists(service, monkeypatch, stop, start)
         assert await source_of(service, "+573001234567") == source
+
+
+async def test_the_policys_own_keywords_opt_out_opt_in_and_ask_for_help(
+    migrated: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbound = {"stop_words": ["Leave me"], "start_words": {"es": ["Vuelvo"]}, "help_words": {"es": ["Socorro"]}}
+    async with serving(migrated, vendor, {"inbound": inbound}) as service:
+        await begin(service)
+        to, asking, by_callback = new_number(), new_number(), new_number()
+        stop = InboundMessage(to, "1", "leave me!", "1")
+        await lists(service, monkeypatch, stop, InboundMessage(asking, "1", "SOCORRO", "2"))
+        assert await source_of(service, to) == "user"
+        await hears(service, by_callback, "Leave me")
+        assert await source_of(service, by_callback) == "user"
+        await outbox.work(service.ctx)
+        assert len(vendor.messages(asking)) == 1
+        await lists(service, monkeypatch, stop, InboundMessage(to, "1", "vuelvo", "3"))
+        assert await source_of(service, to) is None

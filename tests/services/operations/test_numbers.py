@@ -16,10 +16,11 @@ from otp_service.gateways.base import Outcome, Sent
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import renumbering, rotation
 from otp_service.storage import numbers, tables
-from otp_service.vault import Vault, generate_key_entry
+from otp_service.vault import generate_key_entry
 from tests.support.held import hold_next
 from tests.support.notifications import opt_out, post
-from tests.support.people import rows, tells
+from tests.support.people import opt_out as opted_out_by_client
+from tests.support.people import rows, source_of, tells
 from tests.support.service import NO_LIMITS, Api, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -109,12 +110,12 @@ async def test_rewrap_merges_two_rows_of_a_number_and_the_stricter_counts(databa
         await guess(service.api, service, guessed_first, 2)
         await guess(service.api, service, guessed_later, 1)
         await opt_out(service, out_first)
-        await service.api.start(out_later)
+        await opt_out(service, out_later, opted_out=False)
         key = service.api.api_key
     async with serving(database_url, vendor, CONFIG, secret_keys=NEW) as service:
         await guess(Api(service.http, key), service, guessed_first, 1)
         await guess(Api(service.http, key), service, guessed_later, 2)
-        await Api(service.http, key).start(out_first)
+        await opt_out(service, out_first, opted_out=False)
         await opt_out(service, out_later)
         assert await count_rows(service) == 8
     async with serving(database_url, vendor, CONFIG, secret_keys=f"{NEW},{OLD}") as service:
@@ -127,7 +128,6 @@ async def test_rewrap_merges_two_rows_of_a_number_and_the_stricter_counts(databa
             await guess(api, service, to, 1)
             refused = await api.try_start(to)
             assert refused.json()["limit"] == "failures_per_number", "two under one key and one now"
-        service.shift(601)
         for to in (out_first, out_later):
             assert (await api.try_start(to)).json()["code"] == "opted_out"
 
@@ -218,13 +218,24 @@ async def test_what_is_under_way_for_a_number_goes_on_after_its_row_was_merged(
         assert vendor.messages(kept)[0]["text"] == "Hello"
 
 
+async def test_of_two_opt_outs_of_a_number_the_persons_own_counts(database_url: str, vendor: Vendor) -> None:
+    async with serving(database_url, vendor) as service:
+        for own_is_kept in (True, False):
+            own, other = new_number(), new_number()
+            await opt_out(service, own)
+            await opted_out_by_client(service.api, "add", other)
+            kept, dropped = (own, other) if own_is_kept else (other, own)
+            await merge(service, keep=kept, drop=dropped)
+            assert await source_of(service, kept) == "user"
+
+
 async def test_the_campaign_platform_is_told_of_an_opt_out_whose_row_was_merged(
     database_url: str, vendor: Vendor
 ) -> None:
     async with serving(database_url, vendor) as service:
         kept, dropped = new_number(), new_number()
         await opt_out(service, kept, opted_out=False)
-        await service.api.call("POST", "/v1/opt-outs", {"to": dropped})
+        await opted_out_by_client(service.api, "add", dropped)
         await merge(service, keep=kept, drop=dropped)
         await tells(service)
         assert [(each["to"], each["text"]) for each in vendor.fired()] == [(kept, "STOP")]
