@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalEr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otp_service.database import sqlite
+from otp_service.database.sqlite_lock import WAIT_SECONDS
 from otp_service.database.sqlite_writer import Writer
 from otp_service.database.threads import Job, Threads
 from otp_service.errors import Unavailable
@@ -76,13 +77,16 @@ class Database:
         self.engine.dispose()
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, sqlite_lock_seconds: float = WAIT_SECONDS) -> Engine:
     """Return an engine for `sqlite:///path` or `postgresql://...`, with the driver of our choice.
 
-    Its execution options are `otp_read_only`, and `otp_one_statement` for a transaction of one statement.
+    `sqlite_lock_seconds`: how long a connection waits for SQLite's lock. The engine's execution options are
+    `otp_read_only`, and `otp_one_statement` for a transaction of one statement.
     """
     parsed = parse_url(url)
-    return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgres_engine(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, sqlite_lock_seconds)
+    return _postgres_engine(parsed)
 
 
 def parse_url(url: str) -> sa.URL:
@@ -96,9 +100,9 @@ def parse_url(url: str) -> sa.URL:
     return sa.make_url(url.replace(f"//{netloc}", f"//{user}{at}", 1)).update_query_dict(several)
 
 
-def _sqlite_engine(url: sa.URL) -> Engine:
+def _sqlite_engine(url: sa.URL, lock_seconds: float) -> Engine:
     engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.QueuePool, pool_size=SQLITE_READERS + 1)
-    sa.event.listen(engine, "connect", sqlite.prepare)
+    sa.event.listen(engine, "connect", lambda made, _: sqlite.prepare(made, lock_seconds))
     sa.event.listen(engine, "begin", sqlite.begin)
     return engine
 

@@ -16,7 +16,7 @@ _LOCK = 7_032_051_844_263
 _LOCK_SECONDS = 3
 """If another session holds a table for longer, nothing is changed, and the command can be repeated."""
 
-_SQLITE_TURN_MS = 60_000
+_SQLITE_TURN_SECONDS = 60
 """How long one replica waits while another migrates the file; that takes seconds on a busy machine."""
 
 
@@ -55,9 +55,7 @@ def _make_private_file(url: str) -> None:
 
 def _run(url: str, step: Callable[[Config], None]) -> None:
     _make_private_file(url)
-    engine = make_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", lambda made, _: made.execute(f"PRAGMA busy_timeout={_SQLITE_TURN_MS}"))
+    engine = make_engine(url, sqlite_lock_seconds=_SQLITE_TURN_SECONDS)
     try:
         # SQLite: BEGIN IMMEDIATE keeps the others out. PostgreSQL: the lock goes with the transaction.
         with translating(), engine.begin() as connection:

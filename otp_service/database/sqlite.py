@@ -11,22 +11,23 @@ from otp_service.database.sqlite_lock import WAIT_SECONDS
 from otp_service.errors import Unavailable
 
 LOCK_MS = round(WAIT_SECONDS * 1000)
-_PRAGMAS = (f"busy_timeout={LOCK_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 _TRY_EVERY_SECONDS = 0.005
 
 
-def prepare(connection: sqlite3.Connection, _record: object) -> None:
-    """Make the connection durable and leave every BEGIN to us."""
+def prepare(connection: sqlite3.Connection, lock_seconds: float) -> None:
+    """Make the connection durable and leave every BEGIN to us; it waits `lock_seconds` for SQLite's lock."""
     connection.isolation_level = None
     with unavailable():
+        connection.execute(f"PRAGMA busy_timeout={round(lock_seconds * 1000)}")
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        _use_wal(connection)
+        _use_wal(connection, lock_seconds)
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, lock_seconds: float) -> None:
     """Switch a new file to WAL; do nothing if it has it."""
-    until = time.monotonic() + WAIT_SECONDS
+    until = time.monotonic() + lock_seconds
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

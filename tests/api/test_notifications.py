@@ -15,6 +15,7 @@ from otp_service.api.operations import OPERATIONS
 from otp_service.gateways.base import Message
 from otp_service.services.notifications import outbox
 from tests.api.support import nothing_counted, problem, wrong_fields
+from tests.support.patience import PATIENCE
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor
 
@@ -141,6 +142,6 @@ async def test_no_text_makes_an_address_that_is_too_long_for_servers_on_the_way(
     text = longest(char)
     assert (await post(service, text=text)).json()["segments"] == 10
     assert (await post(service, text=text + char)).status_code == 422
-    sent = await getattr(service.ctx.gateway, route)(Message(new_number(), text, "x" * 64), 5)
+    sent = await getattr(service.ctx.gateway, route)(Message(new_number(), text, "x" * 64), PATIENCE)
     assert sent.outcome == "accepted"
     assert len(base64.b64encode(text.encode())) < LONGEST_URL - 1000, "which leaves enough for all the rest"

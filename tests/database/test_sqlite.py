@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Barrier
 
 from otp_service.database import sqlite
+from tests.support.patience import PATIENCE
 
 FILES = 150
 AT_ONCE = 6
@@ -18,7 +19,7 @@ def test_connections_at_once_to_a_new_file_all_use_wal(tmp_path: Path) -> None:
     def journal(path: Path) -> str:
         with closing(sqlite3.connect(path)) as connection:
             together.wait()
-            sqlite.prepare(connection, None)
+            sqlite.prepare(connection, PATIENCE)
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
     with ThreadPoolExecutor(AT_ONCE) as threads:

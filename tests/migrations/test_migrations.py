@@ -6,7 +6,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from sqlalchemy.exc import ProgrammingError
 
 from otp_service.database import migrate
 from otp_service.database.engine import make_engine
+from otp_service.database.sqlite_lock import WAIT_SECONDS
 from otp_service.errors import Unavailable
 from otp_service.storage import schema
 from otp_service.storage.tables import metadata
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -143,6 +146,16 @@ def test_several_replicas_may_migrate_at_once(empty_url: str, engine: Engine) ->
         list(threads.map(migrate.upgrade, [empty_url] * 4))
     with engine.connect() as tx:
         assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [schema.HEAD]
+
+
+def test_a_migration_waits_for_its_turn_to_switch_a_new_file_to_wal(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("BEGIN EXCLUSIVE")
+        migrating = threads.submit(migrate.upgrade, f"sqlite:///{path}")
+        assert not wait([migrating], timeout=2 * WAIT_SECONDS).done, "the service would have given up by now"
+        other.execute("ROLLBACK")
+        migrating.result(PATIENCE)
 
 
 def test_a_migration_that_breaks_leaves_nothing_behind(empty_url: str, engine: Engine) -> None:

@@ -9,7 +9,7 @@ import httpx
 from starlette.applications import Starlette
 
 from otp_service.simulator import create_simulator
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until
 from tests.support.servers import running
 
 INSTANCE_ID = "43"
@@ -97,7 +97,7 @@ class Vendor:
         self._post("/reset", None)
 
     async def _until(self, path: str, holds: Callable[[Any], bool], **params: str) -> None:
-        async with httpx.AsyncClient(base_url=self.url) as http:
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=PATIENCE) as http:
 
             async def condition() -> bool:
                 return holds((await http.get(path, params=params)).json())
@@ -114,5 +114,6 @@ def running_vendor(simulator: Starlette | None = None) -> Iterator[Vendor]:
     app = simulator or create_simulator(INSTANCE_ID, PUBLIC_KEY, PRIVATE_KEY)
     # A connection that was kept can be closed by the simulator in the moment it is used again.
     unkept = httpx.Limits(max_keepalive_connections=0)
-    with running(app) as url, httpx.Client(base_url=url, trust_env=False, limits=unkept) as http:
+    options: dict[str, Any] = {"trust_env": False, "limits": unkept, "timeout": PATIENCE}
+    with running(app) as url, httpx.Client(base_url=url, **options) as http:
         yield Vendor(url, http)

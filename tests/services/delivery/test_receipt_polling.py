@@ -13,6 +13,7 @@ from otp_service.services.delivery import receipts
 from otp_service.services.notifications import outbox
 from otp_service.storage import tables
 from otp_service.storage.verifications import receipts as stored
+from tests.support.patience import PATIENCE
 from tests.support.receipts import BY_SMS, config
 from tests.support.service import Service, new_number, serving
 from tests.support.vendor import Vendor
@@ -87,10 +88,12 @@ async def test_a_gateway_that_does_not_answer_is_asked_again_later(
     async with serving(database_url, vendor, BY_SMS) as service:
         started = await service.api.start()
         vendor.set_status(started["to"], "UNDELIV")
-        vendor.fail("message", fault)
+        vendor.fail("message", fault, times=None)
         service.shift(10)
-        await receipts.poll(replace(service.ctx, gateway_timeout=0.5))
+        timeout = 0.5 if fault == "hang" else PATIENCE
+        await receipts.poll(replace(service.ctx, gateway_timeout=timeout))
         assert await shown(service, started) == "sent"
+        vendor.recover()
         service.shift(50)
         await receipts.poll(service.ctx)
         assert await shown(service, started) == "undelivered"

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from otp_service.database import postgres
 from otp_service.services.notifications import outbox
 from otp_service.services.operations import retention
 from otp_service.storage import sweeps, tables
@@ -18,6 +19,7 @@ from otp_service.storage.verifications import sends, verifications
 from tests.services.operations.test_retention import DAY, count
 from tests.support import old_rows
 from tests.support.notifications import post
+from tests.support.patience import PATIENCE
 from tests.support.service import NO_LIMITS, Service, new_number, serving, wrong
 from tests.support.vendor import Vendor
 
@@ -31,8 +33,10 @@ KEPT = {"number": DAY, "counters": DAY, "audit": DAY}
 
 
 @pytest.fixture
-async def service(database_url: str, vendor: Vendor) -> AsyncIterator[Service]:
-    """Old rows, all of which are due in two days."""
+async def service(database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    """Old rows, all of which are due in two days. PostgreSQL keeps what a test holds for as long as the test runs."""
+    for limit in ("IDLE_SECONDS", "STATEMENT_SECONDS"):
+        monkeypatch.setattr(postgres, limit, int(PATIENCE))
     async with serving(database_url, vendor, {"limits": NO_LIMITS, "retention": KEPT}) as running:
         database, now = running.ctx.database, running.ctx.clock.now()
         client_id = await database.read(lambda tx: str(tx.scalar(sa.select(tables.clients.c.id))))

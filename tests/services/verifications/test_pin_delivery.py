@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otp_service.database import sqlite_lock
+from otp_service.database.engine import POSTGRES_CONNECTIONS
 from otp_service.gateways.base import InboundMessage, Message, Sent
 from otp_service.gateways.ogangi.client import OgangiGateway
 from otp_service.services.inbound import reader
@@ -177,11 +178,13 @@ async def test_until_the_outcome_is_known_both_pins_verify(
 
 
 async def test_calls_that_hang_end_by_their_deadline_and_checks_go_on(database_url: str, vendor: Vendor) -> None:
+    # More than the database has connections, but few enough that all hang before the first one's timeout.
+    at_once = 2 * POSTGRES_CONNECTIONS
     async with serving(database_url, vendor, config(), ogangi_timeout=9.0) as service:
         checked = await service.api.start()
         vendor.fail("pin", "hang", times=None)
-        starts = [asyncio.create_task(service.api.try_start(new_number())) for _ in range(50)]
-        await all_in_flight(service, 50)
+        starts = [asyncio.create_task(service.api.try_start(new_number())) for _ in range(at_once)]
+        await all_in_flight(service, at_once)
         assert await service.api.check(checked["id"], service.pin(checked["to"])) == "approved"
         assert not any(start.done() for start in starts), "the check did not wait for the gateway"
         answers = await asyncio.gather(*starts)
