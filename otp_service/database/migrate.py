@@ -16,7 +16,7 @@ _LOCK = 7_032_051_844_263
 _LOCK_SECONDS = 3
 """If another session holds a table for longer, nothing is changed, and the command can be repeated."""
 
-_SQLITE_TURN_SECONDS = 60
+_SQLITE_TURN_SECONDS = 60.0
 """How long one replica waits while another migrates the file; that takes seconds on a busy machine."""
 
 

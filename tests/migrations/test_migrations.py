@@ -209,7 +209,7 @@ def test_the_wheel_ships_the_migrations_and_finds_them(tmp_path: Path) -> None:
 def test_a_migration_does_not_wait_for_ever_for_a_table_that_somebody_holds(
     empty_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "_SQLITE_TURN_MS", 100)
+    monkeypatch.setattr(migrate, "_SQLITE_TURN_SECONDS", 0.1)
     migrate.upgrade(empty_url, "0001")
     with engine.begin() as other:
         other.execute(sa.text("UPDATE verifications SET status = status"))
