@@ -20,7 +20,7 @@ Job = tuple[Callable[[], Any], Future[Any], float]  # the last: when it is due, 
 Kind = Enum("Kind", ["CHECK", "START"])
 MOST_WAIT_SECONDS = {Kind.CHECK: 2.0, Kind.START: 3.0}  # a request that would wait longer for its hash is refused
 OVERDUE_SECONDS = {Kind.CHECK: 3.0, Kind.START: 4.5}  # a job that has waited so long is next, whoever's turn it is
-MOST_STARTS_IN_FLIGHT = 1000  # in flight: each may hold a connection to the gateway
+MOST_IN_FLIGHT = 1000  # starts: each may hold a connection to the gateway
 HASHES_PER_START = 4  # checks go first, but every fourth hash is a start's if one waits
 FAIR_SHARE_FROM = 0.5  # of the places: once so many are taken, no client gets more than its share
 SMOOTHING = 1 / 16  # of the newest value in a moving average
@@ -139,11 +139,7 @@ class HashQueue:
         places = max(self._threads, MOST_WAIT_SECONDS[ticket.kind] * self._threads / self._seconds_per_hash)
         room = _has_share(self._queued[ticket.kind], ticket.client, places)
         if ticket.kind is Kind.START and (starts := self._starts_in_flight)[ticket.client]:
-            room = (
-                room
-                and starts.total() < MOST_STARTS_IN_FLIGHT
-                and _has_share(starts, ticket.client, MOST_STARTS_IN_FLIGHT)
-            )
+            room = room and starts.total() < MOST_IN_FLIGHT and _has_share(starts, ticket.client, MOST_IN_FLIGHT)
         return room
 
 

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from otp_service.errors import Refusal
-from otp_service.hashing.queue import MOST_STARTS_IN_FLIGHT, HashQueue, Kind, Ticket
+from otp_service.hashing.queue import MOST_IN_FLIGHT, HashQueue, Kind, Ticket
 from tests.hashing.simulation import HASH_SECONDS, THREADS, Stream, simulate
 
 CHECK, START = Kind.CHECK, Kind.START
@@ -85,9 +85,9 @@ def test_checks_that_wait_leave_room_for_fewer_starts() -> None:
 
 def test_no_more_than_a_thousand_starts_are_in_flight() -> None:
     with admitted(queue(), START, gateway=True) as count:
-        assert count == MOST_STARTS_IN_FLIGHT
+        assert count == MOST_IN_FLIGHT
     with admitted(queue(FAST), START) as count:
-        assert count == MOST_STARTS_IN_FLIGHT
+        assert count == MOST_IN_FLIGHT
 
 
 def test_a_start_that_the_gateway_holds_delays_nobody() -> None:
@@ -122,7 +122,7 @@ def test_a_start_counts_again_when_it_comes_back_from_the_gateway() -> None:
 def test_once_half_the_places_are_taken_nobody_has_more_than_its_share(kind: Kind, gateway: bool) -> None:
     made = queue()
     gateway = gateway and kind is START
-    places = MOST_STARTS_IN_FLIGHT if gateway else {CHECK: 200, START: 300}[kind]
+    places = MOST_IN_FLIGHT if gateway else {CHECK: 200, START: 300}[kind]
     with admitted(made, kind, "quiet", 1, gateway=gateway), admitted(made, kind, "loud", gateway=gateway) as loud:
         assert loud == pytest.approx(places / 2, abs=1)
         with admitted(made, kind, "quiet", gateway=gateway) as quiet:
