@@ -12,7 +12,7 @@ from otp_service.api.events import as_json
 from otp_service.api.exceptions import HANDLERS, internal
 from otp_service.api.kit.middleware import Observed
 from otp_service.api.operations import OPERATIONS
-from otp_service.api.routes import routes
+from otp_service.api.routes import ROUTES
 from otp_service.clock import Clock
 from otp_service.config.settings import ServiceSettings
 from otp_service.database.engine import Database
@@ -86,7 +86,7 @@ def create_app(settings: ServiceSettings, gateway: Gateway | None = None, *, bac
     """Return the service as an ASGI application. `background_work`: False if a test runs each step itself."""
     ctx = make_context(settings, gateway)
     app = Starlette(
-        routes=routes(),
+        routes=ROUTES,
         exception_handlers=HANDLERS,
         middleware=[Middleware(Observed, internal=internal)],
         lifespan=_lifespan,

@@ -49,8 +49,7 @@ class _HiddenRoute(_ExactRoute):
         return (match, found) if match is Match.FULL else (Match.NONE, {})
 
 
-def routes() -> list[Route]:
-    """Return Starlette's routes, one per call."""
+def _routes() -> list[Route]:
     allowed: dict[str, list[str]] = {"/": ["GET", "HEAD"]}
     known = OPERATIONS + ALIASES + TWILIO
     for each in known:
@@ -60,3 +59,6 @@ def routes() -> list[Route]:
     ]
     home = _ExactRoute("/", public.home, methods=["GET"], allowed=allowed["/"])
     return [home, *shown, *(_HiddenRoute(each.path, each.handler, methods=[each.method]) for each in CALLBACKS)]
+
+
+ROUTES = _routes()

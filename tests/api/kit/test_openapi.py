@@ -18,7 +18,7 @@ import otp_service
 from otp_service.api.events import EVENTS
 from otp_service.api.kit import openapi, problems
 from otp_service.api.operations import ALIASES, CALLBACKS, OPERATIONS, TWILIO
-from otp_service.api.routes import routes
+from otp_service.api.routes import ROUTES
 from tests.support.service import Service
 
 DOCUMENT = openapi.document(OPERATIONS, events=EVENTS)
@@ -48,7 +48,7 @@ async def test_it_is_served_with_the_address_of_the_service(shared: Service) -> 
 
 def test_every_route_is_described_and_every_described_call_is_a_route() -> None:
     described = {(path, method.upper()) for path, method, _ in CALLS}
-    home, *others = routes()
+    home, *others = ROUTES
     assert home.path == "/"
     all_calls = OPERATIONS + ALIASES + TWILIO + CALLBACKS
     paths = [route.path.replace(":path", "") for route in others]
