@@ -15,6 +15,7 @@ from tests.support.vendor import Vendor
 
 NUMBER, PIN = "+15005550006", "424242"
 LATER = datetime.now(UTC).date() + timedelta(days=10)
+MIDNIGHT = datetime.combine(LATER + timedelta(days=1), datetime.min.time(), UTC).timestamp()
 
 
 def config(**more: Any) -> dict[str, Any]:
@@ -56,13 +57,10 @@ async def test_the_limits_of_a_test_number_are_those_of_any_number(database_url:
 
 async def test_after_its_last_day_it_is_an_ordinary_number(database_url: str, vendor: Vendor) -> None:
     async with serving(database_url, vendor, config()) as service:
-        service.shift(10 * 86400)
+        service.shift(MIDNIGHT - 60 - service.ctx.clock.now())
         await service.api.start(NUMBER)
-        service.shift(86400)
+        service.shift(61)
         assert (await service.api.try_start(NUMBER)).json()["code"] == "invalid_number"
-
-
-MIDNIGHT = datetime.combine(LATER + timedelta(days=1), datetime.min.time(), UTC).timestamp()
 
 
 async def test_a_verification_that_began_before_the_last_day_ended_ends_with_it(
