@@ -12,7 +12,7 @@ MOST_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
 """From the first byte of a request, or from the connection, until its head is complete."""
 BODY_SECONDS = 10.0
-"""From then on until its body is; the largest one has 16 KiB."""
+"""From then on until its body is; the largest one has 64 KiB."""
 TAKE_SECONDS = 10.0
 """From when the caller should take what is written, until it has."""
 LINGER_SECONDS = 2.0

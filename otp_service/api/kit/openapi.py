@@ -32,6 +32,7 @@ TAGS = {
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTIONS = {200: "OK.", 201: "Created.", 202: "Queued.", 204: "Done.", 503: "Not ready."}
+_EXISTS_ALREADY = "One was pending: it is returned, and nothing was sent."
 _OF_A_CALL_WITH_KEY: tuple[ErrorCode, ...] = ("unauthorized", "overloaded", "unavailable")
 _OF_A_BODY: tuple[ErrorCode, ...] = ("malformed", "too_large", "unsupported_media_type", "invalid")
 _OF_AN_IDEMPOTENCY_KEY: tuple[ErrorCode, ...] = ("idempotency_mismatch", "idempotency_in_progress")
@@ -202,9 +203,13 @@ def _id(path: str) -> dict[str, Any]:
     }
 
 
+def _description(operation: Operation, status: int) -> str:
+    return _EXISTS_ALREADY if status == 200 and 201 in operation.answers else _DESCRIPTIONS[status]
+
+
 def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): {"description": _DESCRIPTIONS[status]} | _answer(operation, status, schemas)
+        str(status): {"description": _description(operation, status)} | _answer(operation, status, schemas)
         for status in operation.answers
     }
     if operation.has_limit_headers:
