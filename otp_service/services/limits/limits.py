@@ -100,9 +100,13 @@ def limited(limit: str, wait: float, *, size: int = 1, window: float | None = No
 
     `why`: replaces "Limit ... reached" in the detail.
     """
-    seconds = max(1, math.ceil(wait))
-    detail = f"{why or f'Limit {limit} reached'}. Retry in {seconds} seconds."
+    detail = f"{why or f'Limit {limit} reached'}. Retry in {in_words(max(1, math.ceil(wait)))}."
     return Refusal("rate_limited", detail, retry_after=wait, quota=Quota(limit, size, window, 0, wait))
+
+
+def in_words(seconds: int) -> str:
+    """Return `1 second` or `2 seconds`."""
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
 def left_of_client(ctx: Context, client_id: str, reserved: Sequence[Reserved]) -> Quota | None:

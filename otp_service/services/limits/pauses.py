@@ -29,7 +29,8 @@ def end_or_refuse(
         return
     why = None
     if newest is not None and newest.session_digest != session_digest:
-        why = f"Another session started a verification of this number {max(0, now - newest.created_at):.0f} seconds ago"
+        ago = limits.in_words(round(max(0, now - newest.created_at)))
+        why = f"Another session started a verification of this number {ago} ago"
     raise limits.limited(pause.limit, until - now, window=pause.interval, why=why)
 
 

@@ -159,6 +159,7 @@ async def test_the_pause_says_if_another_session_began_it(service: Service) -> N
         refused.json()["detail"],
     )
     assert said, refused.json()["detail"]
+    assert (limits.in_words(0), limits.in_words(1), limits.in_words(2)) == ("0 seconds", "1 second", "2 seconds")
     mine = await service.api.start(to := new_number(), session="a")
     await service.api.cancel(mine["id"])
     assert "session" not in (await service.api.try_start(to, session="a")).json()["detail"]
