@@ -78,8 +78,7 @@ def test_a_number_is_verified_at_sign_up(application: Application, vendor: Vendo
     pin = application.pin(to)
     assert application.finish("signup", wrong(pin), session) == ("incorrect", None)
     assert application.finish_signup(wrong(pin), session) == ("incorrect", None)
-    with pytest.raises(errors.Invalid):
-        application.finish_signup("x", session)
+    assert application.finish_signup("12a", session) == ("invalid", None)
     assert application.finish_signup(f"{pin[:3]} {pin[3:]}", session) == ("approved", to)
     assert application.finish_signup(pin, session) == ("already_approved", None)
 
@@ -113,6 +112,7 @@ def test_a_login_succeeds_once(application: Application) -> None:
     assert application.start_login(account, session, USER_IP)
     pin = application.pin(account["phone"])
     assert application.finish_login(wrong(pin), session) == ("incorrect", None)
+    assert application.finish_login("12a", session) == ("invalid", None)
     other_browser = {**session, "secret": "another one"}
     with pytest.raises(errors.Mismatch):
         application.finish_login(pin, other_browser)
@@ -133,5 +133,7 @@ def test_a_reset_looks_the_same_with_and_without_an_account(application: Applica
     pin = application.pin(phone)
     assert application.finish("password_reset", wrong(pin), known) == ("incorrect", None)
     assert application.finish("password_reset", pin, unknown) == ("incorrect", None)
+    assert application.finish_reset("12a", known) == ("invalid", None)
+    assert application.finish_reset("12a", unknown) == ("invalid", None)
     assert application.finish_reset(pin, known) == ("approved", "user-18")
     assert application.finish_reset(pin, known) == ("already_approved", None)
