@@ -18,6 +18,8 @@ def main():
     print(sys.argv[1:], flush=True)
     if "tunables" in sys.argv:
         print(os.environ["GLIBC_TUNABLES"])
+    if "config" in sys.argv:
+        print(os.environ.get("OTP_CONFIG_FILE"))
     if "wait" in sys.argv:
         signal.pause()
     return 3 if "fail" in sys.argv else 0
@@ -190,6 +192,12 @@ def test_it_may_be_called_by_a_symlink(copy: Copy, tmp_path: Path) -> None:
 def test_no_word_is_dev(copy: Copy) -> None:
     assert copy.run()[1] == "['dev']\n"
     assert copy.run("dev", "--port", "1")[1] == "['dev', '--port', '1']\n"
+
+
+def test_dev_finds_a_config_file_beside_the_caller(copy: Copy) -> None:
+    assert copy.run("dev", "config", OTP_CONFIG_FILE="mine.toml")[1].splitlines()[1] == f"{copy.bin}/mine.toml"
+    assert copy.run("dev", "config", OTP_CONFIG_FILE="/mine.toml")[1].splitlines()[1] == "/mine.toml"
+    assert copy.run("dev", "config")[1].splitlines()[1] == "None"
 
 
 def test_other_words_are_passed_on(copy: Copy) -> None:

@@ -9,7 +9,7 @@ import click
 
 from otp_service import texts
 from otp_service.app import make_context
-from otp_service.cli.dev.folder import load_settings
+from otp_service.cli.dev.folder import has_simulator, load_settings
 from otp_service.cli.kit.running import missing_file, schema_problem, unavailable
 from otp_service.clock import rfc3339
 from otp_service.config.policy import test_numbers
@@ -224,6 +224,8 @@ def _would_have_blocked(counts: Mapping[str, Count]) -> str:
 
 async def _gateway(ctx: Context, settings: ServiceSettings) -> list[Finding]:
     probe = await ctx.gateway.probe(settings.ogangi_timeout)
+    if not probe.ok and has_simulator(settings):
+        return [Finding("gateway", False, "The simulated gateway of ./run does not run: start ./run.")]
     return [Finding("gateway", probe.ok, probe.detail)]
 
 

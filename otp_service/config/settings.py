@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Container
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    FilePath,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -69,6 +69,12 @@ def _checked_callback_token(text: str) -> None:
         raise ValueError("must be 16 to 128 of A-Z, a-z, 0-9, _ and -, for example from `openssl rand -hex 16`")
 
 
+def _checked_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path.absolute()} is not a file")
+    return path
+
+
 def _parsed(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
@@ -114,7 +120,9 @@ class StorageSettings(DatabaseSettings):
     secret_keys: Annotated[SecretStr, _secret(parse_secret_keys)] = Field(
         description="id:base64url(32 bytes)[,id:...], the first writes; `otp-service secrets generate` makes one"
     )
-    config_file: FilePath | None = Field(default=None, description="the TOML file of purposes and limits")
+    config_file: Annotated[Path, AfterValidator(_checked_file)] | None = Field(
+        default=None, description="the TOML file of purposes and limits"
+    )
     policy: Policy = Field(default=Policy(), validate_default=True)
 
     @field_validator("policy", mode="before")

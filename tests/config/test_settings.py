@@ -151,6 +151,13 @@ def test_config_file_is_a_setting_of_its_own(monkeypatch: pytest.MonkeyPatch, tm
     assert load(ServiceSettings).policy.purposes["signup"].brand == "Acme"
 
 
+def test_a_config_file_that_is_missing_is_named_with_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = problem(monkeypatch, "OTP_CONFIG_FILE", "none.toml")
+    assert found == f"OTP_CONFIG_FILE: {tmp_path / 'none.toml'} is not a file"
+
+
 def test_every_missing_setting_is_named_with_what_to_put_there(monkeypatch: pytest.MonkeyPatch) -> None:
     found = problems(monkeypatch, {"OTP_LOG_FORMAT": ""})
     assert {text.partition(" is missing: ")[0] for text in found} == set(VALID)

@@ -107,7 +107,7 @@ def _settings(folder: Folder, vendor: str) -> ServiceSettings:
         "countries": os.environ.get("OTP_COUNTRIES", "*"),
     }
     if os.environ.get("OTP_CONFIG_FILE"):
-        values["config_file"] = os.environ["OTP_CONFIG_FILE"]
+        values["config_file"] = str(Path(os.environ["OTP_CONFIG_FILE"]).absolute())
     folder.write_settings(values)
     log_format = os.environ.get("OTP_LOG_FORMAT", "console")
     settings = ServiceSettings.of(**values, log_level=os.environ.get("OTP_LOG_LEVEL", "info"), log_format=log_format)

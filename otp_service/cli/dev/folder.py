@@ -3,7 +3,8 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,8 @@ import click
 
 from otp_service.cli.kit.running import Problems
 from otp_service.config import environment
-from otp_service.config.settings import DatabaseSettings, StorageSettings, load, variables_of
+from otp_service.config.settings import DatabaseSettings, ServiceSettings, StorageSettings, load, variables_of
+from otp_service.errors import SettingsError
 
 DEFAULT = ".otp-dev"
 LOOSER = 10
@@ -73,8 +75,30 @@ class Folder:
 def settings_in(path: Path, cls: type[SettingsT]) -> SettingsT:
     """Return the settings of the `dev` of a folder, whatever the environment says. Raises OSError if there is none."""
     wanted = {environment.variable(field): field for field in variables_of(cls)}
-    lines = (line.split("=", 1) for line in (path / _SETTINGS).read_text().splitlines())
-    return cls.of(**{wanted[name]: value for name, value in lines if name in wanted})
+    kept = _kept_settings(path)
+    with _saying_where(kept, path):
+        return cls.of(**{wanted[name]: value for name, value in kept.items() if name in wanted})
+
+
+def _kept_settings(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (path / _SETTINGS).read_text().splitlines())
+
+
+@contextmanager
+def _saying_where(kept: Mapping[str, str], path: Path) -> Iterator[None]:
+    """Say of problems with the config file that its path is one that `dev` has kept."""
+    name = environment.variable("config_file")
+    try:
+        yield
+    except SettingsError as error:
+        if name not in kept:
+            raise
+        cure = (
+            f". The last ./run set it, and {path / _SETTINGS} keeps it: start ./run again, with another {name} or none."
+        )
+        raise SettingsError(
+            [each + cure if each.startswith(f"{name}: ") else each for each in error.problems]
+        ) from None
 
 
 def load_settings(cls: type[SettingsT]) -> SettingsT:
@@ -82,13 +106,23 @@ def load_settings(cls: type[SettingsT]) -> SettingsT:
 
     Raises SettingsError with every problem at once.
     """
-    path = Path(DEFAULT) / _SETTINGS
+    path = Path(DEFAULT)
     given, problems = environment.read(["database_url"])
-    if given.get("database_url") or problems or not path.exists():
+    if given.get("database_url") or problems or not (path / _SETTINGS).exists():
         return load(cls)
     click.echo(f"OTP_DATABASE_URL is not set: using the database of `otp-service dev` in {DEFAULT}.", err=True)
-    os.environ |= dict(line.split("=", 1) for line in path.read_text().splitlines())
-    settings = load(cls)
+    kept = _kept_settings(path)
+    os.environ |= kept
+    with _saying_where(kept, path):
+        settings = load(cls)
     if isinstance(settings, StorageSettings):
         return settings.model_copy(update={"policy": settings.policy.looser(LOOSER)})
     return settings
+
+
+def has_simulator(settings: ServiceSettings) -> bool:
+    """Return whether the gateway of these settings is the simulated one of `dev` in this folder."""
+    path = Path(DEFAULT)
+    return (path / _SETTINGS).exists() and (
+        _kept_settings(path)[environment.variable("ogangi_base_url")] == settings.ogangi_base_url
+    )
