@@ -1,13 +1,19 @@
 """`./run attack`, which is `otp-service attack`, against a running `otp-service dev`."""
 
 import re
+import socket
+from importlib import import_module
 from pathlib import Path
 
 import httpx
 import pytest
 
-from otp_service.cli.dev.attack import BOT, HONEST
+from otp_service.cli.dev.attack import BOT, HONEST, Dev
+from otp_service.cli.kit.running import Problems
+from otp_service.config.settings import StorageSettings
 from tests.support.processes import Done, here, launched, run
+from tests.support.service import SECRET_KEYS
+from tests.support.vendor import Vendor
 
 ANY_PORTS = ("--port", "0", "--simulator-port", "0")
 
@@ -65,6 +71,22 @@ NOT_RUNNING = "`otp-service dev` does not run here. Start it with ./run, then re
 def test_without_dev_it_says_how_to_start_it() -> None:
     done = here("attack", settings={})
     assert (done.code, done.out, done.err) == (1, "", f"error: {NOT_RUNNING}\n")
+
+
+def dev_at(address: str) -> Dev:
+    settings = StorageSettings.of(database_url="sqlite:///otp.db", secret_keys=SECRET_KEYS)
+    return Dev(address, address, "key", settings)
+
+
+def test_a_service_that_does_not_answer_is_said_not_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("otp_service.cli.dev.attack"), "TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Problems, match=r"did not answer in 0\.1 s"):
+        dev_at(f"http://127.0.0.1:{silent.getsockname()[1]}").require_ready()
+
+
+def test_another_server_in_its_place_is_said_to_be_another(vendor: Vendor) -> None:
+    with pytest.raises(Problems, match="is not `otp-service dev`"):
+        dev_at(vendor.base_url.removesuffix("/mmc")).require_ready()
 
 
 @pytest.mark.long

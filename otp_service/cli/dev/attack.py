@@ -95,7 +95,13 @@ class Dev:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = connection.getresponse()
             return _Answer(response.status, json.loads(response.read()))
-        except (OSError, HTTPException, ValueError):
+        except TimeoutError:
+            problem = f"`otp-service dev` did not answer in {TIMEOUT_SECONDS:g} s; see what it prints."
+            raise Problems([problem]) from None
+        except ValueError:
+            problem = f"What answers at {address} is not `otp-service dev`. Stop ./run and start it again."
+            raise Problems([problem]) from None
+        except (OSError, HTTPException):
             raise _not_running() from None
         finally:
             connection.close()
