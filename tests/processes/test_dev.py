@@ -27,12 +27,12 @@ def printed(dev: Running) -> tuple[str, str, list[str]]:
     key = re.search(r"^  API key +(otp_\S+)$", text, re.MULTILINE)
     assert vendor
     assert key
-    return vendor[1], key[1], re.findall(r"^  ((?:export|curl|id=|pin=).*)$", text, re.MULTILINE)
+    return vendor[1], key[1], re.findall(r"^  ((?:export|curl|answer=|id=|pin=).*)$", text, re.MULTILINE)
 
 
-def in_a_shell(lines: list[str]) -> str:
+def in_a_shell(lines: list[str], shell: str = "sh") -> str:
     """What a person sees who pastes lines into a shell."""
-    return subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=PATIENCE).stdout
+    return subprocess.run([shell, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
 def address(lines: list[str]) -> str:
@@ -43,16 +43,19 @@ def address(lines: list[str]) -> str:
 def verified(dev: Running) -> tuple[str, str]:
     """Does what a person is told to do; the API key and the API's address."""
     vendor, key, lines = printed(dev)
-    assert [line.partition("=")[0] for line in lines[:4]] == [
+    assert [line.partition("=")[0] for line in lines[:5]] == [
         "export OTP_SERVICE_URL",
         "export OTP_SERVICE_KEY",
+        "answer",
         "id",
         "pin",
     ]
-    answer = json.loads(in_a_shell(lines[:5]))
-    assert answer["result"] == "approved", answer
-    (message,) = httpx.get(f"{vendor}/messages").json()
-    assert answer["verification"]["to"] == message["to"]
+    for shell in filter(shutil.which, ("sh", "bash", "zsh")):
+        started, checked = map(json.loads, in_a_shell(lines[:6], shell).splitlines())
+        assert (started["status"], checked["result"]) == ("pending", "approved"), shell
+        assert checked["verification"]["to"] == httpx.get(f"{vendor}/messages").json()[0]["to"]
+        (refused,) = in_a_shell([lines[0], "OTP_SERVICE_KEY=wrong", *lines[2:6]], shell).splitlines()
+        assert json.loads(refused)["code"] == "unauthorized", "and no check follows"
     assert pasted_python(dev, vendor) == "approved"
     return key, address(lines)
 
@@ -189,6 +192,23 @@ def test_its_limits_are_ten_times_looser_and_it_says_so(tmp_path: Path) -> None:
             answers = [api.post("/v1/verifications", json=body, timeout=PATIENCE) for body in bodies]
         assert [answer.status_code for answer in answers] == [201] * 10 + [429]
         assert answers[-1].json()["limit"] == "sends_per_number"
+
+
+def test_after_it_has_stopped_other_commands_say_what_to_start(tmp_path: Path) -> None:
+    config = tmp_path / "guard.toml"
+    config.write_text("")
+    with launched("dev", *ANY_PORTS, settings={"OTP_CONFIG_FILE": "guard.toml"}, folder=tmp_path) as dev:
+        printed(dev)
+    doctor = run("doctor", settings={"OTP_ALLOW_WEAK_ARGON2": "1", "OTP_ARGON2": "m=8,t=1,p=1"}, folder=tmp_path)
+    (gateway,) = [line for line in doctor.out.splitlines() if " gateway " in line]
+    assert gateway == "WRONG  gateway    The simulated gateway of ./run does not run: start ./run."
+    config.unlink()
+    problem = f"OTP_CONFIG_FILE: {config} is not a file. The last ./run set it, and .otp-dev/settings keeps it: "
+    for command in ("attack", "doctor", "budgets"):
+        done = run(command, *(["show", SAMPLE_NUMBER] if command == "budgets" else []), settings={}, folder=tmp_path)
+        assert done.code == 1
+        said = done.out + done.err
+        assert f"{problem}start ./run again, with another OTP_CONFIG_FILE or none.\n" in said, command
 
 
 @pytest.mark.long

@@ -57,9 +57,11 @@ print(check.result)
 
 def _curl_lines(vendor: str) -> str:
     headers = """-H "Authorization: Bearer $OTP_SERVICE_KEY" -H 'Content-Type: application/json'"""
+    checks = "$OTP_SERVICE_URL/v1/verifications/${id:?is empty: the start was refused}/checks"
     started = f'{{"to": "{SAMPLE_NUMBER}", "purpose": "signup"}}'
     return f"""\
-  id=$(curl -s $OTP_SERVICE_URL/v1/verifications {headers} -d '{started}' | tee /dev/stderr | grep -o "ver_[^\\"]*")
+  answer=$(curl -s $OTP_SERVICE_URL/v1/verifications {headers} -d '{started}'); printf '%s\\n' "$answer"
+  id=$(printf '%s' "$answer" | sed -n 's/.*"id":"\\(ver_[^"]*\\)".*/\\1/p')
   pin=$(curl -s {vendor}/messages | grep -o '"pin":"[0-9]*"' | head -n 1 | tr -dc 0-9)
-  curl -s $OTP_SERVICE_URL/v1/verifications/$id/checks {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
+  curl -s "{checks}" {headers} -d "{{\\"pin\\": \\"$pin\\"}}" -w '\\n'
 """
