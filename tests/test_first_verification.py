@@ -106,6 +106,27 @@ def test_the_commands_of_the_quick_start_verify_a_number(clone: Path) -> None:
         assert typed(VERIFY, clone, simulator) == "approved +573001234567\n"
 
 
+def test_the_first_program_says_in_one_line_what_went_wrong(clone: Path) -> None:
+    prepare(clone)
+    not_running = "The service does not run. Start it with ./run, then run this again."
+    assert refused(VERIFY, clone) == not_running
+    with running(SERVE, clone):
+        assert refused(VERIFY, clone) == "No PIN was typed. Run this again to type it."
+        assert "pin: Must be the ASCII digits" in refused(VERIFY, clone, "12a\n")
+        assert refused(f"{VERIFY.strip()} 12", clone).startswith("invalid_number: ")
+    assert refused(VERIFY, clone) == not_running
+
+
+def refused(command: str, clone: Path, typed: str = "") -> str:
+    """The line that a program says before it fails."""
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=clone, env=environment(), input=typed, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
 @pytest.mark.long
 def test_the_commands_of_docs_testing_verify_a_test_number(clone: Path) -> None:
     prepare(clone)
