@@ -36,6 +36,7 @@ from otp_service.errors import SettingsError, Unavailable
 from otp_service.observability import logs
 from otp_service.server.options import server_options
 from otp_service.server.reload import Reloadable
+from otp_service.server.sockets import handles
 from otp_service.services.operations import health
 
 
@@ -52,7 +53,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if not ends_when_hung_up():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the application handles it
     config = uvicorn.Config("otp_service.cli.serve:worker", factory=True, workers=workers, **server_options(settings))
-    sockets = [listening(host, port)]
+    sockets = handles(listening(host, port))
     tested = test_numbers.active(settings.policy.test_numbers, time.time())
     log = structlog.get_logger("otp_service.cli").bind(**({"test_numbers": tested} if tested else {}))
     log.info("listening", host=host, port=sockets[0].getsockname()[1])

@@ -7,6 +7,7 @@ import secrets
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from argon2 import extract_parameters
@@ -16,8 +17,11 @@ from otp_service.hashing.cores import usable_cores
 from otp_service.hashing.queue import HashQueue, Ticket
 from otp_service.vault import Vault
 
-NICENESS = 10
-"""Of hash threads, above that of the process: the event loop, which refuses what they cannot take, goes first."""
+NICENESS = 5
+"""Of hash threads, above that of the process: the event loop, which refuses what they cannot take, goes first.
+
+Not more, or a flood of requests that need no hash would take their time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class PinHasher:
 
     def _work(self) -> None:
         if sys.platform == "linux":  # there it is of the calling thread, elsewhere of the process
-            os.nice(NICENESS)
+            with suppress(OSError):  # a sandbox can refuse the call
+                os.nice(NICENESS)
         self.queue.run_jobs()
 
     async def hash(self, verification_id: str, pin: str, ticket: Ticket) -> PinHash:

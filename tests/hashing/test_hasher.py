@@ -104,5 +104,17 @@ async def test_the_event_loop_goes_before_hash_threads(vendor: Vendor, migrated:
     assert set(priorities) == {min(own + hashing.NICENESS, 19)}
 
 
+async def test_pins_are_hashed_where_the_priority_cannot_be_changed(
+    vendor: Vendor, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", refuse)
+    async with serving(migrated, vendor) as service:
+        started = await service.api.start(to := new_number())
+        assert await service.api.check(started["id"], service.pin(to)) == "approved"
+
+
 def _own_priority() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
