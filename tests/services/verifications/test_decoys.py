@@ -250,7 +250,7 @@ async def test_metrics_count_decoys_apart(service: Service) -> None:
 async def test_a_waiting_decoy_holds_no_connection_and_no_place_of_a_hash(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", RecentSend(1.0, "pin", Outcome.ACCEPTED, "ok"))
+    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", RecentSend(4.0, "pin", Outcome.ACCEPTED, "ok"))
     async with serving(database_url, vendor, config()) as service:
         waiting = asyncio.gather(*(decoy(service, subject=str(each)) for each in range(40)))
         count = sa.select(sa.func.count()).select_from(verifications)
