@@ -23,7 +23,7 @@ ALL_LIMITS = {
 NOT_COUNTED = ("api_keys", "requests")
 
 
-class FailureCounter:
+class Counted:
     """Statements by transaction, in order."""
 
     def __init__(self) -> None:
@@ -35,9 +35,9 @@ class FailureCounter:
 
 
 @contextmanager
-def counting(service: Service) -> Iterator[FailureCounter]:
+def counting(service: Service) -> Iterator[Counted]:
     """Counts what the service does in the block; transactions without a counted statement are left out."""
-    engine, counted = service.ctx.database.engine, FailureCounter()
+    engine, counted = service.ctx.database.engine, Counted()
 
     def begun(_: Connection) -> None:
         counted.transactions.append([])

@@ -104,7 +104,7 @@ async def test_the_event_loop_goes_before_hash_threads(vendor: Vendor, migrated:
     assert set(priorities) == {min(own + hashing.NICENESS, 19)}
 
 
-async def test_pins_are_hashed_where_the_priority_cannot_be_changed(
+async def test_pins_are_hashed_if_the_priority_cannot_be_changed(
     vendor: Vendor, migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: int) -> int:

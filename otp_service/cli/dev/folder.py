@@ -96,9 +96,8 @@ def _saying_where(kept: Mapping[str, str], path: Path) -> Iterator[None]:
         cure = (
             f". The last ./run set it, and {path / _SETTINGS} keeps it: start ./run again, with another {name} or none."
         )
-        raise SettingsError(
-            [each + cure if each.startswith(f"{name}: ") else each for each in error.problems]
-        ) from None
+        problems = [each + cure if each.startswith(f"{name}: ") else each for each in error.problems]
+        raise SettingsError(problems) from None
 
 
 def load_settings(cls: type[SettingsT]) -> SettingsT:

@@ -154,9 +154,8 @@ def _rewrap_numbers(tx: Connection, vault: Vault, after: int, now: float) -> tup
     rows = numbers.under_other_keys(tx, vault.writing_key_id, after, BATCH)
     moved = 0
     for number_id, _ in rows:
-        e164 = numbers.open_number(
-            vault, numbers.read_sealed(tx, number_id)
-        )  # merging another row may have deleted this one
+        # Merging another row may have deleted this one.
+        e164 = numbers.open_number(vault, numbers.read_sealed(tx, number_id))
         if e164 is not None:
             renumbering.rewrite(tx, vault, number_id, e164, key_id=vault.writing_key_id, now=now)
             moved += 1

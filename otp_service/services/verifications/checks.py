@@ -173,9 +173,9 @@ def _check_match(row: AnyRow, valid: _ValidCheck) -> None:
     """Raise Refusal `invalid` or `mismatch` unless the fields of the check match the start."""
     if row.pin_length != len(valid.pin):
         raise malformed_pin()
-    start = valid.conditions
-    same = start.session.is_of(row) and start.purpose in (None, row.purpose)
-    same = same and (start.digests is None or row.digest in start.digests.values())
+    wanted = valid.conditions
+    same = wanted.session.is_of(row) and wanted.purpose in (None, row.purpose)
+    same = same and (wanted.digests is None or row.digest in wanted.digests.values())
     if not same:
         detail = "session, to or purpose differs from the start, or session is missing. No attempt was used."
         raise Refusal("mismatch", detail)

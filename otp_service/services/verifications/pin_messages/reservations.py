@@ -14,7 +14,7 @@ from otp_service.storage.verifications import sends
 
 
 def recognize_person(tx: Connection, ctx: Context, message: PinMessage, now: float) -> None:
-    """Find out whether the person is known, and so has limits of their own."""
+    """Set since when the person is known, and the scope of the limits that then apply."""
     client_id, subject = message.client_id, message.subject
     since = people.known_since(tx, client_id=client_id, number_id=message.number_id, subject=subject)
     message.known_since = since
