@@ -19,6 +19,11 @@ class Compiled:
         self._make = make
         self._compiled: dict[str, _Compiled] = {}
 
+    @classmethod
+    def of_text(cls, sql: str) -> "Compiled":
+        """Return a statement that is written as SQL, with parameters such as `:now`."""
+        return cls(lambda _: sa.text(sql.strip()))
+
     def run(self, tx: Connection, values: Mapping[str, Any]) -> None:
         """Run a statement that returns no rows."""
         self._rows(tx, values, most=0)

@@ -11,7 +11,7 @@ from otp_service.errors import Refusal
 from otp_service.services.context import Context
 from otp_service.storage import requests
 from otp_service.storage.queues import notifications
-from otp_service.storage.verifications import sends, stuck_sends
+from otp_service.storage.verifications import sends
 from otp_service.vault import SealedFor
 
 KEPT_SECONDS = 86400.0
@@ -92,7 +92,7 @@ def _left_by(tx: Connection, request_id: int, now: float) -> Lost | None:
     send = sends.of_request(tx, request_id)
     if send is not None:
         if send.outcome is None:
-            stuck_sends.abandon(tx, [send], now)
+            sends.abandon(tx, [send], now)
         return Lost("verification", send.verification_id)
     notification_id = notifications.of_request(tx, request_id)
     return Lost("notification", notification_id) if notification_id is not None else None

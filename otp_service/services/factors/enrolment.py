@@ -24,7 +24,7 @@ from otp_service.services.verifications import proofs
 from otp_service.services.verifications.representation import NOTHING_SENT
 from otp_service.storage.factors import factors, failures
 from otp_service.storage.factors.subjects import Owner
-from otp_service.storage.verifications import attempts, verifications
+from otp_service.storage.verifications import attempts, comparisons, verifications
 from otp_service.storage.verifications.attempts import FailureCounter, Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.sessions import Session
@@ -144,7 +144,7 @@ def _record_wrong(tx: Connection, ctx: Context, given: _TypedValue, spent: Spent
     now = ctx.clock.now()
     row = require(factors.read(tx, given.client_id, given.factor_id, now), "factor")
     owner = Owner(given.client_id, row.subject, row.subject_id)
-    attempts.record_incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=totp.METHOD)
+    comparisons.record_incorrect(tx, given.factor_id, none_left=spent.none_left, now=now, method=totp.METHOD)
     factor = changes.shown(tx, owner, given.factor_id, now)
     if changes.is_locked(tx, owner.id, now):
         events.record(tx, given.client_id, "factor.locked", factor, now)
@@ -161,6 +161,8 @@ def _activate(tx: Connection, ctx: Context, given: _TypedValue, step: int, spent
     if not factors.activate(tx, row.id, step=step, now=now):
         raise not_found("factor")
     proof = proofs.new_proof(ctx, PURPOSE, now)  # which nobody gets
-    attempts.approve(tx, row.id, client_id=owner.client_id, purpose=PURPOSE, proof=proof, now=now, method=totp.METHOD)
+    comparisons.approve(
+        tx, row.id, client_id=owner.client_id, purpose=PURPOSE, proof=proof, now=now, method=totp.METHOD
+    )
     failures.give_back(tx, owner.id, failures.FACTORS, spent_at=spent_at)
     return Verified("approved", changes.activated(tx, owner, row.id, others, now))

@@ -16,9 +16,8 @@ from otp_service.guard.rows import Row
 from otp_service.services.context import Context
 from otp_service.services.guard import keys
 from otp_service.services.guard.state import Approval, Change
-from otp_service.storage.guard import decisions, known_people
+from otp_service.storage.guard import decisions, known_people, messages
 from otp_service.storage.guard import rows as stored_rows
-from otp_service.storage.verifications import sends
 
 BATCH = 50
 PERIOD_SECONDS = 0.2
@@ -64,7 +63,7 @@ def _record_approvals(tx: Connection, batch: Sequence[Change | Approval]) -> dic
     """Record what approvals say about people and decisions; return the stored keys of their newest message."""
     approvals = {each.verification_id: each for each in batch if isinstance(each, Approval)}
     found = {}
-    for row in sends.screened(tx, list(approvals)) if approvals else ():
+    for row in messages.screened(tx, list(approvals)) if approvals else ():
         approval = approvals[row.verification_id]
         _record_approval(tx, approval, row)
         if row.guard_keys:

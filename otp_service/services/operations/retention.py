@@ -24,7 +24,7 @@ from otp_service.storage.factors import sweeps as factor_sweeps
 from otp_service.storage.guard import alarms, ceilings, decisions, guesses, known_people, lists
 from otp_service.storage.guard import rows as guard_rows
 from otp_service.storage.queues import campaign_messages, notifications, webhook_deliveries
-from otp_service.storage.verifications import proofs, stuck_sends, verifications
+from otp_service.storage.verifications import proofs, sends, verifications
 
 log = structlog.get_logger("otp_service.retention")
 
@@ -108,8 +108,8 @@ async def _batches(ctx: Context, work: Sweep) -> int:
 
 def _abandon_stuck(tx: Connection, now: float) -> int:
     """End sends whose process died before it recorded their outcome: it is unknown, and nothing is repeated."""
-    stuck = stuck_sends.lock(tx, now - STUCK_AFTER_SECONDS, BATCH)
-    stuck_sends.abandon(tx, stuck, now)
+    stuck = sends.lock_stuck(tx, now - STUCK_AFTER_SECONDS, BATCH)
+    sends.abandon(tx, stuck, now)
     return len(stuck)
 
 

@@ -21,7 +21,7 @@ from otp_service.services.verifications.lifecycle import require_verification
 from otp_service.services.verifications.representation import Verification, represent
 from otp_service.storage import numbers
 from otp_service.storage.limits import failures
-from otp_service.storage.verifications import attempts, events
+from otp_service.storage.verifications import attempts, comparisons, events
 from otp_service.storage.verifications.attempts import Spent, Unspent
 from otp_service.storage.verifications.endings import status_at
 from otp_service.storage.verifications.proofs import KeptProof
@@ -125,10 +125,10 @@ def _conclude(
     """Record the comparison; return the verification, None if the PIN is right but it is over, and its proof."""
     now, verification_id = ctx.clock.now(), valid.conditions.verification_id
     if not right:
-        return attempts.record_incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
+        return comparisons.record_incorrect(tx, verification_id, none_left=spent.none_left, now=now), None
     proof = proofs.new_proof(ctx, spent.purpose, now)
     client_id = valid.conditions.client_id
-    row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
+    row = comparisons.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
     return row, proof
 
 

@@ -57,7 +57,7 @@ def newest_of_pseudonym(tx: Connection, *, pseudonym: str, since: float) -> AnyR
 
 
 def refused(tx: Connection, *, after: tuple[float, str], until: float, limit: int) -> Sequence[AnyRow]:
-    """Return requests that were not sent, oldest first: the columns of `sends.messages`, as far as there are any.
+    """Return requests that were not sent, oldest first: the columns of `messages.in_period`, as far as there are any.
 
     `after`: (at, id) of the last one of the page before.
     """

@@ -1,30 +1,22 @@
-"""The two decisions of a check: spend an attempt before anything is compared, and record what the comparison found.
+"""The first decision of a check: spend an attempt before anything is compared. The second is in `comparisons`.
 
-On PostgreSQL each is one statement and a transaction by itself, because round trips are what a check costs there. With
-an `Idempotency-Key`, spending shares its transaction with the lock of that key. SQLite allows no INSERT or UPDATE
-inside WITH, and has no round trips: it takes two or three statements in one transaction.
+On PostgreSQL it is one statement and a transaction by itself, because round trips are what a check costs there. With
+an `Idempotency-Key`, it shares its transaction with the lock of that key. SQLite allows no INSERT or UPDATE inside
+WITH, and has no round trips: it takes two or three statements in one transaction.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from otp_service.database.compiled import Compiled
-from otp_service.database.statements import AnyRow
 from otp_service.hashing.hasher import PinHash
 from otp_service.storage.factors.failures import FACTORS, RECOVERY_CODES
-from otp_service.storage.limits import failures
-from otp_service.storage.numbers import SEALED_NUMBER_SQL
-from otp_service.storage.verifications import verifications
-from otp_service.storage.verifications.endings import COMPARING_SECONDS
-from otp_service.storage.verifications.proofs import KeptProof
 from otp_service.storage.verifications.sessions import SAME_SESSION, Session
-from otp_service.storage.verifications.verifications import EVENTS
 
 WaitSteps = tuple[tuple[int, float], ...]
 """(from this count on, seconds until the next check), the highest count first."""
@@ -106,10 +98,6 @@ def _hashes(lines: str | None) -> list[PinHash]:
     return [PinHash(*line.split(" ")) for line in lines.split("\n")]
 
 
-def _statement(sql: str) -> Compiled:
-    return Compiled(lambda _: sa.text(sql.strip()))
-
-
 _LIVE_SQL = (
     "(SELECT {join}(pepper_key || ' ' || pin_hash, '\n') FROM sends"
     " WHERE verification_id = :this AND pin_hash IS NOT NULL) AS live"
@@ -124,9 +112,9 @@ class _SpendStatements:
         if digests:
             values = ", ".join(f":digest_{place}" for place in range(digests))
             may += f" AND number_id IN (SELECT id FROM numbers WHERE digest IN ({values}))"
-        self._open = _statement(f"SELECT FALSE AS counted FROM verifications WHERE {may}")
-        self._count = _statement(_count_sql(wait_steps, counter, f"verifications WHERE {may}"))
-        self.one_statement = _statement(f"""
+        self._open = Compiled.of_text(f"SELECT FALSE AS counted FROM verifications WHERE {may}")
+        self._count = Compiled.of_text(_count_sql(wait_steps, counter, f"verifications WHERE {may}"))
+        self.one_statement = Compiled.of_text(f"""
             WITH open AS (
                 SELECT id, client_id, number_id, subject_id, purpose, attempts_spent + 1 >= attempts AS none_left
                 FROM verifications WHERE {may} FOR NO KEY UPDATE
@@ -154,7 +142,7 @@ _OPEN_SQL = f"""id = :this AND client_id = :client AND status = 'pending' AND ex
 _HAS_PIN_SQL = """ AND pin_length = :length
     AND EXISTS (SELECT 1 FROM sends WHERE verification_id = :this AND pin_hash IS NOT NULL)"""
 
-_spend_statement = _statement(f"""
+_spend_statement = Compiled.of_text(f"""
     UPDATE verifications SET attempts_spent = attempts_spent + 1, spent_at = :now WHERE id = :this
     RETURNING TRUE AS counted, purpose, attempts_spent >= attempts AS none_left,
         {_LIVE_SQL.format(join="group_concat")}""")
@@ -172,98 +160,3 @@ def _count_sql(wait_steps: WaitSteps, counter: FailureCounter, opened: str) -> s
         SET checks = {table}.checks + 1, waits_until = CASE {cases or "WHEN FALSE THEN 0"} ELSE 0 END, last_at = :now
         WHERE {table}.waits_until <= :now
         RETURNING checks"""
-
-
-_SHOWN_SQL = ", ".join(column.name for column in verifications.COLUMNS if column.name != "sealed")
-_SHOWN_SQL += f", {SEALED_NUMBER_SQL} AS sealed"
-_EXHAUSTS_SQL = "(status = 'pending' AND attempts_compared + 1 >= attempts)"
-_COMPARE_SQL = f"""
-    UPDATE verifications SET attempts_compared = attempts_compared + 1,
-        status = CASE WHEN {_EXHAUSTS_SQL} THEN 'exhausted' ELSE status END,
-        ended_at = CASE WHEN {_EXHAUSTS_SQL} THEN :now ELSE ended_at END
-    WHERE id = :this RETURNING {_SHOWN_SQL}"""
-# SQLite writes every index that a statement could change, and most checks change none.
-_COMPARE_OPEN_SQL = f"""
-    UPDATE verifications SET attempts_compared = attempts_compared + 1
-    WHERE id = :this AND NOT {_EXHAUSTS_SQL} RETURNING {_SHOWN_SQL}"""
-_RECORD_SQL = """
-    INSERT INTO events (verification_id, at, type, result, route)
-    SELECT :this, :now, 'check', '{result}', CAST(:method AS TEXT)"""
-_RECORD_INCORRECT_SQL = _RECORD_SQL.format(result="incorrect")
-_EXHAUSTED_NOW = "changed.status = 'exhausted' AND changed.ended_at = :now"
-_EVENT_COLUMNS = "client_id, number_id, subject_id"  # for the events of webhooks
-
-_compare_statement, _compare_open_statement = _statement(_COMPARE_SQL), _statement(_COMPARE_OPEN_SQL)
-_record_incorrect_statement = _statement(_RECORD_INCORRECT_SQL)
-_report_statement = _statement(EVENTS.insert_sql("sqlite", "verifications", "changed.id = :this"))
-_incorrect_in_one_statement = _statement(f"""
-    WITH compared AS ({_COMPARE_SQL}, {_EVENT_COLUMNS}), recorded AS ({_RECORD_INCORRECT_SQL}),
-        reported AS ({EVENTS.insert_sql("postgresql", "compared", _EXHAUSTED_NOW)})
-    SELECT * FROM compared""")
-
-
-def record_incorrect(
-    tx: Connection, verification_id: str, *, none_left: bool, now: float, method: str | None = None
-) -> AnyRow:
-    """Record a wrong PIN and return the verification, `verifications.COLUMNS`; the last wrong PIN exhausts it.
-
-    `none_left` is that of the spent attempt; `method`: what a challenge was checked with, for its history.
-    """
-    values = {"this": verification_id, "now": now, "method": method}
-    if tx.dialect.name != "sqlite":
-        return cast("AnyRow", _incorrect_in_one_statement.first(tx, values))
-    row = None if none_left else _compare_open_statement.first(tx, values)
-    row = row or _compare_statement.first(tx, values)
-    _record_incorrect_statement.run(tx, values)
-    if row.status == "exhausted" and row.ended_at == now:
-        _report_statement.run(tx, values)
-    return cast("AnyRow", row)
-
-
-_APPROVE_SQL = f"""
-    UPDATE verifications SET status = 'approved', ended_at = :now, phrase_sealed = NULL,
-        proof_id = :proof_id, proof_key = :proof_key, proof_expires_at = :proof_expires_at
-    WHERE id = :this AND status = 'pending' AND NOT decoy
-    AND (CAST(:factor AS TEXT) IS NULL OR factor_id = CAST(:factor AS TEXT)) AND (
-        spent_at + {COMPARING_SECONDS} > :now
-        OR (expires_at > :now AND (attempts_spent < attempts OR spent_at IS NULL))
-    )
-    RETURNING {_SHOWN_SQL}"""
-_RECORD_APPROVED_SQL = _RECORD_SQL.format(result="approved")
-_WAS_ENDED = "EXISTS (SELECT 1 FROM ended)"
-
-_approve_statement, _clear_statement, _record_approved_statement = map(
-    _statement, (_APPROVE_SQL, failures.CLEAR, _RECORD_APPROVED_SQL)
-)
-_approve_in_one_statement = _statement(f"""
-    WITH ended AS ({_APPROVE_SQL}, {_EVENT_COLUMNS}), cleared AS ({failures.CLEAR} AND {_WAS_ENDED}),
-        recorded AS ({_RECORD_APPROVED_SQL} WHERE {_WAS_ENDED}),
-        reported AS ({EVENTS.insert_sql("postgresql", "ended", "TRUE")})
-    SELECT * FROM ended""")
-
-
-def approve(
-    tx: Connection,
-    verification_id: str,
-    *,
-    client_id: str,
-    purpose: str,
-    proof: KeptProof,
-    now: float,
-    method: str | None = None,
-    factor_id: str | None = None,
-) -> AnyRow | None:
-    """Approve the verification and clear the number's failures; None if it has ended, as `endings` says.
-
-    `method`: what a challenge was checked with, for its history; `factor_id`: the factor that it must still be one of.
-    """
-    values = {"this": verification_id, "now": now, "client": client_id, "for_purpose": purpose, "method": method}
-    values |= {"factor": factor_id, **proof.parameters}
-    if tx.dialect.name != "sqlite":
-        return cast("AnyRow | None", _approve_in_one_statement.first(tx, values))
-    row = cast("AnyRow | None", _approve_statement.first(tx, values))
-    if row is not None:
-        _clear_statement.run(tx, values)
-        _record_approved_statement.run(tx, values)
-        _report_statement.run(tx, values)
-    return row

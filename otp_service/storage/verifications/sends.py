@@ -1,6 +1,7 @@
 """The table `sends`: one route that is tried for one message; the row is written before the message is sent."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from sqlalchemy.engine import Connection
 from otp_service.database.compiled import Compiled
 from otp_service.database.statements import AnyRow, counts_by_key
 from otp_service.hashing.hasher import PinHash
+from otp_service.storage.guard import ceilings
 from otp_service.storage.tables import sends, verifications
+from otp_service.storage.verifications.verifications import record_delivery
 
 s, v = sends.c, verifications.c
 
@@ -106,42 +109,45 @@ def of_request(tx: Connection, request_id: int) -> AnyRow | None:
     return tx.execute(statement.order_by(s.id.desc()).limit(1)).first()
 
 
-def screened(tx: Connection, verification_ids: Sequence[str]) -> Sequence[AnyRow]:
-    """Return `verification_id`, `number_id`, `subject`, and of the newest counted message `guard_keys`, `pseudonym`."""
-    other = sends.alias()
-    of_it = other.c.verification_id == v.id, other.c.guard_keys.is_not(None)
-    newest = sa.select(sa.func.max(other.c.id)).where(*of_it).correlate(verifications).scalar_subquery()
-    columns = (v.id.label("verification_id"), v.number_id, v.subject, s.guard_keys, s.pseudonym)
-    statement = sa.select(*columns).select_from(verifications.outerjoin(sends, s.id == newest))
-    return tx.execute(statement.where(v.id.in_(verification_ids))).all()
+def lock_stuck(tx: Connection, started_before: float, limit: int) -> Sequence[AnyRow]:
+    """Return sends that began before then and have no outcome: their process died. Locks their verifications."""
+    statement = sa.select(s.id, s.verification_id, s.route).where(s.outcome.is_(None), s.started_at < started_before)
+    # In the order of the index of open ones: by id, SQLite would read the whole table.
+    oldest = statement.join(verifications, v.id == s.verification_id).order_by(s.started_at).limit(limit)
+    return tx.execute(oldest.with_for_update(of=verifications, skip_locked=True, key_share=True)).all()
 
 
-def messages(tx: Connection, *, after: tuple[float, int], until: float, limit: int) -> Sequence[AnyRow]:
-    """Return messages that the guard counted, oldest first.
+def abandon(tx: Connection, stuck: Sequence[AnyRow], now: float) -> None:
+    """Record that the outcomes of sends are unknown for good. The PINs' hashes stay as they are.
 
-    Columns: `at`, `id`, `client_id`, `pseudonym`, `address_digest`; `approved_at` of the newest message of an approved
-    verification. `after`: (at, id) of the last one of the page before. Verifications of which nothing was sent are left
-    out.
+    If the gateway was not called for sure, the message gives its price back.
     """
-    other = sends.alias()
-    of_the_same = other.c.verification_id == s.verification_id, other.c.pseudonym.is_not(None)
-    newest = sa.select(sa.func.max(other.c.id)).where(*of_the_same).scalar_subquery()
-    approved = sa.and_(v.status == "approved", s.id == newest)
-    columns = (s.started_at.label("at"), s.id, v.client_id, s.pseudonym, v.address_digest)
-    statement = (
-        sa.select(*columns, sa.case((approved, v.ended_at)).label("approved_at"))
-        .join(verifications, v.id == s.verification_id)
-        .where(s.pseudonym.is_not(None), s.started_at >= after[0], s.started_at <= until, v.status != "failed")
-        .where(sa.or_(s.started_at > after[0], s.id > after[1]))
-        .order_by(s.started_at, s.id)
-    )
-    return tx.execute(statement.limit(limit)).all()
+    unspent: Counter[str] = Counter()
+    for send in stuck:
+        tx.execute(sa.select(v.id).where(v.id == send.verification_id).with_for_update())
+        prices = _abandon(tx, send.id, now)
+        if prices is None:
+            continue
+        # The PIN of the gateway died with the process: the person may ask for another one at once.
+        resend_at = now if send.route == "pin" else None
+        record_delivery(
+            tx, send.verification_id, send.id, status="unknown", route=send.route, at=now, resend_at=resend_at
+        )
+        unspent.update(prices)
+    ceilings.release(tx, unspent)  # last and together, because starts lock ceilings last and in the order of keys
 
 
-def first_message_at(tx: Connection) -> float | None:
-    """Return the time of the oldest message that the guard counted."""
-    found: float | None = tx.scalar(sa.select(sa.func.min(s.started_at)).where(s.pseudonym.is_not(None)))
-    return found
+def _abandon(tx: Connection, send_id: int, now: float) -> dict[str, int] | None:
+    """Record an unknown outcome; return the prices of a message that was never sent, None if the outcome is known.
+
+    A send with prices whose call did not begin cannot begin any more.
+    """
+    statement = sa.update(sends).where(s.id == send_id, s.outcome.is_(None))
+    abandoned = statement.values(outcome="unknown", reason="abandoned", finished_at=now)
+    row = tx.execute(abandoned.returning(s.prices, s.begun_at)).first()
+    if row is None:
+        return None
+    return dict(json.loads(row.prices)) if row.prices is not None and row.begun_at is None else {}
 
 
 def count_by_key(tx: Connection) -> dict[str, int]:

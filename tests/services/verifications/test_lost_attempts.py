@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from otp_service.services.operations import retention
 from otp_service.services.verifications import proofs
 from otp_service.storage.tables import sends, verifications
-from otp_service.storage.verifications import attempts
+from otp_service.storage.verifications import attempts, comparisons
 from otp_service.storage.verifications.attempts import AttemptConditions, Spent
 from otp_service.storage.verifications.endings import COMPARING_SECONDS
 from otp_service.storage.verifications.sessions import Session
@@ -48,7 +48,7 @@ async def approve(service: Service, verification_id: str, spent: Spent) -> bool:
         client_id = str(tx.scalar(sa.select(verifications.c.client_id).where(verifications.c.id == verification_id)))
         now = service.ctx.clock.now()
         proof = proofs.new_proof(service.ctx, spent.purpose, now)
-        row = attempts.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
+        row = comparisons.approve(tx, verification_id, client_id=client_id, purpose=spent.purpose, proof=proof, now=now)
         return row is not None
 
     return await service.ctx.database.write(step)

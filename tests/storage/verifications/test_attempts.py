@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from otp_service.services.limits import limits
 from otp_service.storage.tables import verifications
-from otp_service.storage.verifications import attempts
+from otp_service.storage.verifications import attempts, comparisons
 from otp_service.storage.verifications.attempts import AttemptConditions, Spent
 from otp_service.storage.verifications.sessions import Session
 from tests.support.service import NO_LIMITS, serving
@@ -40,7 +40,7 @@ async def test_whichever_is_compared_last_exhausts_it(
         async def compare(none_left: bool) -> str:
             now = service.ctx.clock.now()
             row = await service.ctx.database.write(
-                lambda tx: attempts.record_incorrect(tx, started["id"], none_left=none_left, now=now)
+                lambda tx: comparisons.record_incorrect(tx, started["id"], none_left=none_left, now=now)
             )
             return str(row.status)
 

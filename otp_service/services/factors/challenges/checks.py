@@ -23,7 +23,7 @@ from otp_service.services.limits import limits
 from otp_service.services.verifications import checks, proofs
 from otp_service.storage.factors import factors, failures
 from otp_service.storage.factors.subjects import Owner
-from otp_service.storage.verifications import attempts
+from otp_service.storage.verifications import attempts, comparisons
 from otp_service.storage.verifications import events as stored_events
 from otp_service.storage.verifications.attempts import FailureCounter, Spent, Unspent
 from otp_service.storage.verifications.sessions import Session
@@ -196,7 +196,7 @@ def _conclude(
     if not _use(tx, ctx, valid, totp_step, now):
         return _incorrect(tx, ctx, valid, spent)
     kept = proofs.new_proof(ctx, spent.purpose, now)
-    row = attempts.approve(
+    row = comparisons.approve(
         tx,
         request.challenge_id,
         client_id=request.client_id,
@@ -233,7 +233,7 @@ def _use(tx: Connection, ctx: Context, valid: _ValidCheck, totp_step: int | None
 
 def _incorrect(tx: Connection, ctx: Context, valid: _ValidCheck, spent: Spent) -> CheckedChallenge:
     now, stored = ctx.clock.now(), valid.stored
-    row = attempts.record_incorrect(
+    row = comparisons.record_incorrect(
         tx, valid.request.challenge_id, none_left=spent.none_left, now=now, method=valid.method
     )
     _report_lock(tx, valid, now)

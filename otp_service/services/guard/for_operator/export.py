@@ -11,8 +11,7 @@ from otp_service.database.engine import Database
 from otp_service.database.statements import AnyRow
 from otp_service.guard.keys import BLOCK_DIGITS
 from otp_service.storage import clients
-from otp_service.storage.guard import decisions
-from otp_service.storage.verifications import sends
+from otp_service.storage.guard import decisions, messages
 
 PAGE = 500
 _PRIVATE = 0xFD
@@ -33,7 +32,7 @@ class ExportedRequest:
 async def export(database: Database, *, since: float, until: float) -> AsyncIterator[ExportedRequest]:
     """Return the requests of this time, oldest first, read page by page."""
     names = await database.read(clients.names)
-    sent = _pages(database, sends.messages, (since, 0), until)
+    sent = _pages(database, messages.in_period, (since, 0), until)
     refused = _pages(database, decisions.refused, (since, ""), until)
     async for row in _merged(sent, refused):
         yield _exported(row, names.get(row.client_id, row.client_id))

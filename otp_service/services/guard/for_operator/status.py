@@ -15,8 +15,7 @@ from otp_service.services.guard.decisions import DENIED
 from otp_service.services.guard.for_operator.history import ALL_RULES
 from otp_service.storage import clients
 from otp_service.storage.guard import ceilings as stored_ceilings
-from otp_service.storage.guard import decisions
-from otp_service.storage.verifications import sends
+from otp_service.storage.guard import decisions, messages
 
 _HOUR, _DAY = 3600.0, 86400.0
 REPORT_AFTER_DAYS = 7
@@ -143,7 +142,7 @@ async def first_at(database: Database) -> float | None:
     """Return the time of the oldest request that the guard remembers, None if there is none."""
 
     def step(tx: Connection) -> float | None:
-        times = decisions.first_at(tx), sends.first_message_at(tx)
+        times = decisions.first_at(tx), messages.first_at(tx)
         return min((at for at in times if at is not None), default=None)
 
     return await database.read(step)
