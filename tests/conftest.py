@@ -25,7 +25,7 @@ __all__ = ["postgres_server", "stopped_clock"]
 
 # Without a deadline, because an example may take long on a busy machine.
 hypothesis.settings.register_profile("all", deadline=None)
-hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("few", deadline=None, max_examples=10)
 
 RUN_SECONDS = 1800.0
 RUN_SECONDS_OF_ALL = 4500.0

@@ -106,6 +106,7 @@ def test_the_commands_of_the_quick_start_verify_a_number(clone: Path) -> None:
         assert typed(VERIFY, clone, simulator) == "approved +573001234567\n"
 
 
+@pytest.mark.long
 def test_the_first_program_says_in_one_line_what_went_wrong(clone: Path) -> None:
     prepare(clone)
     not_running = "The service does not run. Start it with ./run, then run this again."

@@ -120,6 +120,7 @@ def test_an_old_python(bare: Copy) -> None:
     assert one_line(bare) == "run: python3 is 3.9.2: install Python 3.11 or newer\n"
 
 
+@pytest.mark.long
 def test_a_python_without_ensurepip(bare: Copy) -> None:
     bare.tool(
         "python3",
@@ -150,6 +151,7 @@ def test_no_index(bare: Copy) -> None:
     assert bare.run("serve", PYTHONPATH=str(bare.bin))[0] == 1
 
 
+@pytest.mark.long
 def test_pip_takes_over_where_uv_fails(bare: Copy) -> None:
     bare.python()
     bare.tool("uv", '[ "$1" = --version ]')
@@ -176,6 +178,7 @@ def test_it_says_how_far_it_is_and_not_what_pip_says(bare: Copy) -> None:
     assert len(err.splitlines()) == 6
 
 
+@pytest.mark.long
 def test_it_may_be_called_by_a_symlink(copy: Copy, tmp_path: Path) -> None:
     found = shutil.which("readlink")
     assert found
@@ -194,6 +197,7 @@ def test_no_word_is_dev(copy: Copy) -> None:
     assert copy.run("dev", "--port", "1")[1] == "['dev', '--port', '1']\n"
 
 
+@pytest.mark.long
 def test_dev_finds_a_config_file_beside_the_caller(copy: Copy) -> None:
     assert copy.run("dev", "config", OTP_CONFIG_FILE="mine.toml")[1].splitlines()[1] == f"{copy.bin}/mine.toml"
     assert copy.run("dev", "config", OTP_CONFIG_FILE="/mine.toml")[1].splitlines()[1] == "/mine.toml"
@@ -230,6 +234,7 @@ def test_a_changed_lock_replaces_the_environment(copy: Copy) -> None:
     assert not left.exists()
 
 
+@pytest.mark.long
 def test_an_environment_in_use_stays_until_its_successor_is_complete(copy: Copy) -> None:
     copy.run("serve")
     (copy.root / "requirements" / "runtime.txt").write_text("other==1.0\n")
@@ -239,6 +244,7 @@ def test_an_environment_in_use_stays_until_its_successor_is_complete(copy: Copy)
     assert [path.name for path in sorted(copy.root.glob(".venv*"))] == [".venv", ".venv.lock"]
 
 
+@pytest.mark.long
 def test_an_environment_whose_successor_cannot_be_installed_stays(copy: Copy) -> None:
     copy.run("serve")
     (copy.root / "requirements" / "runtime.txt").write_text("other==1.0\n")
@@ -249,6 +255,7 @@ def test_an_environment_whose_successor_cannot_be_installed_stays(copy: Copy) ->
     assert copy.run("serve")[:2] == (0, "['serve']\n")
 
 
+@pytest.mark.long
 def test_installed_scripts_name_the_final_environment(copy: Copy) -> None:
     copy.tool("uv", f'[ "$1" = --version ] || echo "#!{copy.root}/.venv.new/bin/python" >"{copy.root}/.venv.new/bin/x"')
     copy.run("serve")
@@ -274,6 +281,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(copy: Copy) -> None:
     assert copy.run("serve")[0] == 0
 
 
+@pytest.mark.long
 def test_the_tools_for_tests_are_added_and_serve_for_both(copy: Copy) -> None:
     copy.run("serve")
     kept = copy.root / ".venv" / "bin" / "kept"
@@ -291,9 +299,8 @@ def test_what_follows_test_goes_to_pytest(copy: Copy) -> None:
     assert long == "['-o', 'faulthandler_timeout=900', '--all', '-q']\n"
 
 
-@pytest.mark.parametrize(
-    ("pytest_code", "report_code", "code"), [pytest.param(0, 0, 0, marks=pytest.mark.long), (3, 0, 3), (0, 2, 1)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("pytest_code", "report_code", "code"), [(0, 0, 0), (3, 0, 3), (0, 2, 1)])
 def test_all_measures_coverage_and_fails_if_tests_or_coverage_fail(
     copy: Copy, pytest_code: int, report_code: int, code: int
 ) -> None:
@@ -309,11 +316,13 @@ def test_all_measures_coverage_and_fails_if_tests_or_coverage_fail(
     ]
 
 
+@pytest.mark.long
 def test_the_service_runs_with_the_allocator_tuned_unless_the_user_did(copy: Copy) -> None:
     assert "glibc.malloc.hugetlb=1:" in copy.run("tunables")[1]
     assert copy.run("tunables", GLIBC_TUNABLES="mine")[1].splitlines()[1] == "mine"
 
 
+@pytest.mark.long
 def test_two_at_once_install_once(copy: Copy) -> None:
     with copy.start("serve") as one, copy.start("serve") as other:
         assert one.communicate()[0] == other.communicate()[0] == "['serve']\n"
@@ -326,7 +335,8 @@ def test_the_lock_of_one_that_was_killed_is_free(copy: Copy) -> None:
     assert copy.run("serve")[0] == 0
 
 
-@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGINT])
 def test_signals_reach_the_service(copy: Copy, signal_sent: signal.Signals) -> None:
     with copy.start("wait") as process:
         assert process.stdout is not None

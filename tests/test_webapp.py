@@ -209,6 +209,7 @@ def test_a_password_is_reset_and_every_session_ends(open_page: OpenPage, site: S
     expect(page.get_by_role("heading")).to_have_text("Enter the PIN")
 
 
+@pytest.mark.long
 def test_a_reset_looks_the_same_without_an_account(open_page: OpenPage, site: Site) -> None:
     known, unknown = new_number(), new_number()
     site.add_account(known)
@@ -259,6 +260,7 @@ def test_without_scripts_the_server_says_how_long_to_wait(open_page: OpenPage) -
     assert alert(page).startswith("Please wait ")
 
 
+@pytest.mark.long
 def test_a_pin_is_worth_nothing_in_another_browser(open_page: OpenPage, site: Site) -> None:
     page, phone = open_page(), new_number()
     page.goto("/signup")
@@ -294,6 +296,7 @@ def test_a_form_without_the_token_of_its_session_is_refused(open_page: OpenPage,
     assert site.vendor.messages(phone) == []
 
 
+@pytest.mark.long
 def test_what_a_user_types_stays_text(open_page: OpenPage) -> None:
     page = open_page()
     page.goto("/reset")
@@ -548,6 +551,7 @@ def test_without_the_last_factor_a_login_needs_a_pin_to_the_number_again(open_pa
     expect(title(page)).to_have_text("You are logged in")
 
 
+@pytest.mark.long
 def test_nobody_changes_a_factor_of_another_account(open_page: OpenPage, site: Site) -> None:
     victim, attacker = open_page(), open_page()
     for page in (victim, attacker):

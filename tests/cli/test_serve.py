@@ -95,6 +95,7 @@ def without_roots_rights() -> None:
         assert ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 
 
+@pytest.mark.long
 def test_a_database_that_is_read_only_is_named(database: Path, vendor: Vendor) -> None:
     database.chmod(0o400)
     done = run("serve", settings=service_settings(f"sqlite:///{database}", vendor), prepare=without_roots_rights)
@@ -102,6 +103,7 @@ def test_a_database_that_is_read_only_is_named(database: Path, vendor: Vendor) -
     assert done.err == "error: The database of OTP_DATABASE_URL is read-only; let this account write to it.\n"
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_and_options_that_are_none_are_named(database: Path, vendor: Vendor) -> None:
     settings = service_settings(f"sqlite:///{database}", vendor)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -104,6 +104,7 @@ def test_the_schema_goes_up_down_and_up_again(empty_url: str, engine: Engine) ->
         assert schema.revision(tx) is None
 
 
+@pytest.mark.long
 def test_every_step_goes_down_and_up(empty_url: str, engine: Engine) -> None:
     for revision in revisions():
         migrate.upgrade(empty_url, revision)
@@ -220,6 +221,7 @@ def test_a_migration_does_not_wait_for_ever_for_a_table_that_somebody_holds(
         assert schema.is_current(schema.revision(connection))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_indexes_that_were_built_before_are_taken(empty_url: str, engine: Engine) -> None:
     migrate.upgrade(empty_url, "0002")

@@ -12,6 +12,8 @@ from tests.support.servers import running
 from tests.support.service import make_settings
 from tests.support.vendor import Vendor
 
+pytestmark = pytest.mark.long
+
 NARROW = {"width": 390, "height": 844}
 
 
@@ -64,7 +66,7 @@ def test_an_example_is_copied_with_the_address_of_the_server(browser: Browser, u
     assert page.locator("figure").count() == page.get_by_role("button", name="Copy").count() + 1
 
 
-@pytest.mark.parametrize("color_scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_a_narrow_page_does_not_scroll_sideways(
     browser: Browser, url: str, problems: list[str], color_scheme: str
 ) -> None:

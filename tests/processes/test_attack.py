@@ -30,6 +30,7 @@ def played(folder: Path, **settings: str) -> Done:
     return done
 
 
+@pytest.mark.long
 def test_it_shows_what_an_attack_meets_as_dev_ships_and_enforced(tmp_path: Path) -> None:
     recorded = played(tmp_path)
     assert (recorded.code, recorded.err) == (0, "")

@@ -144,6 +144,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, option: s
     assert done.err.endswith(f"error: Cannot listen on port {port} of 127.0.0.1: Address already in use. {cure}\n")
 
 
+@pytest.mark.long
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     folder = "/dev/null/x"
     done = run("dev", "--folder", folder, settings={})
@@ -181,6 +182,7 @@ def test_a_folder_belongs_to_one_process_and_other_commands_work_on_it(tmp_path:
         assert not [line for line in text if line and text.count(line) > 1], "no line of the log twice"
 
 
+@pytest.mark.long
 def test_its_limits_are_ten_times_looser_and_it_says_so(tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text('[limits]\nsends_per_number = "1/day"\npause_per_number = 0\n')
@@ -194,6 +196,7 @@ def test_its_limits_are_ten_times_looser_and_it_says_so(tmp_path: Path) -> None:
         assert answers[-1].json()["limit"] == "sends_per_number"
 
 
+@pytest.mark.long
 def test_after_it_has_stopped_other_commands_say_what_to_start(tmp_path: Path) -> None:
     config = tmp_path / "guard.toml"
     config.write_text("")

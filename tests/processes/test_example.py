@@ -15,6 +15,7 @@ from tests.support.processes import BYTECODE, ROOT, STOP_SECONDS, wait_for
 from tests.support.servers import free_port, responds
 
 
+@pytest.mark.long
 def test_it_starts_the_service_and_ends_it(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "dev"
     command = [sys.executable, "-m", "examples.webapp", "--port", str(port), "--folder", str(folder)]

@@ -102,6 +102,7 @@ def all_are_ready(server: Running) -> bool:
     return all(server.is_ready() for _ in range(20))
 
 
+@pytest.mark.long
 def test_workers_end_with_a_parent_that_was_killed(sqlite_url: str, vendor: Vendor) -> None:
     with serving(service_settings(sqlite_url, vendor), "--workers", "2") as server:
         os.kill(server.process.pid, signal.SIGKILL)

@@ -184,6 +184,7 @@ async def test_sqlite_reads_no_old_rows_with_statistics_or_without(
     check(await read_by_everything(migrated, vendor, analyzed=analyzed), MOST_STEPS)
 
 
+@pytest.mark.long
 async def test_postgresql_reads_no_old_rows_and_a_look_at_a_queue_no_table(new_postgres: str, vendor: Vendor) -> None:
     reads = await read_by_everything(new_postgres, vendor, analyzed=True)
     check(reads, MOST_ROWS)

@@ -24,6 +24,7 @@ async def updates(service: Service, least: int) -> tuple[int, int]:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.long
 async def test_on_postgresql_the_row_finds_room_on_the_page_where_it_is(new_postgres: str, vendor: Vendor) -> None:
     async with serving(new_postgres, vendor, {"limits": NO_LIMITS}) as service:
         started = [await service.api.start(new_number()) for _ in range(VERIFICATIONS)]

