@@ -121,7 +121,7 @@ def does_what_the_document_says(operation: Operation) -> Any:
 
     @schema.include(path=operation.path, method=operation.method).parametrize()
     @settings(
-        max_examples=30 if ALL else 5,
+        max_examples=30 if ALL else 10,
         deadline=None,
         derandomize=True,
         database=None,

@@ -250,18 +250,21 @@ async def test_metrics_count_decoys_apart(service: Service) -> None:
 async def test_a_waiting_decoy_holds_no_connection_and_no_place_of_a_hash(
     database_url: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", RecentSend(4.0, "pin", Outcome.ACCEPTED, "ok"))
+    monkeypatch.setattr("otp_service.services.delivery.decoys.TYPICAL", RecentSend(8.0, "pin", Outcome.ACCEPTED, "ok"))
     async with serving(database_url, vendor, config()) as service:
-        waiting = asyncio.gather(*(decoy(service, subject=str(each)) for each in range(40)))
+        waiting = [asyncio.create_task(decoy(service, subject=str(each))) for each in range(40)]
         count = sa.select(sa.func.count()).select_from(verifications)
 
-        async def all_wait() -> bool:
-            return bool(await service.ctx.database.read(lambda tx: tx.scalar(count)) == 40)
+        async def all_wait_without_a_place() -> bool:
+            rows = await service.ctx.database.read(lambda tx: tx.scalar(count))
+            return rows == 40 and service.ctx.hasher.queue._queued[Kind.START].total() <= 1
 
-        await until(all_wait)
-        assert service.ctx.hasher.queue._queued[Kind.START].total() <= 1
+        await until(all_wait_without_a_place)
         await service.ctx.database.write(lambda tx: tx.scalar(count))
-        await waiting
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def test_before_the_first_real_message_the_time_is_typical() -> None:
