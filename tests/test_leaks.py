@@ -204,6 +204,7 @@ async def test_without_the_secret_keys_the_database_gives_nothing_of_second_fact
         await thief.check(challenge, user.secrets.codes[-2], "incorrect")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "name"),
     [

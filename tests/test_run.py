@@ -161,6 +161,7 @@ def test_pip_takes_over_where_uv_fails(bare: Copy) -> None:
     assert "trying pip" in err
 
 
+@pytest.mark.long
 def test_it_says_how_far_it_is_and_not_what_pip_says(bare: Copy) -> None:
     bare.python()
     names = [f"package{number}" for number in range(50)]
@@ -224,6 +225,7 @@ def test_it_installs_once(copy: Copy) -> None:
     assert copy.installed() == ["runtime.txt"]
 
 
+@pytest.mark.long
 def test_a_changed_lock_replaces_the_environment(copy: Copy) -> None:
     copy.run("serve")
     left = copy.root / ".venv" / "bin" / "left"

@@ -606,6 +606,7 @@ def test_every_page_is_accessible_and_fits(open_page: OpenPage, site: Site, sche
     looks_right(page)
 
 
+@pytest.mark.long
 @on_every_screen(("dark", 1280))
 def test_every_page_of_second_factors_is_accessible_and_fits(
     open_page: OpenPage, site: Site, scheme: str, width: int

@@ -116,6 +116,7 @@ def test_a_port_that_is_taken_and_options_that_are_none_are_named(database: Path
         assert (done.code, done.out) == (2, "")
 
 
+@pytest.mark.long
 def test_settings_come_from_a_dotenv_and_from_files_as_well(database: Path, tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"sqlite:///{database}\n")
     (tmp_path / ".env").write_text(f"OTP_DATABASE_URL_FILE={tmp_path / 'url'}\n")

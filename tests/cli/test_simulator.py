@@ -17,12 +17,13 @@ from tests.support.vendor import SENDER
 SETTINGS = {"OTP_OGANGI_PRIVATE_KEY": "own-private-key"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "how"),
     [
         ({}, signal.SIGTERM),
-        pytest.param(SETTINGS, signal.SIGINT, marks=pytest.mark.long),
-        pytest.param({}, signal.SIGHUP, marks=pytest.mark.long),
+        (SETTINGS, signal.SIGINT),
+        ({}, signal.SIGHUP),
     ],
 )
 async def test_it_takes_what_the_printed_settings_sign(settings: dict[str, str], how: signal.Signals) -> None:

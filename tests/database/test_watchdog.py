@@ -85,6 +85,7 @@ async def answers_again(database: Database) -> bool:
         return False
 
 
+@pytest.mark.long
 async def test_dead_connections_are_replaced_although_the_server_answers_others(cluster: postgres.Cluster) -> None:
     database = Database(cluster.create_database())
     mine = sa.text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")

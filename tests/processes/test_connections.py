@@ -88,6 +88,7 @@ def endless(server: Running) -> None:
         answer(caller)
 
 
+@pytest.mark.long
 def test_who_sends_half_a_request_is_cut_off_and_slows_nobody_down(server: Running) -> None:
     together(*(partial(each, server) for each in (half_sent, dripping, endless)))
 
@@ -134,6 +135,7 @@ def test_an_api_key_in_the_trailers_of_a_body_authenticates_nobody(server: Runni
     assert status("", key) == 401
 
 
+@pytest.mark.long
 def test_several_requests_go_through_one_connection(server: Running) -> None:
     with httpx.Client(base_url=server.url) as client:
         assert [client.get("/livez").status_code for _ in range(3)] == [200, 200, 200]

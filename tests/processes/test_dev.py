@@ -134,7 +134,8 @@ def hold(port: int) -> socket.socket | None:
         return None
 
 
-@pytest.mark.parametrize("option", ["--port", pytest.param("--simulator-port", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("option", ["--port", "--simulator-port"])
 def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

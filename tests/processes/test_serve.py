@@ -49,6 +49,7 @@ def workers_of(server: Running) -> list[int]:
     return [int(event.rstrip("]").partition("[")[2]) for event in started][:complete]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cores_allowed")
 async def test_two_workers_serve_on_one_port_and_count_together(sqlite_url: str, vendor: Vendor) -> None:
     key = await new_key(sqlite_url, "app")
@@ -110,6 +111,7 @@ def test_workers_end_with_a_parent_that_was_killed(sqlite_url: str, vendor: Vend
         wait_for(server.group_is_gone)
 
 
+@pytest.mark.long
 async def test_a_stop_lets_a_start_end_that_waits_for_the_gateway(sqlite_url: str, vendor: Vendor) -> None:
     key = await new_key(sqlite_url, "app")
     to = new_number()

@@ -118,6 +118,7 @@ async def test_mo_messages_are_filtered_and_paged(with_mos: Caller, parameters: 
     assert texts(reply.findall("result/MOMessageList/MessageList/MOMessage/text")) == found
 
 
+@pytest.mark.long
 async def test_ten_thousand_mos_are_paged_through_while_others_arrive(caller: Caller) -> None:
     many = [{"from": f"57300{at:07d}", "to": "12345", "text": f"text {at}"} for at in range(10_000)]
     assert (await caller.http.post("/mo", json=many)).status_code == 201
