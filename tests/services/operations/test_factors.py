@@ -75,6 +75,7 @@ async def test_wrong_checks_of_a_subject_go_after_thirty_days_unless_a_wait_rema
 
 
 @pytest.mark.both_databases
+@pytest.mark.usefixtures("stopped_clock")
 async def test_a_subject_without_a_factor_goes_after_thirty_days_with_its_codes(service: Service) -> None:
     factor_id = await add_totp(service, "left")
     await add_totp(service, "stays")
