@@ -32,6 +32,7 @@ async def of(service: Service, subject: str = "u") -> list[Device]:
 
 
 @pytest.mark.both_databases
+@pytest.mark.usefixtures("stopped_clock")
 async def test_a_device_is_known_by_its_token_to_its_subject_for_thirty_days(service: Service) -> None:
     for subject in ("u", "v"):
         await active_totp(service, subject)

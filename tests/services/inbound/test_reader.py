@@ -38,6 +38,7 @@ async def test_texts_act_in_the_order_in_which_they_were_sent(service: Service) 
     assert (await source_of(service, to), await source_of(service, other)) == (None, "user")
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_the_list_is_read_only_when_it_is_time_or_a_callback_came(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ async def test_a_device_goes_when_it_expires(service: Service) -> None:
 
 
 @pytest.mark.both_databases
+@pytest.mark.usefixtures("stopped_clock")
 async def test_wrong_checks_of_a_subject_go_after_thirty_days_unless_a_wait_remains(service: Service) -> None:
     await add_totp(service, "u")
     await fail_checks(service, "u", FACTORS)

@@ -54,6 +54,7 @@ async def approve(service: Service, verification_id: str, spent: Spent) -> bool:
     return await service.ctx.database.write(step)
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_it_is_pending_while_the_check_may_compare_and_exhausted_after(service: Service) -> None:
     api, to = service.api, new_number()
     started = await api.start(to)
@@ -75,6 +76,7 @@ async def test_it_is_pending_while_the_check_may_compare_and_exhausted_after(ser
     assert (await api.read(started["id"]))["status"] == "exhausted"
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_a_comparison_in_time_still_approves(service: Service) -> None:
     started = await service.api.start()
     spent = await die_with_the_last_attempt(service, started)
