@@ -60,24 +60,28 @@ class Server:
 
     def create_database(self, template: str = "template1") -> str:
         name = f"otp_test_{uuid4().hex}"
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            # The other strategy, the default since 15, copies through the log and takes several times as long.
-            strategy = "STRATEGY file_copy" if connection.info.server_version >= 15_00_00 else ""
-            names = map(sql.Identifier, (name, template))
-            connection.execute(sql.SQL(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}").format(*names))
+        # The default since 15 copies through the log, and takes several times as long.
+        strategy = "STRATEGY file_copy" if self._version() >= 15 else ""
+        self._administer(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}", name, template)
         self._created.append(name)
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         name = urlsplit(url).path.removeprefix("/")
-        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(drop)
+        self._administer("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
         self._created.remove(name)
 
     def stop(self) -> None:
         for name in list(self._created):
             self.drop_database(self.url(name))
+
+    def _version(self) -> int:
+        with psycopg.connect(self._url) as connection:
+            return connection.info.server_version // 10_000
+
+    def _administer(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 class Cluster(Server):
