@@ -131,10 +131,10 @@ class _Plan:
         return self.pace * secrets.randbelow(1000) / 1000
 
     def rest(self, status: int, retry_after: int | None) -> float:
-        """Returns the seconds until the next request."""
+        """Returns the seconds until the next request, at random: callers that were held up together must part again."""
         if self.patient and status == OVERLOADED and retry_after is not None:
             return retry_after * (1 + SPREAD * secrets.randbelow(1000) / 1000)
-        return self.pace
+        return 2 * self.pace * secrets.randbelow(1000) / 1000
 
 
 async def run(
@@ -149,8 +149,8 @@ async def run(
 ) -> Load:
     """Sends requests over this many connections for this long.
 
-    `pace`: seconds from a response to the next request; `warm_up`: seconds before the measurement; `patient`: after a
-    503, a caller waits for `Retry-After` and up to a quarter longer.
+    `pace`: seconds from a response to the next request, on average; `warm_up`: seconds before the measurement;
+    `patient`: after a 503, a caller waits for `Retry-After` and up to a quarter longer.
     """
     load = Load()
     since = time.perf_counter() + warm_up
