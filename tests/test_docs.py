@@ -4,11 +4,11 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
-import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
@@ -100,24 +100,23 @@ def keys_of(table: dict[str, Any], *but: str) -> set[str]:
     return {*table, *inner}
 
 
-@pytest.mark.parametrize("command", [*commands(main)])
-def test_every_command_is_documented(command: str) -> None:
-    assert re.search(rf"(otp-service |`|run ){re.escape(command)}(?![\w-])", TEXT)
+def test_every_command_is_documented() -> None:
+    missing = [
+        each for each in commands(main) if not re.search(rf"(otp-service |`|run ){re.escape(each)}(?![\w-])", TEXT)
+    ]
+    assert missing == []
 
 
-@pytest.mark.parametrize("code", [*STATUS])
-def test_every_error_code_is_documented(code: str) -> None:
-    assert names(f"`{code}`")
+def test_every_error_code_is_documented() -> None:
+    assert [code for code in STATUS if not names(f"`{code}`")] == []
 
 
-@pytest.mark.parametrize("metric", [*counted()])
-def test_every_metric_is_documented(metric: str) -> None:
-    assert names(metric)
+def test_every_metric_is_documented() -> None:
+    assert [metric for metric in counted() if not names(metric)] == []
 
 
-@pytest.mark.parametrize("event", sorted(logged()))
-def test_every_log_event_is_documented(event: str) -> None:
-    assert names(f"`{event}`")
+def test_every_log_event_is_documented() -> None:
+    assert [event for event in sorted(logged()) if not names(f"`{event}`")] == []
 
 
 def test_every_table_is_in_the_list_of_tables() -> None:
@@ -126,39 +125,44 @@ def test_every_table_is_in_the_list_of_tables() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(listed))) - {"campaign_messages"} == metadata.tables.keys()
 
 
-@pytest.mark.parametrize("call", [f"{each.method} {each.path}" for each in OPERATIONS + TWILIO + CALLBACKS])
-def test_every_route_is_documented(call: str) -> None:
-    assert names(call)
+def test_every_route_is_documented() -> None:
+    calls = [f"{each.method} {each.path}" for each in OPERATIONS + TWILIO + CALLBACKS]
+    assert [call for call in calls if not names(call)] == []
 
 
-@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-        if "://" not in link:
-            name, _, anchor = link.partition("#")
-            target = page.parent / name if name else page
-            assert target.exists(), link
-            assert not anchor or anchor in anchors_of(target), link
+def found(pattern: str) -> Iterator[tuple[Path, Any]]:
+    """Every page with every match of the pattern in it, as `re.findall` gives it."""
+    return ((page, match) for page in FILES for match in re.findall(pattern, page.read_text()))
 
 
-@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_file_named_in_backticks_exists(page: Path) -> None:
-    named = re.findall(r"`((?:tests|otp_service|migrations|benchmarks)/[a-z0-9_/.]+\.py)`", page.read_text())
-    assert [path for path in named if not (ROOT / path).is_file()] == []
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    assert [(page, link) for page, link in found(r"\]\(([^)]+)\)") if "://" not in link and not leads(page, link)] == []
 
 
-@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_test_named_in_backticks_exists(page: Path) -> None:
-    named = re.findall(r"`((?:client/)?tests/[a-z0-9_/]+\.py)::(\w+)`", page.read_text())
-    assert [f"{path}::{name}" for path, name in named if name not in functions_of(ROOT / path)] == []
+def leads(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in anchors_of(target))
 
 
+def test_every_file_named_in_backticks_exists() -> None:
+    named = found(r"`((?:tests|otp_service|migrations|benchmarks)/[a-z0-9_/.]+\.py)`")
+    assert [(page, path) for page, path in named if not (ROOT / path).is_file()] == []
+
+
+def test_every_test_named_in_backticks_exists() -> None:
+    named = found(r"`((?:client/)?tests/[a-z0-9_/]+\.py)::(\w+)`")
+    assert [(page, test) for page, test in named if test[1] not in functions_of(ROOT / test[0])] == []
+
+
+@cache
 def functions_of(file: Path) -> set[str]:
     """The functions of a file of Python; none if there is no such file."""
     tree = ast.parse(file.read_text() if file.is_file() else "")
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
+@cache
 def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of the page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
@@ -170,10 +174,9 @@ def test_the_hooks_before_a_commit_are_local() -> None:
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
 
 
-@pytest.mark.parametrize("page", FILES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_uses_no_private_words(page: Path) -> None:
+def test_a_page_uses_no_private_words() -> None:
     """Words that only the authors understood, and references to documents that are not here."""
-    assert re.findall(r"(?i)\b(?:errands?|anew|mends?|dearest|section \d+)\b", page.read_text()) == []
+    assert [*found(r"(?i)\b(?:errands?|anew|mends?|dearest|section \d+)\b")] == []
 
 
 def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
