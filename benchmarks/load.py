@@ -1,14 +1,15 @@
 """A cheap load generator: keep-alive connections, prepared requests, latencies."""
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from secrets import SystemRandom
 from typing import cast
 
 _END = b"\r\n\r\n"
+_RANDOM = SystemRandom()
 OVERLOADED = 503
 SPREAD = 0.25
 """By how much of `Retry-After` a patient caller waits longer, at the most: not all come back at once."""
@@ -128,13 +129,13 @@ class _Plan:
 
     def first_rest(self) -> float:
         """Returns the seconds until the first request: with a pace, callers do not all start at once."""
-        return self.pace * secrets.randbelow(1000) / 1000
+        return _RANDOM.uniform(0, self.pace)
 
     def rest(self, status: int, retry_after: int | None) -> float:
         """Returns the seconds until the next request, at random: callers that were held up together must part again."""
         if self.patient and status == OVERLOADED and retry_after is not None:
-            return retry_after * (1 + SPREAD * secrets.randbelow(1000) / 1000)
-        return 2 * self.pace * secrets.randbelow(1000) / 1000
+            return retry_after * _RANDOM.uniform(1, 1 + SPREAD)
+        return _RANDOM.uniform(0, 2 * self.pace)
 
 
 async def run(

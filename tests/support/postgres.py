@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,7 +62,7 @@ class Server:
     def create_database(self, template: str = "template1") -> str:
         name = f"otp_test_{uuid4().hex}"
         # The default since 15 copies through the log, and takes several times as long.
-        strategy = "STRATEGY file_copy" if self._version() >= 15 else ""
+        strategy = "STRATEGY file_copy" if self._version >= 15 else ""
         self._administer(f"CREATE DATABASE {{}} TEMPLATE {{}} {strategy}", name, template)
         self._created.append(name)
         return self.url(name)
@@ -75,6 +76,7 @@ class Server:
         for name in list(self._created):
             self.drop_database(self.url(name))
 
+    @cached_property
     def _version(self) -> int:
         with psycopg.connect(self._url) as connection:
             return connection.info.server_version // 10_000
